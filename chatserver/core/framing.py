@@ -1,0 +1,258 @@
+"""How bytes look on the wire: WebSocket frames (RFC 6455), SSE blocks (HTML, section 9.2), poll answers.
+
+Pure: bytes in, messages out; no socket is touched here. `FrameParser` is the server's side of
+RFC 6455, sections 5 and 7: it is fed whatever the socket gave and returns what it means.
+"""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+OP_CONTINUATION = 0x0
+OP_TEXT = 0x1
+OP_BINARY = 0x2
+OP_CLOSE = 0x8
+OP_PING = 0x9
+OP_PONG = 0xA
+
+_FIN = 0x80
+_RSV = 0x70
+_MASKED = 0x80
+MAX_CONTROL_BYTES = 125
+"""RFC 6455, section 5.5."""
+
+PROTOCOL_ERROR = 1002
+NOT_UTF8 = 1007
+TOO_BIG = 1009
+
+
+def ws_frame(opcode: int, payload: bytes) -> bytes:
+    """One final, unmasked frame, as a server sends it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size <= MAX_CONTROL_BYTES:
+        return bytes((_FIN | opcode, size)) + payload
+    if size <= 0xFFFF:
+        return struct.pack("!BBH", _FIN | opcode, 126, size) + payload
+    return struct.pack("!BBQ", _FIN | opcode, 127, size) + payload
+
+
+def ws_text(payload: bytes) -> bytes:
+    """`payload`, which is UTF-8, as one text frame."""
+    return ws_frame(OP_TEXT, payload)
+
+
+def ws_close(code: int, reason: str = "") -> bytes:
+    """A close frame; a reason that would not fit is cut at a character (RFC 6455, section 5.5.1)."""
+    room = MAX_CONTROL_BYTES - 2
+    text = reason.encode("utf-8")[:room].decode("utf-8", "ignore").encode("utf-8")
+    return ws_frame(OP_CLOSE, struct.pack("!H", code) + text)
+
+
+WS_PING = ws_frame(OP_PING, b"")
+
+
+def sse_block(payload: bytes, seq: int | None) -> bytes:
+    """One event of a stream; without `seq` it leaves the reader's last event id alone.
+
+    `payload` is one line: JSON escapes the line ends that a user typed.
+    """
+    if seq is None:
+        return b"data: %b\n\n" % payload
+    return b"id: %d\ndata: %b\n\n" % (seq, payload)
+
+
+def poll_body(cursor: int, payloads: Iterable[bytes], more: bool, timeout_ms: int) -> bytes:
+    """The JSON of a poll's answer, made of payloads that are JSON already."""
+    return b'{"cursor":%d,"events":[%b],"more":%b,"timeout":%d}' % (
+        cursor,
+        b",".join(payloads),
+        b"true" if more else b"false",
+        timeout_ms,
+    )
+
+
+class FrameError(Exception):
+    """The peer broke the protocol; the connection is closed with `close_code` (RFC 6455, section 7.1.7)."""
+
+    def __init__(self, close_code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.close_code = close_code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole message or control frame. `text` is set for text; `data` for everything else.
+
+    For `OP_CLOSE`, `close_code` is the peer's code, or None where it gave none.
+    """
+
+    opcode: int
+    text: str = ""
+    data: bytes = b""
+    close_code: int | None = None
+
+
+def valid_close_code(code: int) -> bool:
+    """Whether a peer may send this code in a close frame (RFC 6455, section 7.4, and the IANA registry)."""
+    return code in _REGISTERED_CODES or 3000 <= code <= 4999
+
+
+_REGISTERED_CODES = frozenset(
+    {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014}
+)
+
+
+def unmask(data: bytes, mask: bytes) -> bytes:
+    """Apply the four-byte mask of RFC 6455, section 5.3 (its own inverse)."""
+    size = len(data)
+    # One XOR of two big integers: many times faster in Python than a loop over the bytes.
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
+
+
+class FrameParser:
+    """Turns a client's bytes into messages; keeps what is not yet whole, bounded by `max_bytes`.
+
+    After a FrameError or a close frame it takes no more.
+    """
+
+    __slots__ = ("_buffer", "_decoder", "_max_bytes", "_opcode", "_parts", "_size")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = b""
+        self._opcode: int | None = None  # of the message whose fragments are being gathered
+        self._parts: list[str] | list[bytes] | None = None
+        self._size = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def receive_data(self, data: bytes) -> list[Received]:
+        """What `data`, and what was left from before, amounts to.
+
+        Raises FrameError when the peer broke a rule; messages that were whole before that are lost with
+        the connection, as they may be with any closing one.
+        """
+        buffer = self._buffer + data if self._buffer else data
+        received: list[Received] = []
+        at = 0
+        while True:
+            header = self._header(buffer, at)
+            if header is None:
+                break
+            first, start, size = header
+            end = start + size
+            if len(buffer) < end:
+                break
+            payload = unmask(buffer[start:end], buffer[start - 4 : start]) if size else b""
+            at = end
+            message = self._frame(first & 0x0F, bool(first & _FIN), payload)
+            if message is not None:
+                received.append(message)
+        self._buffer = buffer[at:]
+        return received
+
+    def _header(self, buffer: bytes, at: int) -> tuple[int, int, int] | None:
+        """(first byte, where the payload starts, its size) or None while the header is not whole."""
+        if len(buffer) - at < 2:
+            return None
+        first, second = buffer[at], buffer[at + 1]
+        opcode = first & 0x0F
+        if first & _RSV:
+            self._fail(PROTOCOL_ERROR, "reserved bits set")
+        if not second & _MASKED:
+            self._fail(PROTOCOL_ERROR, "client frames must be masked")
+        size, start = second & 0x7F, at + 2
+        if opcode & 0x8:
+            if opcode > OP_PONG:
+                self._fail(PROTOCOL_ERROR, "unknown opcode")
+            if size > MAX_CONTROL_BYTES or not first & _FIN:
+                self._fail(PROTOCOL_ERROR, "control frames are short and whole")
+        elif opcode > OP_BINARY:
+            self._fail(PROTOCOL_ERROR, "unknown opcode")
+        if size == 126:
+            start += 2
+            if len(buffer) < start:
+                return None
+            (size,) = struct.unpack_from("!H", buffer, start - 2)
+        elif size == 127:
+            start += 8
+            if len(buffer) < start:
+                return None
+            (size,) = struct.unpack_from("!Q", buffer, start - 8)
+        if not opcode & 0x8 and self._size + size > self._max_bytes:
+            # Told from the header alone, before the bytes are let in.
+            self._fail(TOO_BIG, f"messages hold {self._max_bytes} bytes at most")
+        start += 4
+        return (first, start, size) if len(buffer) >= start else None
+
+    def _frame(self, opcode: int, final: bool, payload: bytes) -> Received | None:
+        if opcode & 0x8:
+            return self._control(opcode, payload)
+        if opcode == OP_CONTINUATION:
+            if self._opcode is None:
+                self._fail(PROTOCOL_ERROR, "nothing to continue")
+        elif self._opcode is not None:
+            self._fail(PROTOCOL_ERROR, "the message before is not finished")
+        elif final:
+            return self._whole(opcode, payload)
+        else:
+            self._begin(opcode)
+        return self._gather(final, payload)
+
+    def _whole(self, opcode: int, payload: bytes) -> Received:
+        if opcode == OP_BINARY:
+            return Received(OP_BINARY, data=payload)
+        try:
+            return Received(OP_TEXT, text=payload.decode("utf-8"))
+        except UnicodeDecodeError:
+            self._fail(NOT_UTF8, "text is UTF-8")
+
+    def _begin(self, opcode: int) -> None:
+        self._opcode = opcode
+        self._parts = []
+        self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == OP_TEXT else None
+
+    def _gather(self, final: bool, payload: bytes) -> Received | None:
+        assert self._parts is not None
+        self._size += len(payload)
+        if len(self._parts) >= self._max_bytes // 16:
+            # Empty and tiny fragments add nothing to the size and would be kept without bound.
+            self._fail(TOO_BIG, "too many fragments")
+        if self._decoder is None:
+            self._parts.append(payload)  # type: ignore[arg-type]
+        else:
+            try:
+                self._parts.append(self._decoder.decode(payload, final))  # type: ignore[arg-type]
+            except UnicodeDecodeError:
+                self._fail(NOT_UTF8, "text is UTF-8")
+        if not final:
+            return None
+        parts, opcode = self._parts, self._opcode
+        self._opcode = self._parts = self._decoder = None
+        self._size = 0
+        if opcode == OP_BINARY:
+            return Received(OP_BINARY, data=b"".join(parts))  # type: ignore[arg-type]
+        return Received(OP_TEXT, text="".join(parts))  # type: ignore[arg-type]
+
+    def _control(self, opcode: int, payload: bytes) -> Received:
+        if opcode != OP_CLOSE or not payload:
+            return Received(opcode, data=payload)
+        if len(payload) == 1:
+            self._fail(PROTOCOL_ERROR, "half a close code")
+        (code,) = struct.unpack_from("!H", payload)
+        if not valid_close_code(code):
+            self._fail(PROTOCOL_ERROR, "no such close code")
+        try:
+            payload[2:].decode("utf-8")
+        except UnicodeDecodeError:
+            self._fail(NOT_UTF8, "a close reason is UTF-8")
+        return Received(OP_CLOSE, data=payload, close_code=code)
+
+    def _fail(self, close_code: int, reason: str) -> NoReturn:
+        self._buffer = b""
+        raise FrameError(close_code, reason)

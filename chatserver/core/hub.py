@@ -1,0 +1,149 @@
+"""The users of this process: events in, in order; marked readers out, one flush a turn.
+
+Publishing appends and marks. It never writes, waits or publishes; what a reader then costs is paid in its
+own flush.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from chatserver.core.events import Audience, Event, FriendChange, Signal
+from chatserver.core.friends import FriendGraph
+from chatserver.core.mailbox import Mailbox, Reader
+
+
+class Hub:
+    """Mailboxes and their readers.
+
+    `schedule_flush` is called when the first reader becomes dirty; it must bring about one call of `flush`
+    soon, not now. `head_seq` is the newest seq applied.
+    """
+
+    def __init__(
+        self, head_seq: int, max_events: int, max_bytes: int, schedule_flush: Callable[[], None]
+    ) -> None:
+        self.head_seq = head_seq
+        self.delivered_events = 0
+        """Appends to mailboxes, ever."""
+        self.graph = FriendGraph()
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._schedule_flush = schedule_flush
+        self._dirty: list[Reader] = []
+        self._opening: dict[str, list[tuple[int, FriendChange]]] = {}
+
+    # Opening is in two steps, because the friends are read elsewhere meanwhile.
+
+    def begin_opening(self, user_id: str) -> None:
+        """From now on keep the friendship changes of this user, until `open` or `cancel_opening`."""
+        self._opening[user_id] = []
+
+    def cancel_opening(self, user_id: str) -> None:
+        """The friends could not be read."""
+        del self._opening[user_id]
+
+    def open(self, user_id: str, friends: Mapping[str, int], at_seq: int) -> Mailbox:
+        """Open the mailbox of a user whose `friends` were read as of `at_seq`, at most `head_seq`.
+
+        Its window begins at the present head: what lies before comes from the journal.
+        """
+        if at_seq > self.head_seq:
+            raise ValueError("the friends are newer than the hub: wait for it first")
+        known = dict(friends)
+        for seq, change in self._opening.pop(user_id):
+            if seq > at_seq:
+                other = change.other if change.asker == user_id else change.asker
+                if change.relation == "friend":
+                    known.setdefault(other, seq)
+                else:
+                    known.pop(other, None)
+        mailbox = Mailbox(user_id, self.head_seq, known, self._max_events, self._max_bytes)
+        self.graph.add(mailbox)
+        return mailbox
+
+    def close(self, user_id: str) -> None:
+        """Hibernate a mailbox that nobody reads."""
+        if self.graph.open[user_id].readers:
+            raise ValueError(f"mailbox {user_id} is being read")
+        self.graph.remove(user_id)
+
+    def mailbox(self, user_id: str) -> Mailbox | None:
+        """The open mailbox of this user, if any."""
+        return self.graph.open.get(user_id)
+
+    # Publishing.
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Take the next events of the order; a seq at or below the head was applied before and is skipped."""
+        for event in events:
+            if event.seq <= self.head_seq:
+                continue
+            change = event.change
+            if isinstance(change, FriendChange):
+                self._change_friends(change, event.seq)
+            self._deliver(event)
+            self.head_seq = event.seq
+
+    def _change_friends(self, change: FriendChange, seq: int) -> None:
+        self.graph.change(change, seq)
+        if self._opening:
+            for user_id in (change.asker, change.other):
+                if user_id in self._opening:
+                    self._opening[user_id].append((seq, change))
+
+    def _deliver(self, event: Event) -> None:
+        graph = self.graph
+        own = graph.open.get(event.actor)
+        if own is not None:
+            self._append(own, event)
+        if event.audience is Audience.FRIENDS:
+            for mailbox in graph.hearers(event.actor):
+                self._append(mailbox, event)
+        elif event.audience is Audience.PAIR and event.to is not None:
+            other = graph.open.get(event.to)
+            # The friendship of this very place in the order, not of when the message was accepted.
+            if other is not None and event.actor in other.friends:
+                self._append(other, event)
+
+    def _append(self, mailbox: Mailbox, event: Event) -> None:
+        mailbox.append(event)
+        self.delivered_events += 1
+        for reader in mailbox.readers:
+            if not reader.dirty:
+                self.mark(reader)
+
+    def signal(self, signal: Signal, to: str | None) -> None:
+        """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""
+        if to is None:
+            self.tell(self.graph.hearers(signal.about), signal)
+            return
+        mailbox = self.graph.open.get(to)
+        if mailbox is not None and signal.about in mailbox.friends:
+            self.tell((mailbox,), signal)
+
+    def tell(self, mailboxes: Iterable[Mailbox], signal: Signal) -> None:
+        """Offer a signal to every reader of these mailboxes."""
+        for mailbox in mailboxes:
+            for reader in mailbox.readers:
+                reader.offer(signal)
+                if not reader.dirty:
+                    self.mark(reader)
+
+    # Readers.
+
+    def mark(self, reader: Reader) -> None:
+        """Have this reader flushed with the others, once."""
+        if reader.dirty:
+            return
+        reader.dirty = True
+        if not self._dirty:
+            self._schedule_flush()
+        self._dirty.append(reader)
+
+    def flush(self) -> None:
+        """Let every marked reader write. Readers marked meanwhile are for the next flush."""
+        dirty, self._dirty = self._dirty, []
+        for reader in dirty:
+            reader.dirty = False
+            reader.flush()

@@ -1,0 +1,124 @@
+"""The per-user queue: a bounded window over the journal that every reader of the user reads.
+
+Nothing is ever taken out by reading. A reader brings its own cursor; one integer, `floor_seq`, decides
+whether something that it should have seen may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chatserver.core.errors import Ending
+from chatserver.core.events import Event, Signal
+
+BATCH_BYTES = 128 * 1024
+"""What one read gives at the most (but one event always): it bounds what waits to be written to one
+connection. Large enough that catching up is not slowed by turns of the loop."""
+
+_SURE_EVENTS = 7
+"""So many events are under BATCH_BYTES without counting: 4,000 code points are 16 KB at most."""
+
+
+class Reader(Protocol):
+    """What the hub needs to know of a reader (implementations: `chatserver.transports.base`)."""
+
+    dirty: bool
+    """Marked for the flush of this turn."""
+    client: str
+    """The client's own name for itself; empty where it gave none."""
+
+    def flush(self) -> None:
+        """Write what the mailbox holds after the cursor. Must not raise, wait, or publish."""
+        ...
+
+    def offer(self, signal: Signal) -> None:
+        """Take a signal for the next flush, or drop it. The same rules as for `flush`."""
+        ...
+
+    def end(self, ending: Ending) -> None:
+        """Tell the client (`bye`) and let go. Idempotent."""
+        ...
+
+
+class Mailbox:
+    """The events of one user, from `floor_seq` (exclusive) to the present.
+
+    Bounded by `max_events` and `max_bytes` (of payload); past either the oldest leave and the floor
+    rises. `friends` holds each friend with the seq at which the friendship began, as of the hub's head.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_max_bytes",
+        "_max_events",
+        "events",
+        "floor_seq",
+        "friends",
+        "readers",
+        "user_id",
+    )
+
+    def __init__(
+        self, user_id: str, floor_seq: int, friends: dict[str, int], max_events: int, max_bytes: int
+    ) -> None:
+        self.user_id = user_id
+        self.floor_seq = floor_seq
+        self.friends = friends
+        self.readers: list[Reader] = []  # oldest first
+        self.events: list[Event] = []
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def append(self, event: Event) -> None:
+        """Add the newest event. The caller keeps the order: a seq that is not above the last is a bug."""
+        events = self.events
+        if (events[-1].seq if events else self.floor_seq) >= event.seq:
+            raise ValueError(f"seq {event.seq} does not follow in mailbox {self.user_id}")
+        events.append(event)
+        self._bytes += len(event.payload)
+        if self._bytes > self._max_bytes or len(events) > self._max_events:
+            self._evict()
+
+    def _evict(self) -> None:
+        # A sixteenth more than needed, so that a full mailbox does not move its list at every append.
+        keep_events = self._max_events - self._max_events // 16
+        keep_bytes = self._max_bytes - self._max_bytes // 16
+        events, gone = self.events, 0
+        while len(events) - gone > keep_events or self._bytes > keep_bytes:
+            self._bytes -= len(events[gone].payload)
+            gone += 1
+        self.floor_seq = events[gone - 1].seq
+        del events[:gone]
+
+    def read_after(self, cursor: int) -> Sequence[Event] | None:
+        """The events after `cursor`, oldest first, up to BATCH_BYTES of them; None where there is a gap."""
+        if cursor < self.floor_seq:
+            return None
+        events = self.events
+        start = len(events)
+        # Readers are nearly always close to the end: walking back beats a bisection.
+        while start and events[start - 1].seq > cursor:
+            start -= 1
+        batch = events[start:]
+        return batch if len(batch) <= _SURE_EVENTS else cut_batch(batch)
+
+    def depth_after(self, cursor: int) -> int:
+        """How many events stand after `cursor` in this window."""
+        return sum(1 for event in self.events if event.seq > cursor)
+
+    @property
+    def size_bytes(self) -> int:
+        """Payload bytes held."""
+        return self._bytes
+
+
+def cut_batch(batch: list[Event]) -> list[Event]:
+    """The beginning of `batch` that is within BATCH_BYTES; one event at least, if there is one."""
+    size = 0
+    for at, event in enumerate(batch):
+        size += len(event.payload)
+        if size > BATCH_BYTES and at:
+            return batch[:at]
+    return batch

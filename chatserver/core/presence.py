@@ -1,0 +1,66 @@
+"""Who is online: one rule for streams and polls, with a grace so that a page reload does not flicker."""
+
+from __future__ import annotations
+
+
+class Presence:
+    """Online are users with a stream, and users whose grace is not over.
+
+    The grace begins when the last stream ends, or when a polling client's next poll is due. Every time
+    is seconds of one monotonic clock.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._streams: dict[str, int] = {}
+        self._until_s: dict[
+            str, float
+        ] = {}  # of everyone who polls, or whose last stream has ended
+
+    def stream_opened(self, user_id: str) -> bool:
+        """Count a stream; True where this brings the user online."""
+        came = not self.is_online(user_id)
+        self._streams[user_id] = self._streams.get(user_id, 0) + 1
+        return came
+
+    def stream_closed(self, user_id: str, now_s: float) -> None:
+        """Count a stream's end; with the last one the grace begins."""
+        left = self._streams.get(user_id, 0) - 1
+        if left > 0:
+            self._streams[user_id] = left
+            return
+        self._streams.pop(user_id, None)
+        self._extend(user_id, now_s)
+
+    def polled(self, user_id: str, now_s: float, hold_s: float) -> bool:
+        """A poll that is held for `hold_s` seconds at the most came; True where it brings the user online."""
+        came = not self.is_online(user_id)
+        self._extend(user_id, now_s + hold_s)
+        return came
+
+    def expire(self, now_s: float) -> list[str]:
+        """Those whose grace ended: told once, from then on offline."""
+        over = [user_id for user_id, until_s in self._until_s.items() if until_s <= now_s]
+        for user_id in over:
+            del self._until_s[user_id]
+        return [user_id for user_id in over if user_id not in self._streams]
+
+    def drop(self, user_id: str) -> bool:
+        """Forget a user at once (signed out everywhere, deleted); True where they were online."""
+        was = self.is_online(user_id)
+        self._streams.pop(user_id, None)
+        self._until_s.pop(user_id, None)
+        return was
+
+    def is_online(self, user_id: str) -> bool:
+        """Whether the user counts as online, as of the last `expire`."""
+        return user_id in self._streams or user_id in self._until_s
+
+    def online(self) -> set[str]:
+        """Everyone who counts as online."""
+        return self._streams.keys() | self._until_s.keys()
+
+    def _extend(self, user_id: str, from_s: float) -> None:
+        until_s = from_s + self._grace_s
+        if until_s > self._until_s.get(user_id, until_s - 1):
+            self._until_s[user_id] = until_s

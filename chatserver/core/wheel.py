@@ -1,0 +1,38 @@
+"""A timer wheel: one timer for all connections instead of one each.
+
+Ref: G. Varghese, T. Lauck, "Hashed and Hierarchical Timing Wheels" (1987); this is the simple one, with
+its slots in a dictionary.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class TimerWheel(Generic[T]):
+    """Items to be visited at about a time: never early, late by `tick_s` at the most (if advanced)."""
+
+    def __init__(self, tick_s: float, now_s: float) -> None:
+        self.tick_s = tick_s
+        self._slots: dict[int, list[T]] = {}
+        self._at = int(now_s / tick_s)
+
+    def add(self, item: T, at_s: float) -> None:
+        """Visit `item` once, at `at_s` or up to a tick later."""
+        slot = max(int(at_s / self.tick_s) + 1, self._at + 1)
+        self._slots.setdefault(slot, []).append(item)
+
+    def advance(self, now_s: float) -> list[T]:
+        """Everything whose time has come, taken out. A clock that jumped ahead costs no empty steps."""
+        until = int(now_s / self.tick_s)
+        if until - self._at > len(self._slots):
+            slots = sorted(slot for slot in self._slots if slot <= until)
+        else:
+            slots = [slot for slot in range(self._at + 1, until + 1) if slot in self._slots]
+        self._at = max(self._at, until)
+        due: list[T] = []
+        for slot in slots:
+            due.extend(self._slots.pop(slot))
+        return due

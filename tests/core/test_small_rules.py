@@ -1,0 +1,112 @@
+"""Presence, token buckets, the timer wheel, and how events are encoded."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatserver.core.events import Audience, Draft, encode_event, encode_json
+from chatserver.core.limits import Buckets, TokenBucket
+from chatserver.core.presence import Presence
+from chatserver.core.wheel import TimerWheel
+
+
+def test_a_page_reload_does_not_flicker() -> None:
+    presence = Presence(grace_s=10)
+    assert presence.stream_opened("ann")
+    presence.stream_closed("ann", now_s=100)
+    assert presence.expire(now_s=109) == []
+    assert not presence.stream_opened("ann"), "was online all the time"
+    assert presence.expire(now_s=200) == []
+    assert presence.is_online("ann")
+
+
+def test_offline_comes_once_when_the_grace_after_the_last_stream_is_over() -> None:
+    presence = Presence(grace_s=10)
+    presence.stream_opened("ann")
+    presence.stream_opened("ann")
+    presence.stream_closed("ann", now_s=100)
+    assert presence.expire(now_s=150) == []
+    presence.stream_closed("ann", now_s=160)
+    assert presence.expire(now_s=169) == []
+    assert presence.expire(now_s=170) == ["ann"]
+    assert presence.expire(now_s=171) == []
+    assert not presence.is_online("ann")
+
+
+def test_a_poller_is_online_until_its_next_poll_was_due_and_the_grace_is_over() -> None:
+    presence = Presence(grace_s=10)
+    assert presence.polled("ann", now_s=0, hold_s=25)
+    assert presence.expire(now_s=34) == []
+    assert not presence.polled("ann", now_s=34, hold_s=0)
+    assert presence.expire(now_s=35) == []
+    assert presence.expire(now_s=44) == ["ann"]
+
+
+def test_a_poll_never_shortens_the_grace_of_a_longer_one() -> None:
+    presence = Presence(grace_s=10)
+    presence.polled("ann", now_s=0, hold_s=50)
+    presence.polled("ann", now_s=1, hold_s=0)
+    assert presence.expire(now_s=59) == []
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    bucket = TokenBucket(rate=5, burst=20, now_s=0)
+    assert [bucket.take(0) for _ in range(20)] == [0.0] * 20
+    assert bucket.take(0) == 0.2
+    assert bucket.take(0.2) == 0.0
+    bucket.give_back()
+    assert bucket.take(0.2) == 0.0
+    assert bucket.take(-100) > 0, "a clock that steps back gives nothing"
+
+
+@given(st.lists(st.floats(0, 3), max_size=60), st.floats(0.5, 50), st.integers(1, 30))
+def test_a_bucket_never_gives_more_than_burst_and_rate(
+    gaps: list[float], rate: float, burst: int
+) -> None:
+    bucket, now, taken = TokenBucket(rate, burst, 0), 0.0, 0
+    for gap in gaps:
+        now += gap
+        taken += bucket.take(now) == 0
+        assert taken <= burst + rate * now + 0.01
+
+
+def test_buckets_are_bounded_and_forget_the_full_ones_first() -> None:
+    buckets = Buckets(rate=1, burst=2, max_keys=10)
+    buckets.take("flooder", 0, 2)
+    for at in range(1000):
+        buckets.take(f"key {at}", at * 0.001)
+        assert len(buckets) <= 10
+    assert buckets.take("flooder", 0.1) > 0, "the emptiest are the last to be forgotten"
+
+
+def test_the_wheel_is_never_early_and_at_most_a_tick_late() -> None:
+    wheel: TimerWheel[str] = TimerWheel(tick_s=1, now_s=1000)
+    wheel.add("a", 1002.5)
+    wheel.add("b", 999)
+    assert wheel.advance(1000.9) == []
+    assert wheel.advance(1001) == ["b"]
+    assert wheel.advance(1002.4) == []
+    assert wheel.advance(1003.5) == ["a"]
+
+
+def test_a_clock_that_jumps_ahead_visits_everything_once() -> None:
+    wheel: TimerWheel[int] = TimerWheel(tick_s=1, now_s=0)
+    for at in range(50):
+        wheel.add(at, at)
+    assert wheel.advance(1e9) == list(range(50))
+    assert wheel.advance(2e9) == []
+
+
+def test_an_event_is_one_line_whatever_was_typed() -> None:
+    text = "a\r\nb\u2028c\u2029d </script> é 😀"
+    draft = Draft("message", Audience.FRIENDS, "ann", None, {"text": text})
+    event = encode_event(draft, 7, 8)
+    assert json.loads(event.payload) == {"seq": 7, "type": "message", "at": 8, "text": text}
+    assert len(event.payload.decode().splitlines()) == 1
+    assert event.ws_frame is event.ws_frame, "framed once"
+    assert event.sse_block is event.sse_block
+
+
+def test_json_is_compact_utf8() -> None:
+    assert encode_json({"a": "é", "b": [1, None]}) == '{"a":"é","b":[1,null]}'.encode()
