@@ -1,0 +1,423 @@
+"""Floor 2: from the journal to the readers. Opens and hibernates mailboxes, mends gaps, knows who is online.
+
+Transports attach readers here; the service asks here who is online. Nothing here knows a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from chatserver.core.errors import RESTARTING, SIGNED_OUT, SUPERSEDED, TOO_MANY, Ending, Unavailable
+from chatserver.core.events import (
+    Event,
+    FriendChange,
+    Signal,
+    encode_json,
+    make_signal,
+)
+from chatserver.core.hub import Hub
+from chatserver.core.limits import Limits
+from chatserver.core.mailbox import Mailbox, cut_batch
+from chatserver.core.mailbox import Reader as HubReader
+from chatserver.core.presence import Presence
+from chatserver.core.wheel import TimerWheel
+from chatserver.journal.base import Journal, View
+
+log = logging.getLogger(__name__)
+
+REPLAY_PAGE_EVENTS = 200
+"""Events read from the journal in one go; a page is written before the next one is read."""
+
+RETURN_RATE = 500
+"""Readers a second that a restarted server should have to take back: what `reconnectIn` spreads them to."""
+
+
+class Attached(HubReader, Protocol):
+    """A reader as this floor sees it."""
+
+    transport: ClassVar[str]
+    user_id: str
+    login_id: str
+    mailbox: Mailbox
+    attached: bool
+    is_stream: ClassVar[bool]
+
+    def visit(self, now_s: float) -> float | None:
+        """Look after itself (heartbeat, time-outs); seconds until the next visit, None when gone."""
+        ...
+
+
+class FriendsSource(Protocol):
+    """What of the store is needed here."""
+
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]: ...
+
+    async def set_last_seen(self, seen: Mapping[str, int]) -> None: ...
+
+
+class Delivery:
+    """The readers of this process and what they are owed.
+
+    `clock_s` is monotonic seconds, `clock_ms` milliseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: FriendsSource,
+        limits: Limits,
+        clock_s: Callable[[], float],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.limits = limits
+        self.clock_s = clock_s
+        self.clock_ms = clock_ms
+        self.draining = False
+        self.readers: dict[Attached, None] = {}  # in the order in which they came
+        self.resets: Counter[str] = Counter()
+        self.opened_mailboxes = 0
+        self.fanout_lag = FanoutLag()
+        self._journal = journal
+        self._store = store
+        self._hub = Hub(0, limits.mailbox_events, limits.mailbox_bytes, self._schedule_flush)
+        self._presence = Presence(limits.offline_grace_s)
+        tick_s = min(1.0, limits.heartbeat_s / 5, limits.silence_s / 5, limits.offline_grace_s / 5)
+        self._wheel: TimerWheel[Attached] = TimerWheel(max(tick_s, 0.01), clock_s())
+        self._opening: dict[str, asyncio.Task[Mailbox]] = {}
+        self._idle: dict[str, float] = {}  # user -> since when nobody reads the mailbox
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._seen: dict[str, int] = {}
+        self.ping = make_signal("ping", "", {"at": clock_ms()})
+        """The heartbeat of this tick, shared by every stream that is due in it."""
+        self._ticking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Life.
+
+    async def start(self) -> None:
+        """Follow the journal from its head on."""
+        self._loop = asyncio.get_running_loop()
+        await self._journal.start(self._follow)
+        self._hub.head_seq = self._journal.head_seq
+        self._ticking = self._loop.create_task(self._tick())
+
+    async def drain(self) -> None:
+        """Send every reader away to come back soon, and take no new one."""
+        self.draining = True
+        for reader in list(self.readers):
+            reader.end(RESTARTING)
+
+    async def close(self) -> None:
+        """Stop the clockwork and keep when the present users were last seen."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        now_ms = self.clock_ms()
+        self._seen.update((user_id, now_ms) for user_id in self._presence.online())
+        await self._save_seen()
+
+    # The order.
+
+    @property
+    def head_seq(self) -> int:
+        """The newest seq that was applied here."""
+        return self._hub.head_seq
+
+    @property
+    def delivered_events(self) -> int:
+        """Appends to mailboxes, ever."""
+        return self._hub.delivered_events
+
+    @property
+    def open_mailboxes(self) -> int:
+        """Mailboxes in memory."""
+        return len(self._hub.graph.open)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        self._hub.apply(events)
+        for event in events:
+            change = event.change
+            if isinstance(change, FriendChange) and change.relation == "friend":
+                self._introduce(change.asker, change.other)
+        if events:
+            self.fanout_lag.begin(self.clock_ms(), events)
+        if self._waiting:
+            head = self._hub.head_seq
+            for seq, waiter in self._waiting:
+                if seq <= head and not waiter.done():
+                    waiter.set_result(None)
+            self._waiting = [(seq, w) for seq, w in self._waiting if seq > head and not w.done()]
+
+    async def caught_up(self, seq: int) -> None:
+        """Return once this process has applied `seq`: after this no reader here lags behind a snapshot."""
+        if seq <= self._hub.head_seq:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((seq, waiter))
+        await waiter
+
+    def _schedule_flush(self) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._hub.flush()
+        self.fanout_lag.end(self.clock_ms())
+
+    # Mailboxes.
+
+    async def open(self, user_id: str) -> Mailbox:
+        """The mailbox of this user, opened if need be. Attach a reader before the next await."""
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is None:
+            task = self._opening.get(user_id)
+            if task is None:
+                task = asyncio.get_running_loop().create_task(self._open(user_id))
+                self._opening[user_id] = task
+            mailbox = await asyncio.shield(task)
+        if user_id in self._idle:
+            self._idle[user_id] = self.clock_s()
+        return mailbox
+
+    def open_now(self, user_id: str) -> Mailbox | None:
+        """The mailbox of this user if it is open, without waiting."""
+        return self._hub.mailbox(user_id)
+
+    async def _open(self, user_id: str) -> Mailbox:
+        self._hub.begin_opening(user_id)
+        try:
+            friends, at_seq = await self._store.friends_since(user_id)
+            await self.caught_up(at_seq)
+        except BaseException:
+            self._hub.cancel_opening(user_id)
+            raise
+        finally:
+            del self._opening[user_id]
+        self._idle[user_id] = self.clock_s()
+        self.opened_mailboxes += 1
+        return self._hub.open(user_id, friends, at_seq)
+
+    def view_is_open(self, user_id: str) -> bool:
+        """Whether `friend_since` can answer for this user."""
+        return self._hub.mailbox(user_id) is not None
+
+    def friend_since(self, user_id: str, other_id: str) -> int | None:
+        """The seq at which their friendship began; None where there is none. Needs an open mailbox."""
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is None:
+            raise ValueError(f"mailbox {user_id} is not open")
+        return mailbox.friends.get(other_id)
+
+    # Readers.
+
+    def attach(self, reader: Attached) -> None:
+        """Let `reader` read its mailbox from its cursor on.
+
+        Ends an older reader of the same client, and the oldest of all past the limit.
+        Raises `Unavailable` while draining.
+        """
+        if self.draining:
+            raise Unavailable("The server is restarting.", self.return_ms() / 1000)
+        mailbox = reader.mailbox
+        if reader.client:
+            for older in [r for r in mailbox.readers if r.client == reader.client]:
+                older.end(SUPERSEDED)
+        while len(mailbox.readers) >= self.limits.readers_per_user:
+            mailbox.readers[0].end(TOO_MANY)
+        mailbox.readers.append(reader)
+        self.readers[reader] = None
+        reader.attached = True
+        self._idle.pop(mailbox.user_id, None)
+        if reader.is_stream and self._presence.stream_opened(reader.user_id):
+            self._announce(reader.user_id, True)
+
+    def detach(self, reader: Attached) -> None:
+        """The reader is gone. Idempotent."""
+        if not reader.attached:
+            return
+        reader.attached = False
+        del self.readers[reader]
+        mailbox = reader.mailbox
+        mailbox.readers.remove(reader)
+        if not mailbox.readers:
+            self._idle[mailbox.user_id] = self.clock_s()
+        if reader.is_stream:
+            self._presence.stream_closed(reader.user_id, self.clock_s())
+
+    def mark(self, reader: HubReader) -> None:
+        """Have the reader flushed in this turn."""
+        self._hub.mark(reader)
+
+    def look_after(self, reader: Attached, in_s: float) -> None:
+        """Call the reader's `visit` in about `in_s` seconds, and then as often as it asks for."""
+        self._wheel.add(reader, self.clock_s() + in_s)
+
+    def end_logins(self, login_ids: Iterable[str], ending: Ending = SIGNED_OUT) -> None:
+        """End every connection that came in by one of these logins, at once."""
+        ended = set(login_ids)
+        for reader in [r for r in self.readers if r.login_id in ended]:
+            reader.end(ending)
+
+    def end_user(self, user_id: str) -> None:
+        """End every connection of a user who is no more."""
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is not None:
+            for reader in list(mailbox.readers):
+                reader.end(SIGNED_OUT)
+        if self._presence.drop(user_id):
+            self._announce(user_id, False)
+
+    def return_ms(self) -> int:
+        """When a client that is sent away should come back: jittered, so that not all come at once."""
+        spread_ms = 1000 + 1000 * len(self.readers) // RETURN_RATE
+        return random.randint(200, min(30_000, spread_ms))
+
+    def bye(self, ending: Ending) -> Signal:
+        """What a connection is told before it ends."""
+        fields = {
+            "reason": ending.reason,
+            "reconnectIn": self.return_ms() if ending.retry else 0,
+            "retry": ending.retry,
+        }
+        return make_signal("bye", "", fields)
+
+    # Gaps.
+
+    async def lost(self, mailbox: Mailbox, after: int) -> str | None:
+        """Why `after` cannot be resumed exactly; None where it can."""
+        if after > self._hub.head_seq:
+            if after > self._journal.head_seq:
+                return self._reset("beyond the head")
+            await self.caught_up(after)
+        if after >= mailbox.floor_seq:
+            return None
+        cap = self.limits.replay_events + 1
+        count = await self._journal.backlog(self._view(mailbox), after, mailbox.floor_seq, cap)
+        if count is None:
+            return self._reset("too long ago")
+        if count + len(mailbox.events) > self.limits.replay_events:
+            return self._reset("too much missed")
+        return None
+
+    def _reset(self, reason: str) -> str:
+        self.resets[reason] += 1
+        return reason
+
+    def reset_event(self, reason: str) -> tuple[int, bytes]:
+        """The seq and the JSON of a `reset` at the present head."""
+        seq = self._hub.head_seq
+        return seq, encode_json({"seq": seq, "type": "reset", "lost": "all", "reason": reason})
+
+    async def page(self, mailbox: Mailbox, after: int) -> tuple[list[Event], int]:
+        """The next events below the mailbox's floor, and the position they lead to."""
+        floor_seq = mailbox.floor_seq
+        if after >= floor_seq:
+            return [], after
+        limit = REPLAY_PAGE_EVENTS
+        events = await self._journal.replay(self._view(mailbox), after, floor_seq, limit)
+        kept = cut_batch(events)
+        whole = len(kept) == len(events) < limit
+        return kept, floor_seq if whole else kept[-1].seq
+
+    def _view(self, mailbox: Mailbox) -> View:
+        # A copy: it is read in another thread while friendships may change here.
+        return View(mailbox.user_id, dict(mailbox.friends))
+
+    # Presence and typing.
+
+    def online(self, user_id: str) -> bool:
+        """Whether this user has a stream, polls, or did so within the grace."""
+        return self._presence.is_online(user_id)
+
+    def polled(self, user_id: str, hold_s: float) -> None:
+        """A poll came that will be held for `hold_s` seconds at the most."""
+        if self._presence.polled(user_id, self.clock_s(), hold_s):
+            self._announce(user_id, True)
+
+    def presence_of(self, mailbox: Mailbox) -> Signal:
+        """The whole presence, as this user may know it."""
+        online = [friend for friend in mailbox.friends if self._presence.is_online(friend)]
+        return make_signal("presence", "", {"online": online})
+
+    def typing(self, from_id: str, to_id: str | None) -> None:
+        """Tell the friends, or the one friend, that `from_id` is typing."""
+        self._hub.signal(make_signal("typing", from_id, {"from": from_id, "to": to_id}), to_id)
+
+    def _announce(self, user_id: str, online: bool, to: str | None = None) -> None:
+        fields: dict[str, Any] = {"user": user_id, "online": online, "lastSeen": self.clock_ms()}
+        self._hub.signal(make_signal("presence", user_id, fields), to)
+
+    def _introduce(self, one: str, other: str) -> None:
+        for about, to in ((one, other), (other, one)):
+            if self._presence.is_online(about):
+                self._announce(about, True, to)
+
+    # Clockwork.
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._wheel.tick_s)
+            now_s = self.clock_s()
+            self.ping = make_signal("ping", "", {"at": self.clock_ms()})
+            for reader in self._wheel.advance(now_s):
+                in_s = reader.visit(now_s)
+                if in_s is not None:
+                    self._wheel.add(reader, now_s + in_s)
+            for user_id in self._presence.expire(now_s):
+                self._seen[user_id] = self.clock_ms()
+                self._announce(user_id, False)
+            self._hibernate(now_s)
+            if self._seen:
+                await self._save_seen()
+
+    def _hibernate(self, now_s: float) -> None:
+        long_ago_s = now_s - self.limits.mailbox_linger_s
+        # Insertion order is nearly time order; a refreshed entry only delays those behind it a little.
+        for user_id in [u for u, since_s in self._idle.items() if since_s <= long_ago_s]:
+            del self._idle[user_id]
+            self._hub.close(user_id)
+
+    async def _save_seen(self) -> None:
+        seen, self._seen = self._seen, {}
+        try:
+            await self._store.set_last_seen(seen)
+        except Unavailable:
+            # Worth little, and soon overwritten: not worth holding back anything.
+            log.warning("could not keep when %d users were last seen", len(seen))
+
+
+class FanoutLag:
+    """From an event's time to the end of the flush that wrote it: a histogram's raw material.
+
+    `buckets_ms` are upper bounds; the counts are cumulative only when read.
+    """
+
+    bounds_ms = (1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000)
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.bounds_ms) + 1)
+        self.sum_ms = 0
+        self._oldest_ms: int | None = None
+
+    def begin(self, now_ms: int, events: Sequence[Event]) -> None:
+        """Events were applied; their lag ends with the next flush."""
+        if self._oldest_ms is None:
+            self._oldest_ms = min(events[0].at_ms, now_ms)
+
+    def end(self, now_ms: int) -> None:
+        """A flush is over: count the lag of the oldest event that it held."""
+        if self._oldest_ms is None:
+            return
+        lag_ms = max(0, now_ms - self._oldest_ms)
+        self._oldest_ms = None
+        self.sum_ms += lag_ms
+        for at, bound_ms in enumerate(self.bounds_ms):
+            if lag_ms <= bound_ms:
+                self.counts[at] += 1
+                return
+        self.counts[-1] += 1

@@ -1,0 +1,1 @@
+"""Floor 1: the durable order of events. `base` is the contract."""

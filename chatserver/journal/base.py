@@ -1,0 +1,87 @@
+"""The contract of a journal: the durable, ordered, idempotent log of events. And of signals beside it.
+
+Cut by what it promises: order and durability are here; who somebody is and what can be looked up about
+them is the store's (`chatserver.store.base`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatserver.core.events import Draft, Event, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a draft stands. `duplicate` is True where an earlier append of the same `client_id` won."""
+
+    seq: int
+    at_ms: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one user may see: friends, each with the seq at which the friendship began.
+
+    Events of a friend count from there on. The view is that of one place in the order (the mailbox's).
+    """
+
+    user_id: str
+    friends: Mapping[str, int]
+
+
+class Journal(Protocol):
+    """One total order. Everything below is for one event loop; no method blocks it."""
+
+    @property
+    def head_seq(self) -> int:
+        """The newest seq that was handed to the follower (0 before anything ever happened)."""
+        ...
+
+    @property
+    def healthy(self) -> bool:
+        """False while appends cannot be made durable."""
+        ...
+
+    async def start(self, follower: Callable[[Sequence[Event]], None]) -> None:
+        """Open the log and hand every later event to `follower`, in order, in batches, on the loop.
+
+        `head_seq` is set when this returns. The follower must not raise.
+        """
+        ...
+
+    async def append(self, *drafts: Draft) -> list[Appended]:
+        """Make the drafts durable, one after another with nothing between them, all or none.
+
+        Returns after they are durable and were handed to the follower. With several drafts none may
+        carry a `client_id`. Calls made in one order are placed in that order.
+        Raises `Unavailable` when durability cannot be had; the drafts may then still have happened
+        (so repeat only with a `client_id`).
+        """
+        ...
+
+    async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+        """How many events in (after, up_to] this view shows, counted to `cap` at the most.
+
+        None where events in that range may have been dropped by age: exact resumption is impossible.
+        """
+        ...
+
+    async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
+        """The first `limit` events in (after, up_to] that this view shows, ascending, as first encoded."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything accepted durable, then stop. Appends after this raise `Unavailable`."""
+        ...
+
+
+class Signals(Protocol):
+    """Passing facts between nodes: no order, no durability, may be lost."""
+
+    def publish(self, topic: str, signal: Signal, to: str | None) -> None:
+        """Offer `signal` to the friends of `signal.about`, or to the friend `to` alone; never waits."""
+        ...

@@ -1,0 +1,327 @@
+"""Long-polling and polling: `GET /poll`.
+
+Requests come here past Tornado's application (the router in `server.py` sends them), as a message delegate of
+Tornado's HTTP server: a waiting poll then costs a third of the time and half the memory of one in a
+`RequestHandler`. A client that names itself has a `PollReader` between its polls too, which keeps its
+signals; events need no keeping, they are in the mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+from urllib.parse import parse_qs
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+from chatserver.core import framing
+from chatserver.core.errors import (
+    SUPERSEDED,
+    BadRequest,
+    ChatError,
+    Ending,
+    MethodNotAllowed,
+    Unavailable,
+)
+from chatserver.core.events import Event, Signal
+from chatserver.core.mailbox import Mailbox
+from chatserver.delivery import Delivery
+from chatserver.store.base import Login
+from chatserver.transports.base import Gate, Reader, parse_client, parse_cursor, run_on
+
+log = logging.getLogger(__name__)
+
+MARGIN_S = 10.0
+"""What a client should add to the wait before it takes a poll for lost."""
+
+JITTER = 0.1
+"""By so much of itself, at most, a wait is shortened: or all who came together come back together."""
+
+
+class PollReader(Reader):
+    """A polling client: between its polls, and while one of them waits."""
+
+    __slots__ = ("due_s", "request")
+
+    transport: ClassVar[str] = "poll"
+    is_stream: ClassVar[bool] = False
+
+    def __init__(self, delivery: Delivery, login: Login, mailbox: Mailbox, client: str) -> None:
+        super().__init__(delivery, login, mailbox, client)
+        self.request: PollRequest | None = None
+        self.due_s = 0.0
+
+    def flush(self) -> None:
+        """Answer the waiting poll if there is something."""
+        request = self.request
+        if request is not None and request.waiting:
+            request.try_answer()
+
+    def end(self, ending: Ending) -> None:
+        """Answer the waiting poll, if one waits: with nothing where a newer one took its place."""
+        if not self.attached:
+            return
+        self.delivery.detach(self)
+        request, self.request = self.request, None
+        if request is not None:
+            said = () if ending is SUPERSEDED else (self.delivery.bye(ending),)
+            request.answer((), said)
+
+    def visit(self, now_s: float) -> float | None:
+        """Forget a client that did not come back."""
+        if not self.attached:
+            return None
+        if self.request is None and now_s >= self.due_s:
+            self.delivery.detach(self)
+            return None
+        return max(1.0, self.due_s - now_s)
+
+
+class PollRequest(HTTPMessageDelegate):
+    """One poll, from its headers to its answer."""
+
+    def __init__(
+        self,
+        connection: HTTPConnection,
+        start: RequestStartLine,
+        headers: HTTPHeaders,
+        gate: Gate,
+        delivery: Delivery,
+    ) -> None:
+        self._connection: HTTPConnection | None = connection
+        self._start = start
+        self._headers = headers
+        self._gate = gate
+        self._delivery = delivery
+        self._reader: PollReader | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._after: int | None = None
+        self._wait_s = 0.0
+        self._client = ""
+        self.waiting = False
+
+    # Tornado's side.
+
+    def data_received(self, chunk: bytes) -> None:
+        """A poll has no body; one that comes is bounded by the server and not looked at."""
+
+    def finish(self) -> None:
+        """The request is whole."""
+        try:
+            self._read_request()
+            login = self._gate.known(self._headers)
+        except ChatError as error:
+            self._refuse(error)
+            return
+        mailbox = None if login is None else self._delivery.open_now(login.user_id)
+        if login is not None and mailbox is not None:
+            self._begin(login, mailbox)
+        else:
+            run_on(self._begin_later(login))
+
+    def on_connection_close(self) -> None:
+        """The client has gone."""
+        self._connection = None
+        self._let_go()
+
+    def _read_request(self) -> None:
+        if self._start.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("Polls are made with GET.")
+        self._gate.check_origin(self._headers)
+        limits = self._delivery.limits
+        _, _, query = self._start.path.partition("?")
+        try:
+            arguments = parse_qs(query, True, errors="strict", max_num_fields=20)
+        except ValueError:
+            raise BadRequest("The query cannot be read.") from None
+        last = {name: values[-1] for name, values in arguments.items()}
+        self._after = parse_cursor(last.get("after"))
+        self._client = parse_client(last.get("client"))
+        self._wait_s = min(
+            parse_seconds(last.get("wait"), limits.poll_wait_s), limits.poll_wait_max_s
+        )
+        if self._delivery.draining:
+            raise Unavailable("The server is restarting.", self._delivery.return_ms() / 1000)
+
+    # Joining.
+
+    async def _begin_later(self, login: Login | None) -> None:
+        try:
+            if login is None:
+                login = await self._gate.resolve(self._headers)
+            mailbox = await self._delivery.open(login.user_id)
+        except ChatError as error:
+            self._refuse(error)
+            return
+        self._begin(login, mailbox)
+
+    def _begin(self, login: Login, mailbox: Mailbox) -> None:
+        if self._connection is None:
+            return
+        delivery = self._delivery
+        delivery.polled(login.user_id, self._wait_s)
+        reader = self._find(mailbox)
+        if reader is None:
+            reader = PollReader(delivery, login, mailbox, self._client)
+            # A client without a name is only known while its poll waits.
+            if self._client or self._wait_s > 0:
+                try:
+                    delivery.attach(reader)
+                except Unavailable as error:
+                    self._refuse(error)
+                    return
+                delivery.look_after(reader, self._wait_s + delivery.limits.offline_grace_s)
+        elif reader.request is not None:
+            older, reader.request = reader.request, None
+            older.answer((), ())
+        reader.login_id = login.id
+        reader.due_s = delivery.clock_s() + self._wait_s + delivery.limits.offline_grace_s
+        reader.request = self
+        self._reader = reader
+        if self._after is None:
+            self._after = delivery.head_seq
+            reader.take_signals()  # the whole presence stands for them
+            self.answer((), (delivery.presence_of(mailbox),))
+        else:
+            reader.cursor = self._after
+            self.waiting = True
+            self.try_answer()
+            if self.waiting:
+                self._park()
+
+    def _find(self, mailbox: Mailbox) -> PollReader | None:
+        if self._client:
+            for reader in mailbox.readers:
+                if reader.client == self._client and isinstance(reader, PollReader):
+                    return reader
+        return None
+
+    def _park(self) -> None:
+        # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
+        wait_s = self._wait_s * (1 - JITTER * random.random())
+        if wait_s <= 0:
+            self.answer((), ())
+            return
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self.answer, (), ())
+
+    # Answering.
+
+    def try_answer(self) -> None:
+        """Answer if there is anything after the cursor, or a signal."""
+        reader = self._reader
+        assert reader is not None and self._after is not None
+        if self._after > self._delivery.head_seq:
+            batch = None
+        else:
+            batch = reader.mailbox.read_after(self._after)
+        if batch is None:
+            self.waiting = False
+            run_on(self._answer_gap(reader, self._after))
+        elif batch or reader.signals:
+            self.answer(batch, reader.take_signals())
+
+    async def _answer_gap(self, reader: PollReader, after: int) -> None:
+        """What the mailbox does not reach: replayed from the journal, a page at a time, or reset."""
+        try:
+            reason = await self._delivery.lost(reader.mailbox, after)
+            if reason is not None:
+                seq, payload = self._delivery.reset_event(reason)
+                self._write(framing.poll_body(seq, (payload,), False, self._timeout_ms()))
+                return
+            events, position = await self._delivery.page(reader.mailbox, after)
+        except ChatError as error:
+            self._refuse(error)
+            return
+        if self._connection is None:
+            return
+        if events:
+            self.answer(events, ())
+            return
+        # Nothing of it concerned this user: go on from where the mailbox begins.
+        self.waiting = True
+        reader.cursor = position
+        batch = reader.mailbox.read_after(position)
+        if batch is None:
+            self.waiting = False
+            run_on(self._answer_gap(reader, position))
+        elif batch or reader.signals:
+            self.answer(batch, reader.take_signals())
+        else:
+            self._after_gap(position)
+
+    def _after_gap(self, position: int) -> None:
+        self._after = position
+        self._park()
+
+    def answer(self, events: Sequence[Event], signals: Iterable[Signal]) -> None:
+        """End the poll with these. Does nothing where it has ended."""
+        assert self._after is not None
+        cursor, more = self._after, False
+        if events:
+            cursor = events[-1].seq
+            if self._reader is not None:
+                mailbox = self._reader.mailbox
+                more = bool(mailbox.events) and mailbox.events[-1].seq > cursor
+                more = more or cursor < mailbox.floor_seq
+        payloads = [event.payload for event in events]
+        payloads += [signal.payload for signal in signals]
+        self._write(framing.poll_body(cursor, payloads, more, self._timeout_ms()))
+
+    def _timeout_ms(self) -> int:
+        return round((self._wait_s + MARGIN_S) * 1000)
+
+    def _refuse(self, error: ChatError) -> None:
+        status, headers, body = self._gate.problem(error)
+        if isinstance(error, MethodNotAllowed):
+            headers["Allow"] = "GET, HEAD"
+        self._respond(status, error.title, headers, body)
+
+    def _write(self, body: bytes) -> None:
+        headers = HTTPHeaders()
+        headers["Content-Type"] = "application/json"
+        headers["Cache-Control"] = "no-store"
+        headers["X-Content-Type-Options"] = "nosniff"
+        self._respond(200, "OK", headers, body)
+
+    def _respond(self, status: int, reason: str, headers: HTTPHeaders, body: bytes) -> None:
+        connection, self._connection = self._connection, None
+        self._let_go()
+        if connection is None:
+            return
+        headers["Content-Length"] = str(len(body))
+        sent = b"" if self._start.method == "HEAD" else body
+        connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), headers, sent)
+        connection.finish()
+
+    def _let_go(self) -> None:
+        self.waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        reader, self._reader = self._reader, None
+        if reader is not None and reader.request is self:
+            reader.request = None
+            if not reader.client:
+                self._delivery.detach(reader)
+
+
+def parse_seconds(text: str | None, default_s: float) -> float:
+    """The `wait` of a query in seconds, from 0 on. Raises `BadRequest`."""
+    if text is None or text == "":
+        return default_s
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise BadRequest("wait is seconds: a number from 0 on.")
+    return seconds

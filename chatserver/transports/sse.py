@@ -1,0 +1,125 @@
+"""Server-Sent Events: `GET /events` (HTML Living Standard, section 9.2).
+
+The answer has no length and is not chunked: it ends with the connection (RFC 9112, section 6.3, rule 8). So a
+block is the same bytes for every reader, HTTP/1.0 proxies included.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler
+
+from chatserver.core import framing
+from chatserver.core.errors import (
+    BadRequest,
+    ChatError,
+    Ending,
+    MethodNotAllowed,
+    Unauthenticated,
+    Unavailable,
+)
+from chatserver.core.events import Event, Signal
+from chatserver.delivery import Delivery
+from chatserver.store.base import Login, User
+from chatserver.transports.base import Gate, StreamReader, parse_client, parse_cursor, query_of
+from chatserver.transports.wire import Wire
+
+RETRY_MS = (1000, 3000)
+"""Between these an EventSource waits before it comes back: jittered, or all come at once."""
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Content-Type: text/event-stream; charset=utf-8\r\n"
+    b"Cache-Control: no-store, no-transform\r\n"
+    b"X-Accel-Buffering: no\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
+    b"Connection: close\r\n"
+    b"\r\n"
+)
+
+
+class EventsReader(StreamReader):
+    """An event stream after its headers."""
+
+    __slots__ = ()
+
+    transport: ClassVar[str] = "sse"
+
+    def joined(self, items: Iterable[Event | Signal]) -> bytes:
+        return b"".join([item.sse_block for item in items])
+
+    def framed(self, payload: bytes, seq: int | None) -> bytes:
+        return framing.sse_block(payload, seq)
+
+    def last_words(self, ending: Ending) -> bytes:
+        return self.delivery.bye(ending).sse_block
+
+    def beat(self, now_s: float) -> float | None:
+        assert self.wire is not None
+        self.wire.send(self.delivery.ping.sse_block)
+        return self.delivery.limits.heartbeat_s
+
+    def receive_data(self, data: bytes) -> None:
+        """A client has nothing to say here (a pipelined request is not answered: the stream has no end)."""
+
+
+class EventsHandler(RequestHandler):
+    """The door: origin, login, headers; then the connection leaves Tornado."""
+
+    def initialize(self, gate: Gate, delivery: Delivery) -> None:
+        self._gate = gate
+        self._delivery = delivery
+
+    async def prepare(self) -> None:
+        if self.request.method not in ("GET", "HEAD"):
+            self._answer(MethodNotAllowed("Events are read with GET."))
+            self.set_header("Allow", "GET")
+
+    async def get(self) -> None:
+        headers = self.request.headers
+        try:
+            self._gate.check_origin(headers)
+            last_id = headers.get("Last-Event-ID")
+            after = parse_cursor(last_id, "Last-Event-ID") if last_id else None
+            if after is None:
+                after = parse_cursor(query_of(self.request, "after"))
+            client = parse_client(query_of(self.request, "client"))
+            login = self._gate.known(headers) or await self._gate.resolve(headers)
+            user = await self._gate.user(login.user_id)
+            await self._begin(login, user, after, client)
+        except Unauthenticated as error:
+            if "Authorization" in headers:
+                self._answer(error)
+            else:
+                # 204 is what makes an EventSource stop coming back (HTML, section 9.2.3).
+                self.set_status(204)
+                self.set_header("Cache-Control", "no-store")
+        except ChatError as error:
+            self._answer(error)
+
+    async def _begin(self, login: Login, user: User, after: int | None, client: str) -> None:
+        delivery = self._delivery
+        mailbox = await delivery.open(user.id)
+        if delivery.draining:
+            raise Unavailable("The server is restarting.", delivery.return_ms() / 1000)
+        reader = EventsReader(delivery, self._gate, login, mailbox, client)
+        try:
+            reader.wire = Wire(self.detach(), reader)
+        except StreamClosedError:
+            return
+        delivery.attach(reader)
+        retry_ms = random.randint(*RETRY_MS)
+        reader.wire.send(_HEAD + b"retry: %d\n\n" % retry_ms)
+        await reader.join(user, after)
+
+    def _answer(self, error: ChatError) -> None:
+        status, headers, body = self._gate.problem(error)
+        self.set_status(status)
+        for name, value in headers.get_all():
+            self.set_header(name, value)
+        self.finish(body)

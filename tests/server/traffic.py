@@ -1,0 +1,132 @@
+"""Traffic that is cruel to a server: clients that hop between transports, vanish, and retry.
+
+Everybody here is a friend of everybody. A hopper's only state is its cursor; a writer's only memory is the
+`clientId` of what has not been acknowledged yet. `Tally` knows what was sent, acknowledged and received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import websockets
+
+from tests.support.clients import READERS, Person, Reader
+from tests.support.process import ServerProcess
+
+GONE = (
+    OSError,
+    TimeoutError,
+    EOFError,
+    httpx.HTTPError,
+    websockets.WebSocketException,
+    AssertionError,  # a refused connection (503) while the server goes or comes
+)
+
+
+@dataclass
+class Tally:
+    """What happened, by text; texts are unique."""
+
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    received: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    resets: int = 0
+    hops: int = 0
+    retries: int = 0
+
+    def verdict(self) -> dict[str, int]:
+        """Counts of what was lost, doubled or out of order at any reader (all should be 0)."""
+        lost = doubled = disordered = 0
+        for got in self.received.values():
+            texts = [text for _, text in got]
+            lost += len(self.acknowledged.keys() - set(texts))
+            doubled += len(texts) - len(set(texts))
+            seqs = [seq for seq, _ in got]
+            disordered += seqs != sorted(set(seqs))
+        return {"lost": lost, "doubled": doubled, "disordered": disordered, "resets": self.resets}
+
+
+class Traffic:
+    """Some friends, each with a hopper and a writer, on one server."""
+
+    def __init__(self, server: ServerProcess, seed: int) -> None:
+        self.server = server
+        self.random = random.Random(seed)
+        self.tally = Tally()
+        self.people: list[Person] = []
+        self.stop_writing = asyncio.Event()
+        self.writers_done = asyncio.Event()
+
+    async def prepare(self, people: int) -> None:
+        """Accounts, friendships, and where everybody starts."""
+        for number in range(people):
+            self.people.append(await Person.register(self.server.url, f"P{number}"))
+        for at, one in enumerate(self.people):
+            for other in self.people[at + 1 :]:
+                await one.befriend(other)
+
+    async def run(self, messages: int, chaos: Any = None) -> None:
+        """Everybody writes `messages`; `chaos` is a coroutine that runs beside; return when all is read."""
+        async with asyncio.TaskGroup() as group:
+            hoppers = [group.create_task(self._hop(person)) for person in self.people]
+            if chaos is not None:
+                group.create_task(chaos)
+            writers = [group.create_task(self._write(person, messages)) for person in self.people]
+            await asyncio.gather(*writers)
+            self.writers_done.set()
+            await asyncio.gather(*hoppers)
+
+    # Reading.
+
+    def _complete(self, person: Person) -> bool:
+        got = {text for _, text in self.tally.received[person.id]}
+        return self.writers_done.is_set() and self.tally.acknowledged.keys() <= got
+
+    async def _hop(self, person: Person) -> None:
+        cursor = int((await person.http.get("/api/friends")).json()["seq"])
+        got = self.tally.received[person.id] = []
+        while not self._complete(person):
+            kind = self.random.choice(READERS)
+            reader = kind(self.server.url, person.token, client=person.id)
+            self.tally.hops += 1
+            try:
+                await reader.connect(cursor)
+                for _ in range(self.random.randint(1, 30)):
+                    event = json.loads(await asyncio.wait_for(reader.next_event(), 2))
+                    cursor = event["seq"]
+                    if event["type"] == "reset":
+                        self.tally.resets += 1
+                    elif event["type"] == "message":
+                        got.append((cursor, event["text"]))
+            except GONE:
+                await asyncio.sleep(0)  # let others go on; the next hop may find a server
+            finally:
+                await self._drop(reader)
+
+    async def _drop(self, reader: Reader) -> None:
+        try:
+            await reader.drop()
+        except (*GONE, AttributeError):
+            pass  # it never connected
+
+    # Writing.
+
+    async def _write(self, person: Person, messages: int) -> None:
+        for number in range(messages):
+            text = f"{person.id} {number}"
+            while text not in self.tally.acknowledged:
+                try:
+                    await self._try_to_send(person, text)
+                except GONE:
+                    self.tally.retries += 1
+                    await asyncio.sleep(0)
+
+    async def _try_to_send(self, person: Person, text: str) -> None:
+        # Now and then the client is gone before the answer comes: it cannot know, and sends again.
+        patience_s = self.random.choice([0.0005, 0.002, 20, 20, 20])
+        sending = person.send(text, client_id=text)
+        self.tally.acknowledged[text] = await asyncio.wait_for(sending, patience_s)
