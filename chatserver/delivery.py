@@ -21,6 +21,8 @@ from chatserver.core.events import (
     make_signal,
 )
 from chatserver.core.hub import Hub
+from chatserver.core.lag import FanoutLag
+from chatserver.core.lanes import Lanes
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox, cut_batch
 from chatserver.core.mailbox import Reader as HubReader
@@ -46,6 +48,19 @@ class Attached(HubReader, Protocol):
     mailbox: Mailbox
     attached: bool
     is_stream: ClassVar[bool]
+
+    @property
+    def parked(self) -> bool:
+        """Whether a poll of this reader waits at the moment."""
+        ...
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        ...
+
+    def live_bytes(self) -> tuple[int, int]:
+        """Bytes up and down that the open connection has not yet been counted for."""
+        ...
 
     def visit(self, now_s: float) -> float | None:
         """Look after itself (heartbeat, time-outs); seconds until the next visit, None when gone."""
@@ -82,6 +97,7 @@ class Delivery:
         self.resets: Counter[str] = Counter()
         self.opened_mailboxes = 0
         self.fanout_lag = FanoutLag()
+        self.lanes = Lanes()
         self._journal = journal
         self._store = store
         self._hub = Hub(0, limits.mailbox_events, limits.mailbox_bytes, self._schedule_flush)
@@ -145,7 +161,7 @@ class Delivery:
             if isinstance(change, FriendChange) and change.relation == "friend":
                 self._introduce(change.asker, change.other)
         if events:
-            self.fanout_lag.begin(self.clock_ms(), events)
+            self.fanout_lag.begin(events[0].at_ms)
         if self._waiting:
             head = self._hub.head_seq
             for seq, waiter in self._waiting:
@@ -272,6 +288,22 @@ class Delivery:
         if self._presence.drop(user_id):
             self._announce(user_id, False)
 
+    def cut(self, user_id: str, client: str) -> None:
+        """Break the connections of one client of a user, as a bad network would."""
+        mailbox = self._hub.mailbox(user_id)
+        for reader in self._attached(mailbox) if mailbox is not None else []:
+            if reader.client == client:
+                reader.cut()
+
+    def live_bytes(self, user_id: str) -> dict[str, tuple[int, int]]:
+        """By client, the bytes up and down of connections that are open now."""
+        mailbox = self._hub.mailbox(user_id)
+        readers = self._attached(mailbox) if mailbox is not None else []
+        return {reader.client: reader.live_bytes() for reader in readers}
+
+    def _attached(self, mailbox: Mailbox) -> list[Attached]:
+        return [reader for reader in self.readers if reader.mailbox is mailbox]
+
     def return_ms(self) -> int:
         """When a client that is sent away should come back: jittered, so that not all come at once."""
         spread_ms = 1000 + 1000 * len(self.readers) // RETURN_RATE
@@ -389,35 +421,3 @@ class Delivery:
         except Unavailable:
             # Worth little, and soon overwritten: not worth holding back anything.
             log.warning("could not keep when %d users were last seen", len(seen))
-
-
-class FanoutLag:
-    """From an event's time to the end of the flush that wrote it: a histogram's raw material.
-
-    `buckets_ms` are upper bounds; the counts are cumulative only when read.
-    """
-
-    bounds_ms = (1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000)
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(self.bounds_ms) + 1)
-        self.sum_ms = 0
-        self._oldest_ms: int | None = None
-
-    def begin(self, now_ms: int, events: Sequence[Event]) -> None:
-        """Events were applied; their lag ends with the next flush."""
-        if self._oldest_ms is None:
-            self._oldest_ms = min(events[0].at_ms, now_ms)
-
-    def end(self, now_ms: int) -> None:
-        """A flush is over: count the lag of the oldest event that it held."""
-        if self._oldest_ms is None:
-            return
-        lag_ms = max(0, now_ms - self._oldest_ms)
-        self._oldest_ms = None
-        self.sum_ms += lag_ms
-        for at, bound_ms in enumerate(self.bounds_ms):
-            if lag_ms <= bound_ms:
-                self.counts[at] += 1
-                return
-        self.counts[-1] += 1

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from chatserver.delivery import Delivery
 from chatserver.front import Front
 from chatserver.journal.base import Journal
+from chatserver.sessions import Sessions
 from chatserver.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,17 @@ class Server:
     """The listening socket and the parts behind it."""
 
     def __init__(
-        self, front: Front, delivery: Delivery, journal: Journal, store: Store, body_bytes: int
+        self,
+        front: Front,
+        delivery: Delivery,
+        journal: Journal,
+        sessions: Sessions,
+        store: Store,
+        body_bytes: int,
     ) -> None:
         self._delivery = delivery
         self._journal = journal
+        self._sessions = sessions
         self._store = store
         self._http = HTTPServer(
             front,
@@ -87,6 +95,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._http.close_all_connections()
+        await self._sessions.close()
         await self._store.close()
         log.info("drained")
 

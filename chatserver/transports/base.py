@@ -157,6 +157,18 @@ class Reader(ABC):
         signals, self.signals = self.signals, None
         return signals or []
 
+    @property
+    def parked(self) -> bool:
+        """Whether a poll of this reader waits at the moment."""
+        return False
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+
+    def live_bytes(self) -> tuple[int, int]:
+        """Bytes up and down of the open connection."""
+        return (0, 0)
+
     @abstractmethod
     def flush(self) -> None: ...
 
@@ -316,7 +328,18 @@ class StreamReader(Reader):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self.delivery.detach(self)
+        up, down = self.live_bytes()
+        self.delivery.lanes.count(self.user_id, self.client, self.transport, up=up, down=down)
         self.wire = None
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        if self.wire is not None:
+            self.wire.abort()
+
+    def live_bytes(self) -> tuple[int, int]:
+        """What went over the wire since it was taken over."""
+        return (0, 0) if self.wire is None else (self.wire.bytes_up, self.wire.bytes_down)
 
     def end(self, ending: Ending) -> None:
         """Tell the client and close."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 from urllib.parse import parse_qs
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
@@ -33,6 +34,8 @@ from chatserver.core.errors import (
     Unavailable,
 )
 from chatserver.core.events import Event, Signal
+from chatserver.core.lanes import PREFIX as LAB
+from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
 from chatserver.store.base import Login
@@ -52,7 +55,7 @@ class PollReader(Reader):
 
     __slots__ = ("due_s", "request")
 
-    transport: ClassVar[str] = "poll"
+    transport: ClassVar[str] = "longpoll"
     is_stream: ClassVar[bool] = False
 
     def __init__(self, delivery: Delivery, login: Login, mailbox: Mailbox, client: str) -> None:
@@ -75,6 +78,16 @@ class PollReader(Reader):
         if request is not None:
             said = () if ending is SUPERSEDED else (self.delivery.bye(ending),)
             request.answer((), said)
+
+    @property
+    def parked(self) -> bool:
+        """Whether a poll of this reader waits at the moment."""
+        return self.request is not None and self.request.waiting
+
+    def cut(self) -> None:
+        """Break the connection of the waiting poll without a word."""
+        if self.request is not None:
+            self.request.cut()
 
     def visit(self, now_s: float) -> float | None:
         """Forget a client that did not come back."""
@@ -107,6 +120,7 @@ class PollRequest(HTTPMessageDelegate):
         self._after: int | None = None
         self._wait_s = 0.0
         self._client = ""
+        self._user_id = ""
         self.waiting = False
 
     # Tornado's side.
@@ -168,6 +182,7 @@ class PollRequest(HTTPMessageDelegate):
         if self._connection is None:
             return
         delivery = self._delivery
+        self._user_id = login.user_id
         delivery.polled(login.user_id, self._wait_s)
         reader = self._find(mailbox)
         if reader is None:
@@ -298,9 +313,24 @@ class PollRequest(HTTPMessageDelegate):
         if connection is None:
             return
         headers["Content-Length"] = str(len(body))
+        if self._client.startswith(LAB):
+            self._count(status, reason, headers, len(body))
         sent = b"" if self._start.method == "HEAD" else body
         connection.write_headers(ResponseStartLine("HTTP/1.1", status, reason), headers, sent)
         connection.finish()
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        connection, self._connection = self._connection, None
+        self._let_go()
+        if isinstance(connection, HTTP1Connection):
+            connection.close()
+
+    def _count(self, status: int, reason: str, headers: HTTPHeaders, body_bytes: int) -> None:
+        up = request_bytes("GET", self._start.path, self._headers.get_all())
+        down = response_bytes(status, reason, headers.get_all()) + body_bytes
+        lanes = self._delivery.lanes
+        lanes.count(self._user_id, self._client, PollReader.transport, requests=1, up=up, down=down)
 
     def _let_go(self) -> None:
         self.waiting = False

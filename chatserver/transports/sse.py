@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
-from tornado.web import RequestHandler
 
 from chatserver.core import framing
 from chatserver.core.errors import (
-    BadRequest,
     ChatError,
     Ending,
-    MethodNotAllowed,
     Unauthenticated,
     Unavailable,
 )
 from chatserver.core.events import Event, Signal
-from chatserver.delivery import Delivery
+from chatserver.core.lanes import request_bytes
 from chatserver.store.base import Login, User
-from chatserver.transports.base import Gate, StreamReader, parse_client, parse_cursor, query_of
+from chatserver.transports.base import StreamReader, parse_client, parse_cursor, query_of
+from chatserver.transports.door import Door
 from chatserver.transports.wire import Wire
 
 RETRY_MS = (1000, 3000)
@@ -68,58 +65,44 @@ class EventsReader(StreamReader):
         """A client has nothing to say here (a pipelined request is not answered: the stream has no end)."""
 
 
-class EventsHandler(RequestHandler):
+class EventsHandler(Door):
     """The door: origin, login, headers; then the connection leaves Tornado."""
-
-    def initialize(self, gate: Gate, delivery: Delivery) -> None:
-        self._gate = gate
-        self._delivery = delivery
-
-    async def prepare(self) -> None:
-        if self.request.method not in ("GET", "HEAD"):
-            self._answer(MethodNotAllowed("Events are read with GET."))
-            self.set_header("Allow", "GET")
 
     async def get(self) -> None:
         headers = self.request.headers
         try:
-            self._gate.check_origin(headers)
+            self.gate.check_origin(headers)
             last_id = headers.get("Last-Event-ID")
             after = parse_cursor(last_id, "Last-Event-ID") if last_id else None
             if after is None:
                 after = parse_cursor(query_of(self.request, "after"))
             client = parse_client(query_of(self.request, "client"))
-            login = self._gate.known(headers) or await self._gate.resolve(headers)
-            user = await self._gate.user(login.user_id)
+            login = self.gate.known(headers) or await self.gate.resolve(headers)
+            user = await self.gate.user(login.user_id)
             await self._begin(login, user, after, client)
         except Unauthenticated as error:
             if "Authorization" in headers:
-                self._answer(error)
+                self.refuse(error)
             else:
                 # 204 is what makes an EventSource stop coming back (HTML, section 9.2.3).
                 self.set_status(204)
                 self.set_header("Cache-Control", "no-store")
         except ChatError as error:
-            self._answer(error)
+            self.refuse(error)
 
     async def _begin(self, login: Login, user: User, after: int | None, client: str) -> None:
-        delivery = self._delivery
+        delivery = self.delivery
         mailbox = await delivery.open(user.id)
         if delivery.draining:
             raise Unavailable("The server is restarting.", delivery.return_ms() / 1000)
-        reader = EventsReader(delivery, self._gate, login, mailbox, client)
+        reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
             reader.wire = Wire(self.detach(), reader)
         except StreamClosedError:
             return
         delivery.attach(reader)
+        up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
+        delivery.lanes.count(user.id, client, reader.transport, requests=1, up=up)
         retry_ms = random.randint(*RETRY_MS)
         reader.wire.send(_HEAD + b"retry: %d\n\n" % retry_ms)
         await reader.join(user, after)
-
-    def _answer(self, error: ChatError) -> None:
-        status, headers, body = self._gate.problem(error)
-        self.set_status(status)
-        for name, value in headers.get_all():
-            self.set_header(name, value)
-        self.finish(body)

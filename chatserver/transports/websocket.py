@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
@@ -30,7 +29,7 @@ from chatserver.core.errors import (
     UpgradeRequired,
 )
 from chatserver.core.events import Event, Signal, encode_json
-from chatserver.core.limits import Limits
+from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
 from chatserver.journal.base import Appended
@@ -44,6 +43,7 @@ from chatserver.transports.base import (
     query_of,
     run_on,
 )
+from chatserver.transports.door import Door
 from chatserver.transports.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -290,14 +290,13 @@ class _TakenOver(WebSocketProtocol13):
             return
 
 
-class SocketHandler(WebSocketHandler):
+class SocketHandler(Door, WebSocketHandler):
     """The door: origin, login, handshake."""
 
-    def initialize(self, gate: Gate, delivery: Delivery, service: Service, limits: Limits) -> None:
-        self._gate = gate
-        self._delivery = delivery
+    def initialize(self, gate: Gate, delivery: Delivery, service: Service | None = None) -> None:
+        super().initialize(gate, delivery)
+        assert service is not None
         self._service = service
-        self._limits = limits
         self._after: int | None = None
         self._client = ""
         self._login: Login | None = None
@@ -321,56 +320,61 @@ class SocketHandler(WebSocketHandler):
         try:
             await self._admit()
         except ChatError as error:
-            self._answer(error)
+            self.refuse(error)
             return
         await super().get(*args, **kwargs)
 
     async def _admit(self) -> None:
         headers = self.request.headers
-        self._gate.check_origin(headers)
+        self.gate.check_origin(headers)
         if headers.get("Upgrade", "").lower() != "websocket":
             raise UpgradeRequired("This address speaks WebSocket.")
         if headers.get("Sec-WebSocket-Version") != "13":
             raise UpgradeRequired("This server speaks WebSocket version 13.")
-        if self._delivery.draining:
-            raise Unavailable("The server is restarting.", self._delivery.return_ms() / 1000)
+        if self.delivery.draining:
+            raise Unavailable("The server is restarting.", self.delivery.return_ms() / 1000)
         self._after = parse_cursor(query_of(self.request, "after"))
         self._client = parse_client(query_of(self.request, "client"))
         try:
-            self._login = self._gate.known(headers) or await self._gate.resolve(headers)
-            self._user = await self._gate.user(self._login.user_id)
+            self._login = self.gate.known(headers) or await self.gate.resolve(headers)
+            self._user = await self.gate.user(self._login.user_id)
         except Unauthenticated:
             # A page's script cannot see a 401 here: it is told on the connection itself.
             self._login = None
 
-    def _answer(self, error: ChatError) -> None:
-        status, headers, body = self._gate.problem(error)
-        self.set_status(status)
-        for name, value in headers.get_all():
-            self.set_header(name, value)
-        if status == UpgradeRequired.status:
+    def refuse(self, error: ChatError) -> None:
+        """Answer with a problem; where another protocol was asked for, say which we speak (RFC 9110)."""
+        if isinstance(error, UpgradeRequired):
             self.set_header("Upgrade", "websocket")
             self.set_header("Connection", "Upgrade")
             self.set_header("Sec-WebSocket-Version", "13")
-        self.finish(body)
+        super().refuse(error)
 
     async def begin(self, stream: Any) -> None:
         """The handshake is done: from here on the connection is a reader's."""
-        login, user, delivery = self._login, self._user, self._delivery
+        login, user, delivery = self._login, self._user, self.delivery
         if login is None or user is None:
             self._send_away(stream, delivery.bye(SIGNED_OUT).ws_frame, SIGNED_OUT)
             return
         try:
             mailbox = await delivery.open(user.id)
             reader = SocketReader(
-                delivery, self._gate, self._service, login, user, mailbox, self._client
+                delivery, self.gate, self._service, login, user, mailbox, self._client
             )
             reader.wire = Wire(stream, reader)
             delivery.attach(reader)
+            self._count(user.id)
         except Unavailable:
             self._send_away(stream, delivery.bye(RESTARTING).ws_frame, RESTARTING)
             return
         await reader.join(user, self._after)
+
+    def _count(self, user_id: str) -> None:
+        request = self.request
+        up = request_bytes("GET", request.uri or "", request.headers.get_all())
+        down = response_bytes(101, "Switching Protocols", self._headers.get_all())
+        lanes = self.delivery.lanes
+        lanes.count(user_id, self._client, SocketReader.transport, requests=1, up=up, down=down)
 
     def _send_away(self, stream: Any, bye: bytes, ending: Ending) -> None:
         wire = Wire(stream, _Nobody())

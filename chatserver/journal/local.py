@@ -1,0 +1,297 @@
+"""The journal of one process: the store's own event table is the log, and this gives out the places.
+
+Everything here runs on the event loop. An append gets its seq and its bytes at once, in call order, and
+waits in a queue; one task writes whatever waits as one batch (it batches what waits and never waits to
+batch), hands the batch to the follower, and only then answers. It knows the database through `EventLog`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from chatserver.core.errors import Unavailable
+from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
+from chatserver.journal.base import Appended, View
+from chatserver.store.base import Entry, EventLog, InDoubt
+
+_log = logging.getLogger("chatserver.journal")
+
+KEEP_MS = 7 * 86_400_000
+"""How long events that are no messages can be replayed: a cursor older than a week gets a reset."""
+MAX_WAITING = 10_000
+"""Appends that wait to be written; one more is `Unavailable`. Some tenths of a second of work."""
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+MAX_BATCH = 1000
+"""Appends in one transaction: about 10 ms of writing, so that a burst does not delay its first answer."""
+PROBE_S = 1.0
+"""How often a database that failed is tried again while nobody appends."""
+SETTLE_S = (0.1, 2.0)
+"""Shortest and longest pause between two attempts to learn what became of a batch."""
+DROP_EVERY_S = 3600.0
+DROP_EVENTS = 2000
+"""Events dropped in one transaction: appends wait behind it."""
+CLOSE_S = 15.0
+"""How long `close` waits for what was accepted; within the 30 s of a drain."""
+
+_Future = asyncio.Future[list[Appended]]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """One append on its way, and everybody who waits for it."""
+
+    entry: Entry
+    future: _Future
+    size_bytes: int
+    repeats: list[_Future] = field(default_factory=list)
+    """Appends of the same `client_id` that came while this one was on its way."""
+
+
+class LocalJournal:
+    """A `Journal` over `log`, whose only writer it is.
+
+    `clock_ms` is the time now and may step: seq is `max(last + 1, microseconds since 1970)`. `keep_ms`
+    is how long events that are no messages are kept.
+    """
+
+    def __init__(self, log: EventLog, clock_ms: Callable[[], int], keep_ms: int = KEEP_MS) -> None:
+        self._events = log
+        self._clock_ms = clock_ms
+        self._keep_ms = keep_ms
+        self._last_seq = 0
+        self._head_seq = 0
+        self._healthy = False
+        self._in_doubt = False
+        self._closing = False
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._by_client: dict[tuple[str, str], _Waiting] = {}
+        self._wake = asyncio.Event()
+        self._follower: Callable[[Sequence[Event]], None] = _nobody
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def head_seq(self) -> int:
+        return self._head_seq
+
+    @property
+    def healthy(self) -> bool:
+        return self._healthy and not self._closing
+
+    async def start(self, follower: Callable[[Sequence[Event]], None]) -> None:
+        self._last_seq = self._head_seq = await self._events.last_seq()
+        self._follower = follower
+        self._healthy = True
+        writer = asyncio.create_task(self._write_all(), name="journal-writer")
+        writer.add_done_callback(self._writer_ended)
+        dropper = asyncio.create_task(self._drop_all(), name="journal-dropper")
+        self._tasks = [writer, dropper]
+
+    def place(self, *drafts: Draft) -> _Future:
+        """Give the drafts their places now; the future is what `append` returns.
+
+        For a caller who must go on in order without waiting: the places are those of the calls.
+        Raises `Unavailable` at once where nothing can be accepted.
+        """
+        if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
+            raise ValueError("An append is one draft, or several without a client_id.")
+        self._refuse_where_full()
+        future: _Future = asyncio.get_running_loop().create_future()
+        client_id = drafts[0].client_id
+        key = None if client_id is None else (drafts[0].actor, client_id)
+        if key is not None and (first := self._by_client.get(key)) is not None:
+            first.repeats.append(future)
+            return future
+        entry = Entry(self._encode(drafts), client_id)
+        waiting = _Waiting(entry, future, sum(len(e.payload) for e in entry.events))
+        if key is not None:
+            self._by_client[key] = waiting
+        self._queue.append(waiting)
+        self._queued_bytes += waiting.size_bytes
+        self._wake.set()
+        return future
+
+    async def append(self, *drafts: Draft) -> list[Appended]:
+        return await self.place(*drafts)
+
+    async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+        # First the events, then the mark: what is dropped in between is so still noticed.
+        found = await self._events.count_visible(view, after, up_to, cap)
+        return None if after < await self._events.dropped_seq() else found
+
+    async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
+        return await self._events.visible(view, after, up_to, limit)
+
+    async def drop_passed(self) -> int:
+        """Drop the events whose time to be kept is over; return how many. Done every hour anyway."""
+        dropped = 0
+        before_ms = self._clock_ms() - self._keep_ms
+        while some := await self._events.drop_passing(before_ms, DROP_EVENTS):
+            dropped += some
+        return dropped
+
+    async def close(self) -> None:
+        if self._closing or not self._tasks:
+            return
+        self._closing = True
+        self._wake.set()
+        writer, dropper = self._tasks
+        dropper.cancel()
+        await asyncio.wait({writer}, timeout=CLOSE_S)
+        writer.cancel()
+        await asyncio.gather(writer, dropper, return_exceptions=True)
+
+    # accepting
+
+    def _refuse_where_full(self) -> None:
+        if self._closing or not self._tasks:
+            raise Unavailable("The server is stopping.")
+        if self._in_doubt or self._tasks[0].done():
+            raise Unavailable("The server cannot save messages at the moment.")
+        if len(self._queue) >= MAX_WAITING or self._queued_bytes >= MAX_WAITING_BYTES:
+            raise Unavailable("The server has too much to do at the moment.")
+
+    def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
+        at_ms = self._clock_ms()
+        first = max(self._last_seq + 1, at_ms * 1000)
+        if first + len(drafts) > MAX_SEQ:
+            raise Unavailable("The server's clock is wrong.")
+        events = tuple(encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts))
+        # Only now: a draft that cannot be encoded has taken no place.
+        self._last_seq = events[-1].seq
+        return events
+
+    # writing
+
+    async def _write_all(self) -> None:
+        while self._queue or not self._closing:
+            if self._queue:
+                await self._write(self._take_batch())
+                continue
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(None if self._healthy else PROBE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._probe()
+
+    def _take_batch(self) -> list[_Waiting]:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+        self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
+        return batch
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            outcome = await self._events.write([waiting.entry for waiting in batch])
+        except InDoubt as error:
+            self._note(False, error)
+            self._in_doubt = True
+            self._fail(batch, error)
+            # These are certainly not written. Told now, their senders can try again in time.
+            self._fail(self._queue, error)
+            self._queue.clear()
+            self._queued_bytes = 0
+            outcome = await self._settle(batch)
+            self._in_doubt = False
+        except Unavailable as error:
+            self._note(False, error)
+            self._fail(batch, error)
+            return
+        self._note(True, None)
+        self._hand_on(batch, outcome)
+
+    async def _settle(self, batch: list[_Waiting]) -> Sequence[Appended | None]:
+        """Learn what became of a batch. Until then nothing later may be written: order would break."""
+        pause_s, longest_s = SETTLE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                return await self._events.write([waiting.entry for waiting in batch])
+            except Unavailable:
+                pause_s = min(pause_s * 2, longest_s)
+
+    def _hand_on(self, batch: list[_Waiting], outcome: Sequence[Appended | None]) -> None:
+        events = [
+            event
+            for waiting, older in zip(batch, outcome, strict=True)
+            if older is None
+            for event in waiting.entry.events
+        ]
+        if events:
+            self._head_seq = events[-1].seq
+            try:
+                self._follower(events)
+            except Exception:
+                # It promised not to. These events are durable, and the next ones must go their way.
+                _log.exception("the follower failed on the events up to %d", self._head_seq)
+        for waiting, older in zip(batch, outcome, strict=True):
+            self._answer(waiting, older)
+
+    def _answer(self, waiting: _Waiting, older: Appended | None) -> None:
+        self._forget(waiting)
+        standing = (
+            [older]
+            if older is not None
+            else [
+                Appended(event.seq, event.at_ms, duplicate=False) for event in waiting.entry.events
+            ]
+        )
+        if not waiting.future.done():
+            waiting.future.set_result(standing)
+        for repeat in waiting.repeats:
+            if not repeat.done():
+                repeat.set_result([replace(standing[0], duplicate=True)])
+
+    def _fail(self, batch: Sequence[_Waiting] | deque[_Waiting], error: Unavailable) -> None:
+        for waiting in batch:
+            self._forget(waiting)
+            for future in (waiting.future, *waiting.repeats):
+                if not future.done():
+                    future.set_exception(Unavailable(error.detail, error.retry_after_s))
+            waiting.repeats.clear()
+
+    def _forget(self, waiting: _Waiting) -> None:
+        if waiting.entry.client_id is not None:
+            self._by_client.pop((waiting.entry.events[0].actor, waiting.entry.client_id), None)
+
+    # health and age
+
+    async def _probe(self) -> None:
+        try:
+            await self._events.probe()
+        except Unavailable:
+            return
+        self._note(True, None)
+
+    def _note(self, healthy: bool, error: Unavailable | None) -> None:
+        if self._healthy and not healthy:
+            _log.error("events cannot be made durable: %s", error)
+        elif healthy and not self._healthy:
+            _log.warning("events can be made durable again")
+        self._healthy = healthy
+
+    def _writer_ended(self, writer: asyncio.Task[None]) -> None:
+        self._healthy = False
+        error = None if writer.cancelled() else writer.exception()
+        if error is not None:
+            _log.critical("the journal has stopped for good", exc_info=error)
+        left = {id(w): w for w in (*self._queue, *self._by_client.values())}
+        self._fail(list(left.values()), Unavailable("The server is stopping."))
+        self._queue.clear()
+
+    async def _drop_all(self) -> None:
+        while True:
+            try:
+                if dropped := await self.drop_passed():
+                    _log.info("dropped %d events that are over a week old", dropped)
+            except Unavailable:
+                pass  # The log has said so where it failed; the next round does this one's work.
+            await asyncio.sleep(DROP_EVERY_S)
+
+
+def _nobody(events: Sequence[Event]) -> None:
+    """The follower before `start`."""

@@ -1,0 +1,308 @@
+"""Floor 2: what people do with each other. Messages, read positions, typing.
+
+Each verb validates what a client sent, decides, and puts what follows into the journal; nothing here knows a
+socket or HTTP. Accounts are in `chatserver.accounts`, friends in
+`chatserver.friendships`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chatserver.core import fields as rules
+from chatserver.core.errors import (
+    ChatError,
+    Ending,
+    Forbidden,
+    InvalidField,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
+from chatserver.core.events import Audience, Draft, ReadChange, encode_json
+from chatserver.core.fields import Fields
+from chatserver.core.limits import Buckets, Limits
+from chatserver.journal.base import Appended, Journal
+from chatserver.sessions import Remembered
+from chatserver.store.base import Page, Store, User
+
+USERS_REMEMBERED = 50_000
+POSITIONS_REMEMBERED = 50_000
+
+SEARCH_DEFAULT = 20
+HISTORY_DEFAULT = 50
+
+
+class Delivery(Protocol):
+    """What of `chatserver.delivery` is needed here."""
+
+    @property
+    def head_seq(self) -> int: ...
+
+    def online(self, user_id: str) -> bool: ...
+
+    async def caught_up(self, seq: int) -> None: ...
+
+    def view_is_open(self, user_id: str) -> bool: ...
+
+    def friend_since(self, user_id: str, other_id: str) -> int | None: ...
+
+    def typing(self, from_id: str, to_id: str | None) -> None: ...
+
+    def end_logins(self, login_ids: Iterable[str], ending: Ending = ...) -> None: ...
+
+    def end_user(self, user_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What part of a conversation a reader of history asks for."""
+
+    peer: str | None = None
+    before: int | None = None
+    after: int | None = None
+    limit: int = HISTORY_DEFAULT
+
+
+class Service:
+    """The verbs. `clock_s` is monotonic seconds; `on_append` is told how long a message took to be durable."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        delivery: Delivery,
+        limits: Limits,
+        clock_s: Callable[[], float],
+        on_append: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._delivery = delivery
+        self._limits = limits
+        self._clock_s = clock_s
+        self._on_append = on_append
+        self._users: Remembered[str, User] = Remembered(USERS_REMEMBERED)
+        self._users_generation = 0
+        self._leaving: set[str] = set()
+        self._sending = Buckets(limits.send_rate, limits.send_burst)
+        self._typing = Buckets(limits.send_rate, limits.send_burst)
+        self._in_flight: dict[tuple[str, str], asyncio.Future[Appended]] = {}
+        self._reading: weakref.WeakValueDictionary[tuple[str, str | None], _Reading] = (
+            weakref.WeakValueDictionary()
+        )
+        self._positions: Remembered[tuple[str, str | None], int] = Remembered(POSITIONS_REMEMBERED)
+
+    # Users.
+
+    def known_user(self, user_id: str) -> User | None:
+        """The user, if in memory."""
+        return self._users.get(user_id)
+
+    async def user(self, user_id: str) -> User:
+        """The user of a login. Raises `Unauthenticated` where there is none any more."""
+        user = self._users.get(user_id)
+        while user is None:
+            generation = self._users_generation
+            user = (await self._store.users([user_id])).get(user_id)
+            if user is None or user_id in self._leaving:
+                raise Unauthenticated("This account is no more.")
+            # A profile that changed while it was read may have been read as it was before.
+            if generation == self._users_generation:
+                self._users.put(user_id, user)
+            else:
+                user = None
+        return user
+
+    def forget_user(self, user_id: str) -> None:
+        """The profile has changed: read it anew when it is needed."""
+        self._users_generation += 1
+        self._users.forget(user_id)
+
+    def begin_leaving(self, user_id: str) -> None:
+        """The account is being deleted: nothing more is taken from it."""
+        self._leaving.add(user_id)
+        self.forget_user(user_id)
+
+    def is_leaving(self, user_id: str) -> bool:
+        """Whether the account is being deleted."""
+        return user_id in self._leaving
+
+    def end_leaving(self, user_id: str) -> None:
+        """The account is gone, or stays after all."""
+        self._leaving.discard(user_id)
+
+    # Messages.
+
+    async def submit(self, user_id: str, fields: Fields) -> asyncio.Future[Appended]:
+        """Give a message its place; the result is there once the message is durable.
+
+        Awaits nothing where the sender's mailbox is open (or `to` is absent) and the message is new, so
+        messages submitted one after another stand in that order. A `clientId` that was used before
+        gets its first place, whatever else is wrong with the repeat. Raises `InvalidField`,
+        `RateLimited`, `Forbidden` (`to` is no friend), `Unavailable`.
+        """
+        user = self._users.get(user_id) or await self.user(user_id)
+        client_id = rules.client_id(fields.get("clientId"))
+        text = rules.text(fields.get("text"), self._limits.text_chars)
+        to = rules.optional_id(fields.get("to"), "to")
+        if to == user_id:
+            raise InvalidField("to", "You cannot write to yourself.")
+        if client_id is not None and (user_id, client_id) in self._in_flight:
+            return _as_duplicate(self._in_flight[user_id, client_id])
+        refusal: ChatError | None = None
+        wait_s = self._sending.take(user_id, self._clock_s())
+        if wait_s:
+            refusal = RateLimited("You are writing too fast.", wait_s)
+        elif to is not None and not await self._are_friends(user_id, to):
+            refusal = Forbidden("You can write to friends only.")
+        if refusal is not None:
+            return await self._first_or_refuse(user_id, client_id, refusal, spent=not wait_s)
+        return self._append_message(user, to, text, client_id)
+
+    async def send(self, user_id: str, fields: Fields) -> Appended:
+        """As `submit`, and wait until it is durable."""
+        # A request that ends early must not take back a message that has its place.
+        return await asyncio.shield(await self.submit(user_id, fields))
+
+    async def _first_or_refuse(
+        self, user_id: str, client_id: str | None, refusal: ChatError, spent: bool
+    ) -> asyncio.Future[Appended]:
+        """The answer to a repeat of an earlier message; else raise `refusal`."""
+        first = client_id and await self._store.find_message(user_id, client_id)
+        if not first:
+            raise refusal
+        if spent:
+            self._sending.give_back(user_id)
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        future.set_result(Appended(first[0], first[1], True))
+        return future
+
+    def _append_message(
+        self, user: User, to: str | None, text: str, client_id: str | None
+    ) -> asyncio.Future[Appended]:
+        audience = Audience.FRIENDS if to is None else Audience.PAIR
+        shown = {
+            "from": {"id": user.id, "name": user.name, "color": user.color},
+            "to": to,
+            "text": text,
+            "clientId": client_id,
+        }
+        draft = Draft("message", audience, user.id, to, shown, client_id)
+        # The task takes the message's place in its first step, and tasks begin in the order they are made.
+        future = asyncio.ensure_future(self._append_one(draft))
+        if client_id is not None:
+            key = (user.id, client_id)
+            self._in_flight[key] = future
+            future.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        return future
+
+    async def _append_one(self, draft: Draft) -> Appended:
+        began_s = self._clock_s()
+        appended = (await self._journal.append(draft))[0]
+        self._on_append(self._clock_s() - began_s)
+        if appended.duplicate:
+            self._sending.give_back(draft.actor)
+        return appended
+
+    async def _are_friends(self, user_id: str, other_id: str) -> bool:
+        if self._delivery.view_is_open(user_id):
+            return self._delivery.friend_since(user_id, other_id) is not None
+        return await self._store.relation(user_id, other_id) == "friend"
+
+    async def history(self, user_id: str, part: Range) -> bytes:
+        """The JSON of a page of messages, as they were first encoded."""
+        page: Page = await self._store.history(
+            user_id, part.peer, part.before, part.after, part.limit
+        )
+        await self._delivery.caught_up(page.seq)
+        messages = b",".join([event.payload for event in page.events])
+        rest = encode_json({"more": page.more, "seq": page.seq})
+        return b'{"messages":[' + messages + b"]," + rest[1:]
+
+    async def typing(self, user_id: str, fields: Fields) -> None:
+        """Tell the friends, or the one friend, that somebody is typing. Too often: told to nobody."""
+        to = rules.optional_id(fields.get("to"), "to")
+        if to == user_id:
+            raise InvalidField("to", "You cannot write to yourself.")
+        if to is not None and not await self._are_friends(user_id, to):
+            raise Forbidden("You can write to friends only.")
+        if not self._typing.take(user_id, self._clock_s()):
+            self._delivery.typing(user_id, to)
+
+    # Read positions.
+
+    async def read(self, user_id: str, fields: Fields) -> None:
+        """Move a read position forward. A smaller one than before changes nothing."""
+        peer = rules.optional_id(fields.get("with"), "with")
+        up_to = min(rules.seq(fields.get("upTo"), "upTo"), self._delivery.head_seq)
+        if peer == user_id:
+            raise InvalidField("with", "You have no conversation with yourself.")
+        if peer is not None and not await self._are_friends(user_id, peer):
+            raise Forbidden("You can read with friends only.")
+        key = (user_id, peer)
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = _Reading()
+        # Positions that come while one is being written are written as one: the furthest.
+        reading.up_to = max(reading.up_to, up_to)
+        async with reading.lock:
+            position = self._positions.get(key)
+            if position is None:
+                position = (await self._store.read_state(user_id)).own.get(peer, 0)
+            if reading.up_to > position:
+                position = reading.up_to
+                await self._append_read(user_id, peer, position)
+            self._positions.put(key, position)
+
+    async def _append_read(self, user_id: str, peer: str | None, up_to: int) -> None:
+        audience = Audience.SELF if peer is None else Audience.PAIR
+        shown = {"user": user_id, "with": peer, "upTo": up_to}
+        change = ReadChange(user_id, peer, up_to)
+        await self._journal.append(Draft("read", audience, user_id, peer, shown, change=change))
+
+    async def read_state(self, user_id: str) -> dict[str, Any]:
+        """Own positions, how far friends have read, and unread counts."""
+        state = await self._store.read_state(user_id)
+        await self._delivery.caught_up(state.seq)
+        return {
+            "read": [{"with": peer, "upTo": seq} for peer, seq in state.own.items()],
+            "peers": [{"user": peer, "upTo": seq} for peer, seq in state.peers.items()],
+            "unread": [{"with": peer, "count": count} for peer, count in state.unread.items()],
+            "seq": state.seq,
+        }
+
+
+class _Reading:
+    """A read position on its way: the furthest asked for, and whose turn it is."""
+
+    __slots__ = ("__weakref__", "lock", "up_to")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.up_to = 0
+
+
+def _as_duplicate(first: asyncio.Future[Appended]) -> asyncio.Future[Appended]:
+    """A future that answers a repeat as soon as the first is answered."""
+    repeat: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+
+    def answer(done: asyncio.Future[Appended]) -> None:
+        if repeat.done():
+            return
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            repeat.set_exception(
+                error
+                if isinstance(error, Exception)
+                else Unavailable("The message may not have been kept.")
+            )
+        else:
+            repeat.set_result(Appended(done.result().seq, done.result().at_ms, True))
+
+    first.add_done_callback(answer)
+    return repeat

@@ -1,0 +1,269 @@
+"""Floor 5: every setting, in one table. The command line, the environment and `docs/settings.md` read it.
+
+An option wins over its environment variable, that over the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from chatserver.core.limits import Limits
+from chatserver.core.origin import normal_origin
+
+PREFIX = "CHATSERVER_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """A setting makes no sense; the text is one sentence that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. `read` turns text into the value and raises ValueError with the reason."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: Any
+    help: str
+    unit: str = ""
+    kind: str = "one"
+    """`one` value, `many` (repeatable; comma-separated in the environment), or a `switch`."""
+
+    @property
+    def flag(self) -> str:
+        """As it is written on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """As it is written in the environment."""
+        return PREFIX + self.name.upper()
+
+    def shown_default(self) -> str:
+        """The default as a person would write it."""
+        if self.default is None or self.default == ():
+            return "none"
+        if self.kind == "switch":
+            return "on" if self.default else "off"
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError("it must be an integer from 0 to 65535")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    origin = normal_origin(text)
+    if origin is None:
+        raise ValueError("it must be an origin such as https://chat.example.com")
+    return origin
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError("it must be an IP address or a network such as 10.0.0.0/8") from None
+
+
+def _token(text: str) -> str:
+    if len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("it must have at least 16 ASCII characters and no space")
+    return text
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("", "0", "false", "no", "off"):
+        return False
+    raise ValueError("it must be 1 or 0")
+
+
+def _positive_integer(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 2**40:
+        raise ValueError("it must be an integer from 1 on")
+    return int(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e9:
+        raise ValueError("it must be a number above 0")
+    return value
+
+
+_SERVER = (
+    Setting("address", _text, "127.0.0.1", "the address to listen on"),
+    Setting("port", _port, 8888, "the port to listen on; 0 takes a free one"),
+    Setting("data", Path, Path("data"), "the folder of the database and the keys"),
+    Setting(
+        "demo", _switch, False, "make four demo accounts and show how to use them", kind="switch"
+    ),
+    Setting(
+        "origin",
+        _origin,
+        (),
+        "an origin whose pages may use this server, beside its own (repeatable)",
+        kind="many",
+    ),
+    Setting("log_level", _log_level, "info", "what is logged: " + ", ".join(LOG_LEVELS)),
+    Setting(
+        "metrics_token", _token, None, "the bearer token for /metrics; without it: loopback only"
+    ),
+    Setting(
+        "trusted_proxy",
+        _network,
+        (),
+        "a proxy whose X-Forwarded-For and X-Forwarded-Proto are believed (repeatable)",
+        kind="many",
+    ),
+    Setting("mongodb", _text, None, "a MongoDB URI: keep everything there instead of in SQLite"),
+)
+
+_LIMIT_HELP: dict[str, tuple[str, str]] = {
+    "text_chars": ("the longest message", "code points"),
+    "body_bytes": ("the largest request body or WebSocket message", "bytes"),
+    "readers_per_user": ("streams and polling clients of one user; one more ends the oldest", ""),
+    "send_rate": ("messages of one user, sustained", "a second"),
+    "send_burst": ("messages of one user at once", ""),
+    "sign_in_failures_per_account": ("failed sign-ins to one account", "a minute"),
+    "sign_in_failures_per_address": ("failed sign-ins from one address", "a minute"),
+    "register_rate": ("registrations from one address, sustained", "a second"),
+    "register_burst": ("registrations from one address at once", ""),
+    "mailbox_events": ("events that one user's mailbox keeps", ""),
+    "mailbox_bytes": ("bytes that one user's mailbox keeps", "bytes"),
+    "mailbox_linger_s": ("how long a mailbox is kept after its last reader", "seconds"),
+    "replay_events": ("events that a reader may catch up on; more is a reset", ""),
+    "friends": ("friends that one user may have", ""),
+    "page_events": ("the largest page of history", ""),
+    "offline_grace_s": ("how long somebody still counts as online", "seconds"),
+    "heartbeat_s": ("time between heartbeats on streams", "seconds"),
+    "silence_s": ("how long a WebSocket may be silent past a ping", "seconds"),
+    "poll_wait_s": ("how long a poll is held that does not say", "seconds"),
+    "poll_wait_max_s": ("how long a poll is held at the most", "seconds"),
+    "stuck_s": ("how long a stream may take nothing before it is closed", "seconds"),
+}
+
+
+def _limit_settings() -> tuple[Setting, ...]:
+    """A row for each limit: a limit without help text stops the program at its first start."""
+    default = Limits()
+    rows = []
+    for field in fields(Limits):
+        value = getattr(default, field.name)
+        read = _positive_integer if isinstance(value, int) else _positive_number
+        help_text, unit = _LIMIT_HELP[field.name]
+        rows.append(Setting(field.name, read, value, help_text, unit))
+    return tuple(rows)
+
+
+SETTINGS = _SERVER + _limit_settings()
+"""The table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server was told."""
+
+    address: str = "127.0.0.1"
+    port: int = 8888
+    data: Path = Path("data")
+    demo: bool = False
+    origin: tuple[str, ...] = ()
+    log_level: str = "info"
+    metrics_token: str | None = None
+    trusted_proxy: tuple[Network, ...] = ()
+    mongodb: str | None = None
+    limits: Limits = Limits()
+
+
+def add_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """An option for each setting (or those of `names`). Values are read by `from_options`."""
+    server = parser.add_argument_group("server")
+    limits = parser.add_argument_group("limits")
+    for row in SETTINGS:
+        if names is not None and row.name not in names:
+            continue
+        group = server if row in _SERVER else limits
+        unit = f" ({row.unit})" if row.unit else ""
+        text = f"{row.help}{unit} [{row.shown_default()}]".replace("%", "%%")
+        if row.kind == "switch":
+            group.add_argument(row.flag, action="store_const", const="1", default=None, help=text)
+        elif row.kind == "many":
+            group.add_argument(row.flag, action="append", metavar="X", help=text)
+        else:
+            group.add_argument(row.flag, metavar="X", help=text)
+
+
+def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings from options (name -> text, list of texts or None) and the environment.
+
+    Raises `SettingsError` for a value that makes no sense and for an unknown variable with our prefix.
+    """
+    known = {row.env for row in SETTINGS}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingsError(f"{name} is not a setting.")
+    values = {row.name: _value(row, given.get(row.name), environment) for row in SETTINGS}
+    limits = {field.name: values.pop(field.name) for field in fields(Limits)}
+    if limits["poll_wait_s"] > limits["poll_wait_max_s"]:
+        raise SettingsError("--poll-wait-s is above --poll-wait-max-s.")
+    if limits["silence_s"] > limits["heartbeat_s"]:
+        raise SettingsError("--silence-s is above --heartbeat-s.")
+    return Settings(**values, limits=Limits(**limits))
+
+
+def _value(row: Setting, given: Any, environment: Mapping[str, str]) -> Any:
+    source = row.flag
+    if given is None and row.env in environment:
+        source = row.env
+        given = environment[row.env]
+        if row.kind == "many":
+            given = [part for part in given.split(",") if part.strip()]
+    if given is None:
+        return row.default
+    try:
+        if row.kind == "many":
+            return tuple(row.read(text) for text in given)
+        return row.read(given)
+    except ValueError as error:
+        raise SettingsError(f"{source} cannot be {given!r}: {error}.") from None
+
+
+def markdown() -> str:
+    """The table as `docs/settings.md` shows it."""
+    lines = [
+        "| option | environment | default | unit | what it is |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in SETTINGS:
+        default = row.shown_default()
+        lines.append(f"| `{row.flag}` | `{row.env}` | {default} | {row.unit} | {row.help} |")
+    return "\n".join(lines) + "\n"
