@@ -160,7 +160,7 @@ class Delivery:
             change = event.change
             if isinstance(change, FriendChange) and change.relation == "friend":
                 self._introduce(change.asker, change.other)
-        if events:
+        if events and self._hub.flush_due:
             self.fanout_lag.begin(events[0].at_ms)
         if self._waiting:
             head = self._hub.head_seq

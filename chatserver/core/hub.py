@@ -141,6 +141,11 @@ class Hub:
             self._schedule_flush()
         self._dirty.append(reader)
 
+    @property
+    def flush_due(self) -> bool:
+        """Whether a reader is marked."""
+        return bool(self._dirty)
+
     def flush(self) -> None:
         """Let every marked reader write. Readers marked meanwhile are for the next flush."""
         dirty, self._dirty = self._dirty, []

@@ -5,7 +5,6 @@ One batch of the journal is one transaction. Finding events is `sqlite_find`.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from chatserver.core.events import Event
 from chatserver.journal.base import Appended
 from chatserver.store.base import Entry
 from chatserver.store.sqlite_changes import apply_change
+from chatserver.store.visibility import friend_named
 
 
 def write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
@@ -52,17 +52,6 @@ def _row(event: Event, client_id: str | None) -> tuple[Any, ...]:
         client_id,
         friend_named(event),
     )
-
-
-def friend_named(event: Event) -> str | None:
-    """Whom a friend event names, unless it tells of an end; None for all other events."""
-    if event.type != "friend":
-        return None
-    told = json.loads(event.payload)
-    if told.get("relation") == "none":
-        return None
-    user = told.get("user")
-    return str(user["id"]) if isinstance(user, dict) and "id" in user else None
 
 
 def _older(db: sqlite3.Connection, entry: Entry) -> Appended | None:

@@ -1,11 +1,13 @@
-"""Who may see a stored event: the one rule behind every replay, for stores that filter row by row.
+"""Who may see a stored event, and whom it names: rules that all stores share.
 
-Pure, and the same rule as the hub's: a store that answers by index must agree with `shows`.
+Pure. The rule of `shows` is the hub's too; a store that answers by index must agree with it.
 """
 
 from __future__ import annotations
 
-from chatserver.core.events import Audience
+import json
+
+from chatserver.core.events import Audience, Event
 from chatserver.journal.base import View
 
 
@@ -21,3 +23,18 @@ def shows(view: View, seq: int, audience: int, actor: str, to: str | None) -> bo
         return False
     since = view.friends.get(actor)
     return since is not None and seq > since
+
+
+def friend_named(event: Event) -> str | None:
+    """Whom a friend event names, unless it tells of an end; None for all other events.
+
+    When the account that it names goes, the event goes; but news of an end has yet to be heard by a
+    former friend who was away.
+    """
+    if event.type != "friend":
+        return None
+    told = json.loads(event.payload)
+    if told.get("relation") == "none":
+        return None
+    user = told.get("user")
+    return str(user["id"]) if isinstance(user, dict) and "id" in user else None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable
 from typing import Any, ClassVar, Protocol
 
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, format_timestamp
 
 from chatserver.core.errors import (
     SESSION_EXPIRED,
@@ -52,6 +53,18 @@ def _finished(task: asyncio.Task[None]) -> None:
     _tasks.discard(task)
     if not task.cancelled() and task.exception() is not None:
         log.error("a connection's task failed", exc_info=task.exception())
+
+
+_date = (0, "")
+
+
+def http_date() -> str:
+    """The `Date` of an answer (RFC 9110, section 6.6.1), made once a second."""
+    global _date
+    now_s = int(time.time())
+    if _date[0] != now_s:
+        _date = (now_s, format_timestamp(now_s))
+    return _date[1]
 
 
 class Gate(Protocol):

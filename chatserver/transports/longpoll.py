@@ -36,10 +36,10 @@ from chatserver.core.errors import (
 from chatserver.core.events import Event, Signal
 from chatserver.core.lanes import PREFIX as LAB
 from chatserver.core.lanes import request_bytes, response_bytes
-from chatserver.core.mailbox import Mailbox
+from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.delivery import Delivery
 from chatserver.store.base import Login
-from chatserver.transports.base import Gate, Reader, parse_client, parse_cursor, run_on
+from chatserver.transports.base import Gate, Reader, http_date, parse_client, parse_cursor, run_on
 
 log = logging.getLogger(__name__)
 
@@ -258,24 +258,20 @@ class PollRequest(HTTPMessageDelegate):
             return
         if self._connection is None:
             return
-        if events:
-            self.answer(events, ())
-            return
-        # Nothing of it concerned this user: go on from where the mailbox begins.
-        self.waiting = True
-        reader.cursor = position
-        batch = reader.mailbox.read_after(position)
-        if batch is None:
-            self.waiting = False
+        # What the replay has led up to, the mailbox goes on with: one answer, if it is not too much.
+        rest = reader.mailbox.read_after(position)
+        fits = sum(len(event.payload) for event in (*events, *(rest or ()))) <= BATCH_BYTES
+        if rest and (fits or not events):
+            events = [*events, *rest]
+        if events or reader.signals:
+            self.answer(events, reader.take_signals())
+        elif rest is None:
             run_on(self._answer_gap(reader, position))
-        elif batch or reader.signals:
-            self.answer(batch, reader.take_signals())
         else:
-            self._after_gap(position)
-
-    def _after_gap(self, position: int) -> None:
-        self._after = position
-        self._park()
+            # Nothing of it concerned this user: go on from where the mailbox begins.
+            self._after = reader.cursor = position
+            self.waiting = True
+            self._park()
 
     def answer(self, events: Sequence[Event], signals: Iterable[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
@@ -313,6 +309,7 @@ class PollRequest(HTTPMessageDelegate):
         if connection is None:
             return
         headers["Content-Length"] = str(len(body))
+        headers["Date"] = http_date()
         if self._client.startswith(LAB):
             self._count(status, reason, headers, len(body))
         sent = b"" if self._start.method == "HEAD" else body

@@ -22,7 +22,7 @@ from chatserver.core.errors import (
 from chatserver.core.events import Event, Signal
 from chatserver.core.lanes import request_bytes
 from chatserver.store.base import Login, User
-from chatserver.transports.base import StreamReader, parse_client, parse_cursor, query_of
+from chatserver.transports.base import StreamReader, http_date, parse_client, parse_cursor, query_of
 from chatserver.transports.door import Door
 from chatserver.transports.wire import Wire
 
@@ -36,6 +36,7 @@ _HEAD = (
     b"X-Accel-Buffering: no\r\n"
     b"X-Content-Type-Options: nosniff\r\n"
     b"Connection: close\r\n"
+    b"Date: %b\r\n"
     b"\r\n"
 )
 
@@ -104,5 +105,5 @@ class EventsHandler(Door):
         up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
         delivery.lanes.count(user.id, client, reader.transport, requests=1, up=up)
         retry_ms = random.randint(*RETRY_MS)
-        reader.wire.send(_HEAD + b"retry: %d\n\n" % retry_ms)
+        reader.wire.send(_HEAD % http_date().encode() + b"retry: %d\n\n" % retry_ms)
         await reader.join(user, after)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import FAST
 from tests.server.traffic import Traffic
-from tests.support.clients import Person, WebSocketReader
+from tests.support.clients import Person, WebSocketReader, in_loop
 from tests.support.process import ServerProcess
 
 CLEAN = {"lost": 0, "doubled": 0, "disordered": 0, "resets": 0}
@@ -28,7 +28,7 @@ def test_hopping_clients_see_each_message_once_and_in_order(
         assert len(traffic.tally.acknowledged) == 240
         assert traffic.tally.hops > 20 and traffic.tally.retries > 5, "it was cruel enough"
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @pytest.mark.timeout(240)
@@ -56,7 +56,7 @@ def test_ten_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(data: Pat
             history |= await texts_of(person)
         assert traffic.tally.acknowledged.keys() <= history
 
-    asyncio.run(run())
+    in_loop(run())
     assert server.stop() == 0
     assert server.complaints() == []
 
@@ -99,7 +99,7 @@ def test_restarts_by_sigterm_in_mid_traffic_lose_and_double_nothing(data: Path) 
         await traffic.run(messages=60, chaos=restart(traffic))
         assert traffic.tally.verdict() == CLEAN
 
-    asyncio.run(run())
+    in_loop(run())
     assert server.stop() == 0
     assert server.complaints() == []
 
@@ -114,7 +114,7 @@ def test_sigterm_says_bye_with_when_to_come_back(data: Path) -> None:
             poll = asyncio.create_task(
                 bob.http.get("/poll", params={"after": reader.cursor, "client": "p"})
             )
-            while 'transport="poll"} 1.0' not in (await bob.http.get("/metrics")).text:
+            while "chatserver_polls_waiting 1.0" not in (await bob.http.get("/metrics")).text:
                 await asyncio.sleep(0)
             server.terminate()
             bye = await reader.next_signal("bye")
@@ -124,6 +124,6 @@ def test_sigterm_says_bye_with_when_to_come_back(data: Path) -> None:
             assert [event["type"] for event in answered["events"]] == ["bye"]
             assert json.loads(json.dumps(answered))["more"] is False
 
-        asyncio.run(run())
+        in_loop(run())
         assert server.wait() == 0
         assert server.complaints() == []

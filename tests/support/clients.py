@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import uuid
+from collections.abc import Coroutine
 from typing import Any, ClassVar
 
 import httpx
@@ -17,6 +18,22 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 WAIT_S = 15.0
+opened: list[Person | Reader] = []
+
+
+def in_loop(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test's coroutine, and close every client that it opened."""
+
+    async def run() -> None:
+        try:
+            await test
+        finally:
+            while opened:
+                await opened.pop().close()
+
+    asyncio.run(run())
+
+
 _names = itertools.count(1)
 
 
@@ -29,6 +46,7 @@ class Person:
         self.user = user
         self.token = token
         self.email: str = user["email"]
+        opened.append(self)
 
     @classmethod
     async def register(cls, url: str, first_name: str = "Test") -> Person:
@@ -99,6 +117,11 @@ class Reader:
         self.client = client
         self.cursor: int | None = None
         self.hello: dict[str, Any] = {}
+        opened.append(self)
+
+    async def close(self) -> None:
+        """Let go of what is still open."""
+        await self.drop()
 
     def _query(self, after: int | None) -> str:
         parts = [] if after is None else [f"after={after}"]
@@ -136,7 +159,7 @@ class Reader:
 
 class WebSocketReader(Reader):
     name = "websocket"
-    _socket: ClientConnection
+    _socket: ClientConnection | None = None
 
     async def connect(self, after: int | None = None) -> None:
         self._socket = await websockets.connect(
@@ -151,19 +174,23 @@ class WebSocketReader(Reader):
         self.cursor = self.hello["seq"]
 
     async def receive(self) -> bytes:
+        assert self._socket is not None
         return await self._socket.recv(decode=False)
 
     async def say(self, **fields: Any) -> None:
+        assert self._socket is not None
         await self._socket.send(json.dumps(fields))
 
     async def drop(self) -> None:
-        self._socket.transport.abort()
+        if self._socket is not None:
+            self._socket.transport.abort()
+            await self._socket.wait_closed()
 
 
 class EventsReader(Reader):
     name = "sse"
     _reader: asyncio.StreamReader
-    _writer: asyncio.StreamWriter
+    _writer: asyncio.StreamWriter | None = None
 
     async def connect(self, after: int | None = None) -> None:
         host, port = self.url.removeprefix("http://").split(":")
@@ -193,7 +220,8 @@ class EventsReader(Reader):
                 return payload
 
     async def drop(self) -> None:
-        self._writer.transport.abort()
+        if self._writer is not None:
+            self._writer.transport.abort()
 
 
 class PollReader(Reader):
@@ -232,6 +260,9 @@ class PollReader(Reader):
         await self._http.aclose()
         self._http = httpx.AsyncClient(base_url=self.url, timeout=70)
         self._http.headers["Authorization"] = f"Bearer {self.token}"
+
+    async def close(self) -> None:
+        await self._http.aclose()
 
 
 class ShortPollReader(PollReader):

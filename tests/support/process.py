@@ -90,6 +90,9 @@ class ServerProcess:
         code = self._process.wait(STOP_S)
         for reader in self._readers:
             reader.join(5)
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
         return code
 
     def _signal(self, number: int) -> int:
@@ -106,5 +109,12 @@ class ServerProcess:
 
     def complaints(self) -> list[str]:
         """Lines of the log that no healthy server writes."""
-        words = ("Traceback", "ERROR", "CRITICAL", "Exception", "was never awaited", "never retrieved")
+        words = (
+            "Traceback",
+            "ERROR",
+            "CRITICAL",
+            "Exception",
+            "was never awaited",
+            "never retrieved",
+        )
         return [line for line in self.log if any(word in line for word in words)]

@@ -8,15 +8,21 @@ import json
 import httpx
 import pytest
 
-from tests.support.clients import READERS, EventsReader, Person, PollReader, Reader, WebSocketReader
+from tests.support.clients import (
+    READERS,
+    EventsReader,
+    Person,
+    PollReader,
+    Reader,
+    WebSocketReader,
+    in_loop,
+)
 from tests.support.process import ServerProcess
 
 STREAMS: list[type[Reader]] = [WebSocketReader, EventsReader]
 each_transport = pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.name)
 each_stream = pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)
-each_waiting = pytest.mark.parametrize(
-    "kind", [*STREAMS, PollReader], ids=lambda kind: kind.name
-)
+each_waiting = pytest.mark.parametrize("kind", [*STREAMS, PollReader], ids=lambda kind: kind.name)
 
 
 async def three(server: ServerProcess) -> tuple[Person, Person, Person]:
@@ -29,6 +35,13 @@ async def three(server: ServerProcess) -> tuple[Person, Person, Person]:
 
 async def head(person: Person) -> int:
     return int((await person.http.get("/api/friends")).json()["seq"])
+
+
+async def parked(person: Person) -> None:
+    """Return when a poll waits on the server."""
+    async with asyncio.timeout(10):
+        while "chatserver_polls_waiting 1.0" not in (await person.http.get("/metrics")).text:
+            await asyncio.sleep(0)
 
 
 async def fence(ann: Person) -> str:
@@ -47,7 +60,9 @@ async def texts_up_to(reader: Reader, last: str) -> list[str]:
 
 
 @each_transport
-def test_the_same_bytes_come_over_every_transport(server: ServerProcess, kind: type[Reader]) -> None:
+def test_the_same_bytes_come_over_every_transport(
+    server: ServerProcess, kind: type[Reader]
+) -> None:
     async def run() -> None:
         ann, bob, _ = await three(server)
         start = await head(bob)
@@ -63,7 +78,7 @@ def test_the_same_bytes_come_over_every_transport(server: ServerProcess, kind: t
             assert payload in history.content, "byte for byte as in the history"
         await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_transport
@@ -85,7 +100,7 @@ def test_a_reader_resumes_after_its_cursor_exactly(
         assert await texts_up_to(again, "third") == ["second", "third"]
         await again.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_transport
@@ -102,7 +117,7 @@ def test_without_a_cursor_a_reader_starts_at_the_present(
         assert await texts_up_to(reader, "present") == ["present"]
         await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_transport
@@ -117,7 +132,7 @@ def test_from_zero_a_reader_gets_everything(server: ServerProcess, kind: type[Re
         assert await texts_up_to(reader, "two") == ["friend", "friend", "one", "two"]
         await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_transport
@@ -140,7 +155,7 @@ def test_a_message_goes_to_friends_and_to_nobody_else(
         for reader in readers:
             await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_waiting
@@ -151,22 +166,18 @@ def test_a_change_of_friendship_acts_on_an_open_connection_at_its_place_in_the_o
         ann, bob, cho = await three(server)
         reader = kind(server.url, bob.token, client="bob")
         await reader.connect(await head(bob))
+        reading = asyncio.create_task(texts_up_to(reader, "the end"))
+        if kind is PollReader:
+            await parked(bob)
         await cho.send("not friends yet")
         await bob.befriend(cho)
         await cho.send("friends now")
         await cho.unfriend(bob)
         await cho.send("friends no more")
-        last = await fence(ann)
-        assert await texts_up_to(reader, last) == [
-            "friend",
-            "friend",
-            "friends now",
-            "friend",
-            last,
-        ]
-        await reader.drop()
+        await ann.send("the end")
+        assert await reading == ["friend", "friend", "friends now", "friend", "the end"]
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_transport
@@ -188,7 +199,7 @@ def test_after_the_end_of_a_friendship_replay_and_history_show_nothing_of_the_ot
         assert [message["text"] for message in history] == ["of another friend"]
         await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_stream
@@ -203,7 +214,7 @@ def test_signing_out_ends_open_streams_at_once(server: ServerProcess, kind: type
         with pytest.raises(Exception):  # noqa: B017 - each transport ends in its own way
             await asyncio.wait_for(reader.receive(), 5)
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_signing_out_answers_a_waiting_poll_at_once(server: ServerProcess) -> None:
@@ -216,14 +227,7 @@ def test_signing_out_answers_a_waiting_poll_at_once(server: ServerProcess) -> No
         assert (await bob.http.post("/api/logout", json={})).status_code == 204
         assert (await waiting)["reason"] == "signed out"
 
-    asyncio.run(run())
-
-
-async def parked(person: Person, readers: int = 1) -> None:
-    """Return when the server counts so many waiting polls (it has one more for each that waits)."""
-    async with asyncio.timeout(10):
-        while f'transport="poll"}} {readers}.0' not in (await person.http.get("/metrics")).text:
-            await asyncio.sleep(0)
+    in_loop(run())
 
 
 @each_transport
@@ -241,7 +245,7 @@ def test_a_cursor_beyond_the_head_is_answered_with_a_reset(
         assert seen == ["after the reset"], "goes on from the cursor that the reset gave"
         await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_client_hops_at_one_cursor_and_the_older_reader_is_told(server: ServerProcess) -> None:
@@ -263,7 +267,7 @@ def test_a_client_hops_at_one_cursor_and_the_older_reader_is_told(server: Server
         assert json.loads(await events.next_event())["text"] == "over the stream"
         await events.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_the_newest_of_two_polls_wins_and_the_older_ends_empty(server: ServerProcess) -> None:
@@ -280,7 +284,7 @@ def test_the_newest_of_two_polls_wins_and_the_older_ends_empty(server: ServerPro
         newer = (await asyncio.wait_for(second, 5)).json()
         assert [event["text"] for event in newer["events"]] == ["for the newer"]
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_poll_answers_with_the_documented_members(server: ServerProcess) -> None:
@@ -308,7 +312,7 @@ def test_a_poll_answers_with_the_documented_members(server: ServerProcess) -> No
         assert held["events"] == []
         assert 0.4 <= asyncio.get_running_loop().time() - early < 5
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @each_stream
@@ -338,7 +342,7 @@ def test_a_stream_starts_with_hello_and_the_whole_presence(
         await resumed.drop()
         await anns.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_signals_between_two_polls_of_a_client_are_kept(server: ServerProcess) -> None:
@@ -353,7 +357,7 @@ def test_signals_between_two_polls_of_a_client_are_kept(server: ServerProcess) -
         again = (await bob.http.get("/poll", params=query)).json()
         assert again["events"] == []
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_over_the_limit_of_readers_the_oldest_goes(server: ServerProcess) -> None:
@@ -369,7 +373,7 @@ def test_over_the_limit_of_readers_the_oldest_goes(server: ServerProcess) -> Non
             await reader.next_signal("pong")
             await reader.drop()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_the_head_of_a_stream_is_as_documented(server: ServerProcess) -> None:
@@ -387,4 +391,4 @@ def test_the_head_of_a_stream_is_as_documented(server: ServerProcess) -> None:
             bad = await nobody.get("/events", headers={"Authorization": "Bearer nonsense"})
             assert bad.status_code == 401 and bad.json()["code"] == "unauthenticated"
 
-    asyncio.run(run())
+    in_loop(run())

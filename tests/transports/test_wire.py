@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketHandler
 from chatserver.core import framing
 from tests.conftest import FAST
 from tests.core.test_framing import client_frame
-from tests.support.clients import EventsReader, Person, Reader, WebSocketReader
+from tests.support.clients import EventsReader, Person, Reader, WebSocketReader, in_loop, opened
 from tests.support.process import ServerProcess
 
 SLOW = ("--stuck-s", "2", "--heartbeat-s", "1", "--silence-s", "0.5", *FAST)
@@ -39,6 +39,12 @@ class RawSocket:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+
+    def __init__(self) -> None:
+        opened.append(self)  # type: ignore[arg-type]
+
+    async def close(self) -> None:
+        self.writer.transport.abort()
 
     async def open(self, url: str, token: str, path: str = "/ws", early: bytes = b"") -> bytes:
         """Handshake, with `early` sent in the same packet; the answer's head."""
@@ -97,11 +103,10 @@ def test_a_ready_frame_is_byte_for_byte_what_write_message_sends(size: int) -> N
         await client.open(f"http://127.0.0.1:{sockets[0].getsockname()[1]}", "")
         frame = framing.ws_text(payload)
         assert await asyncio.wait_for(client.reader.readexactly(len(frame)), 10) == frame
-        client.writer.close()
         server.stop()
         await server.close_all_connections()
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_the_handshake_is_tornados_and_the_first_frame_is_the_hello(server: ServerProcess) -> None:
@@ -116,7 +121,7 @@ def test_the_handshake_is_tornados_and_the_first_frame_is_the_hello(server: Serv
         await client.text_of("presence")
         await client.text_of("pong")
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ def test_a_client_is_closed_with_the_code_it_earned(
         assert struct.unpack("!H", payload[:2]) == (code,)
         assert await asyncio.wait_for(client.reader.read(), 10) == b"", "then the connection ends"
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_ping_is_answered_with_its_own_payload(server: ServerProcess) -> None:
@@ -155,7 +160,7 @@ def test_a_ping_is_answered_with_its_own_payload(server: ServerProcess) -> None:
         client.send(client_frame(9, b"are you there"))
         assert await client.frame_of(framing.OP_PONG) == b"are you there"
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_one_bad_frame_is_answered_with_an_error_and_the_connection_goes_on(
@@ -175,7 +180,7 @@ def test_one_bad_frame_is_answered_with_an_error_and_the_connection_goes_on(
         ack = await reader.next_signal("ack")
         assert ack["clientId"] == "c2" and ack["seq"] > 0 and ack["at"] > 0
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_pipelined_burst_is_acknowledged_and_echoed_in_order(server: ServerProcess) -> None:
@@ -195,7 +200,7 @@ def test_a_pipelined_burst_is_acknowledged_and_echoed_in_order(server: ServerPro
                     acks.append(fields["clientId"])
         assert texts == acks == [str(number) for number in range(300)]
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_silent_peer_is_gone_after_its_ping(impatient: ServerProcess) -> None:
@@ -208,7 +213,7 @@ def test_a_silent_peer_is_gone_after_its_ping(impatient: ServerProcess) -> None:
         assert await client.frame_of(framing.OP_PING) == b""
         assert await asyncio.wait_for(client.reader.read(), 10) == b"", "cut without a word"
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 def test_a_peer_that_answers_pings_stays(impatient: ServerProcess) -> None:
@@ -219,7 +224,7 @@ def test_a_peer_that_answers_pings_stays(impatient: ServerProcess) -> None:
         for _ in range(4):
             await reader.next_signal("ping")
 
-    asyncio.run(run())
+    in_loop(run())
 
 
 @pytest.mark.parametrize("path", ["/ws", "/events"])
@@ -242,9 +247,11 @@ def test_a_client_that_stops_reading_costs_the_others_nothing_and_is_closed(
         await healthy.connect()
         big = "x" * 4000
         seen = 0
-        while f'readers{{transport="{"websocket" if path == "/ws" else "sse"}"}} ' + (
-            "2.0" if path == "/ws" else "1.0"
-        ) in (await ann.http.get("/metrics")).text:
+        while (
+            f'connections{{transport="{"websocket" if path == "/ws" else "sse"}"}} '
+            + ("2.0" if path == "/ws" else "1.0")
+            in (await ann.http.get("/metrics")).text
+        ):
             sends = [ann.send(big) for _ in range(20)]
             await asyncio.gather(*sends)
             for _ in sends:
@@ -253,4 +260,4 @@ def test_a_client_that_stops_reading_costs_the_others_nothing_and_is_closed(
             assert seen < 20_000, "the stuck reader is closed at some time"
         await healthy.drop()
 
-    asyncio.run(run())
+    in_loop(run())
