@@ -11,6 +11,7 @@ from tornado.web import Application
 from chatserver import api, lab, pages
 from chatserver.metrics import Counts, Metrics, by_transport
 from chatserver.transports import classic
+from chatserver.transports.door import PollDoor
 from chatserver.transports.sse import EventsHandler
 from chatserver.transports.websocket import SocketHandler
 from chatserver.web_base import Parts, log_request
@@ -25,6 +26,7 @@ def make_app(parts: Parts, metrics: Metrics, web_folder: Path) -> Application:
     socket = {**stream, "service": parts.service}
     routes: list[Any] = [
         URLSpec(r"/ws", SocketHandler, socket),
+        URLSpec(r"/poll", PollDoor, stream),
         URLSpec(r"/events", EventsHandler, stream),
         *api.routes(parts, metrics),
         *lab.routes(parts),

@@ -39,7 +39,15 @@ RETURN_RATE = 500
 """Readers a second that a restarted server should have to take back: what `reconnectIn` spreads them to."""
 
 
-class Attached(HubReader, Protocol):
+class Visited(Protocol):
+    """Something that the clockwork looks after."""
+
+    def visit(self, now_s: float) -> float | None:
+        """Look after itself (heartbeat, time-outs); seconds until the next visit, None when gone."""
+        ...
+
+
+class Attached(HubReader, Visited, Protocol):
     """A reader as this floor sees it."""
 
     transport: ClassVar[str]
@@ -60,10 +68,6 @@ class Attached(HubReader, Protocol):
 
     def live_bytes(self) -> tuple[int, int]:
         """Bytes up and down that the open connection has not yet been counted for."""
-        ...
-
-    def visit(self, now_s: float) -> float | None:
-        """Look after itself (heartbeat, time-outs); seconds until the next visit, None when gone."""
         ...
 
 
@@ -103,7 +107,7 @@ class Delivery:
         self._hub = Hub(0, limits.mailbox_events, limits.mailbox_bytes, self._schedule_flush)
         self._presence = Presence(limits.offline_grace_s)
         tick_s = min(1.0, limits.heartbeat_s / 5, limits.silence_s / 5, limits.offline_grace_s / 5)
-        self._wheel: TimerWheel[Attached] = TimerWheel(max(tick_s, 0.01), clock_s())
+        self._wheel: TimerWheel[Visited] = TimerWheel(max(tick_s, 0.01), clock_s())
         self._opening: dict[str, asyncio.Task[Mailbox]] = {}
         self._idle: dict[str, float] = {}  # user -> since when nobody reads the mailbox
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -269,8 +273,8 @@ class Delivery:
         """Have the reader flushed in this turn."""
         self._hub.mark(reader)
 
-    def look_after(self, reader: Attached, in_s: float) -> None:
-        """Call the reader's `visit` in about `in_s` seconds, and then as often as it asks for."""
+    def look_after(self, reader: Visited, in_s: float) -> None:
+        """Call its `visit` in about `in_s` seconds, and then as often as it asks for."""
         self._wheel.add(reader, self.clock_s() + in_s)
 
     def end_logins(self, login_ids: Iterable[str], ending: Ending = SIGNED_OUT) -> None:

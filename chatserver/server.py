@@ -59,6 +59,7 @@ class Server:
             # One byte more is let in, so that the answer is our 413 and not a cut connection.
             max_body_size=body_bytes * 2,
         )
+        front.hand_back = self._http.handle_stream
         self.active_requests: Callable[[], int] = lambda: 0
         """How many requests of the application are being answered (the application sets it)."""
 

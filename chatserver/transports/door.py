@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tornado.web import RequestHandler
 
-from chatserver.core.errors import ChatError, MethodNotAllowed
+from chatserver.core.errors import BadRequest, ChatError, MethodNotAllowed
 from chatserver.delivery import Delivery
 from chatserver.transports.base import Gate
 from chatserver.web_base import as_chat_error, log_unexpected
@@ -44,3 +44,17 @@ class Door(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         log_unexpected(self.request, typ, value, tb)
+
+
+class PollDoor(Door):
+    """What asks for `/poll` and is no poll: another method, or a GET with a body."""
+
+    methods = "GET, HEAD"
+
+    def get(self) -> None:
+        """Only what the front did not take comes here."""
+        raise BadRequest("A poll has no body.")
+
+    def head(self) -> None:
+        """As `get`."""
+        self.get()

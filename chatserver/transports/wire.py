@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Protocol
+from typing import Any, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
@@ -96,6 +96,22 @@ class Wire:
     def pending(self) -> bool:
         """Whether something waits for the kernel; `drained` follows."""
         return self._pending is not None
+
+    @property
+    def peer(self) -> Any:
+        """The address of the other side, as the socket tells it; None where it has gone."""
+        try:
+            return self._sock.getpeername()
+        except OSError:
+            return None
+
+    def release(self) -> socket.socket:
+        """Give the socket away. Only where nothing is pending; the owner hears nothing more."""
+        if self._pending is not None or self._owner is None:
+            raise ValueError("there is something to send, or nothing to give")
+        self.pause()
+        self._owner = None
+        return self._sock
 
     def send(self, data: bytes) -> None:
         """Send `data`, now if the kernel takes it. Never waits, never raises."""
