@@ -76,14 +76,18 @@ class Hub:
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take the next events of the order; a seq at or below the head was applied before and is skipped."""
-        for event in events:
-            if event.seq <= self.head_seq:
-                continue
-            change = event.change
-            if isinstance(change, FriendChange):
-                self._change_friends(change, event.seq)
-            self._deliver(event)
-            self.head_seq = event.seq
+        at = 0
+        while at < len(events):
+            event, end = events[at], at + 1
+            if event.seq > self.head_seq:
+                if isinstance(event.change, FriendChange):
+                    self._change_friends(event.change, event.seq)
+                # What one person tells their friends in a row, goes to the same mailboxes: one step.
+                while end < len(events) and _same_way(event, events[end]):
+                    end += 1
+                self._deliver(events[at:end])
+                self.head_seq = events[end - 1].seq
+            at = end
 
     def _change_friends(self, change: FriendChange, seq: int) -> None:
         self.graph.change(change, seq)
@@ -92,26 +96,26 @@ class Hub:
                 if user_id in self._opening:
                     self._opening[user_id].append((seq, change))
 
-    def _deliver(self, event: Event) -> None:
-        graph = self.graph
-        own = graph.open.get(event.actor)
-        if own is not None:
-            self._append(own, event)
+    def _deliver(self, run: Sequence[Event]) -> None:
+        graph, event = self.graph, run[0]
+        mailboxes: list[Mailbox] = []
         if event.audience is Audience.FRIENDS:
-            for mailbox in graph.hearers(event.actor):
-                self._append(mailbox, event)
+            mailboxes.extend(graph.hearers(event.actor))
         elif event.audience is Audience.PAIR and event.to is not None:
             other = graph.open.get(event.to)
             # The friendship of this very place in the order, not of when the message was accepted.
             if other is not None and event.actor in other.friends:
-                self._append(other, event)
-
-    def _append(self, mailbox: Mailbox, event: Event) -> None:
-        mailbox.append(event)
-        self.delivered_events += 1
-        for reader in mailbox.readers:
-            if not reader.dirty:
-                self.mark(reader)
+                mailboxes.append(other)
+        own = graph.open.get(event.actor)
+        if own is not None:
+            mailboxes.append(own)
+        self.delivered_events += len(mailboxes) * len(run)
+        size_bytes = sum([len(event.payload) for event in run])
+        for mailbox in mailboxes:
+            mailbox.extend(run, size_bytes)
+            for reader in mailbox.readers:
+                if not reader.dirty:
+                    self.mark(reader)
 
     def signal(self, signal: Signal, to: str | None) -> None:
         """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""
@@ -152,3 +156,13 @@ class Hub:
         for reader in dirty:
             reader.dirty = False
             reader.flush()
+
+
+def _same_way(first: Event, other: Event) -> bool:
+    """Whether the two go to the same mailboxes, with nothing to be done between them."""
+    return (
+        other.audience is Audience.FRIENDS
+        and first.audience is Audience.FRIENDS
+        and other.actor == first.actor
+        and not isinstance(other.change, FriendChange)
+    )

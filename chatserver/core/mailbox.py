@@ -71,13 +71,16 @@ class Mailbox:
         self._max_bytes = max_bytes
         self._bytes = 0
 
-    def append(self, event: Event) -> None:
-        """Add the newest event. The caller keeps the order: a seq that is not above the last is a bug."""
+    def extend(self, run: Sequence[Event], size_bytes: int) -> None:
+        """Add the newest events, `size_bytes` of payload in all.
+
+        The caller keeps the order: a run that does not begin above the last seq is a bug (ValueError).
+        """
         events = self.events
-        if (events[-1].seq if events else self.floor_seq) >= event.seq:
-            raise ValueError(f"seq {event.seq} does not follow in mailbox {self.user_id}")
-        events.append(event)
-        self._bytes += len(event.payload)
+        if (events[-1].seq if events else self.floor_seq) >= run[0].seq:
+            raise ValueError(f"seq {run[0].seq} does not follow in mailbox {self.user_id}")
+        events += run
+        self._bytes += size_bytes
         if self._bytes > self._max_bytes or len(events) > self._max_events:
             self._evict()
 
@@ -98,6 +101,8 @@ class Mailbox:
             return None
         events = self.events
         start = len(events)
+        if start and events[-1].seq > cursor and (start == 1 or events[-2].seq <= cursor):
+            return events[-1:]  # the common case: one that is new
         # Readers are nearly always close to the end: walking back beats a bisection.
         while start and events[start - 1].seq > cursor:
             start -= 1

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, format_timestamp
@@ -192,6 +193,29 @@ class Reader(ABC):
     def visit(self, now_s: float) -> float | None: ...
 
 
+class Joined:
+    """The bytes of several events one after another, shared by readers that are equally far.
+
+    `frame` is the attribute that holds an item's bytes. Of a burst to a thousand friends, the bytes are
+    joined once: readers are flushed one after another, so remembering the last join is enough.
+    """
+
+    def __init__(self, frame: str) -> None:
+        self._frame: Callable[[Event | Signal], bytes] = attrgetter(frame)
+        self._items: Sequence[Event | Signal] = ()
+        self._data = b""
+
+    def __call__(self, items: Sequence[Event | Signal]) -> bytes:
+        """The bytes of `items`."""
+        if len(items) == 1:
+            return self._frame(items[0])
+        # Events are compared by identity, so this costs a fraction of joining them.
+        if items != self._items:
+            self._items = items
+            self._data = b"".join([self._frame(item) for item in items])
+        return self._data
+
+
 class StreamReader(Reader):
     """A reader with an open connection. The subclass knows how things look on the wire.
 
@@ -211,9 +235,8 @@ class StreamReader(Reader):
         self.held = True
         self.wire: Wire | None = None
 
-    @abstractmethod
-    def joined(self, items: Iterable[Event | Signal]) -> bytes:
-        """The bytes of these, one after another."""
+    joined: ClassVar[Joined]
+    """The bytes of events and signals on this transport, one after another."""
 
     @abstractmethod
     def framed(self, payload: bytes, seq: int | None) -> bytes:
@@ -272,21 +295,17 @@ class StreamReader(Reader):
             self.held = True
             run_on(self._mend())
             return
-        if batch:
-            self.cursor = batch[-1].seq
-            data = self.joined(batch)
+        if not batch:
             if self.signals:
-                data += self.joined(self.take_signals())
-            wire.send(data)
-            if self.cursor < self.mailbox_head():
-                self.delivery.mark(self)
-        elif self.signals:
-            wire.send(self.joined(self.take_signals()))
-
-    def mailbox_head(self) -> int:
-        """The seq of the newest event in the mailbox."""
-        events = self.mailbox.events
-        return events[-1].seq if events else self.mailbox.floor_seq
+                wire.send(self.joined(self.take_signals()))
+            return
+        self.cursor = batch[-1].seq
+        data = self.joined(batch)
+        if self.signals:
+            data += self.joined(self.take_signals())
+        wire.send(data)
+        if self.cursor < self.mailbox.events[-1].seq:
+            self.delivery.mark(self)  # it was more than one read gives
 
     async def _mend(self) -> None:
         """Replay what has left the mailbox, page by page, or reset."""

@@ -7,7 +7,6 @@ block is the same bytes for every reader, HTTP/1.0 proxies included.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import ClassVar
 
 from tornado.iostream import StreamClosedError
@@ -19,10 +18,16 @@ from chatserver.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from chatserver.core.events import Event, Signal
 from chatserver.core.lanes import request_bytes
 from chatserver.store.base import Login, User
-from chatserver.transports.base import StreamReader, http_date, parse_client, parse_cursor, query_of
+from chatserver.transports.base import (
+    Joined,
+    StreamReader,
+    http_date,
+    parse_client,
+    parse_cursor,
+    query_of,
+)
 from chatserver.transports.door import Door
 from chatserver.transports.wire import Wire
 
@@ -46,10 +51,8 @@ class EventsReader(StreamReader):
 
     __slots__ = ()
 
+    joined = Joined("sse_block")
     transport: ClassVar[str] = "sse"
-
-    def joined(self, items: Iterable[Event | Signal]) -> bytes:
-        return b"".join([item.sse_block for item in items])
 
     def framed(self, payload: bytes, seq: int | None) -> bytes:
         return framing.sse_block(payload, seq)

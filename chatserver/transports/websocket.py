@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from tornado.iostream import StreamClosedError
@@ -28,7 +27,7 @@ from chatserver.core.errors import (
     Unavailable,
     UpgradeRequired,
 )
-from chatserver.core.events import Event, Signal, encode_json
+from chatserver.core.events import encode_json
 from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
@@ -37,6 +36,7 @@ from chatserver.service import Service
 from chatserver.store.base import Login, User
 from chatserver.transports.base import (
     Gate,
+    Joined,
     StreamReader,
     parse_client,
     parse_cursor,
@@ -73,6 +73,7 @@ class SocketReader(StreamReader):
         "_working",
     )
 
+    joined = Joined("ws_frame")
     transport: ClassVar[str] = "websocket"
 
     def __init__(
@@ -97,9 +98,6 @@ class SocketReader(StreamReader):
         self._pinged_s: float | None = None
 
     # Out.
-
-    def joined(self, items: Iterable[Event | Signal]) -> bytes:
-        return b"".join([item.ws_frame for item in items])
 
     def framed(self, payload: bytes, seq: int | None) -> bytes:
         return framing.ws_text(payload)

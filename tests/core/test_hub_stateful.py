@@ -102,7 +102,11 @@ class Machine(RuleBasedStateMachine):
             if after < event.seq <= up_to and user in audience and self.lasting(user, event)
         ]
 
-    def publish(self, draft: Draft) -> None:
+    def publish(self, *drafts: Draft) -> None:
+        """Let the drafts happen as one batch of the journal."""
+        self.hub.apply([self.happen(draft) for draft in drafts])
+
+    def happen(self, draft: Draft) -> Event:
         self.seq += 3
         event = encode_event(draft, self.seq, self.seq)
         change = draft.change
@@ -118,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         elif event.audience is Audience.PAIR and draft.to in self.friends_of(event.actor):
             audience.add(draft.to)
         self.log.append((event, frozenset(audience)))
-        self.hub.apply([event])
+        return event
 
     def take(self, probe: Probe, events: Sequence[Event]) -> None:
         """What a client does with events; the safety of the whole is asserted here."""
@@ -143,8 +147,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(sender=users, count=st.integers(1, 4))
     def write_to_all(self, sender: str, count: int) -> None:
-        for _ in range(count):
-            self.publish(Draft("message", Audience.FRIENDS, sender, None, {"text": "x"}))
+        draft = Draft("message", Audience.FRIENDS, sender, None, {"text": "x"})
+        self.publish(*[draft] * count)
 
     @rule(pair=pairs)
     def write_to_one(self, pair: tuple[str, str]) -> None:
@@ -154,8 +158,12 @@ class Machine(RuleBasedStateMachine):
     def change_friendship(self, pair: tuple[str, str], relation: str) -> None:
         one, other = pair
         change = FriendChange(one, other, relation)
-        self.publish(Draft("friend", Audience.SELF, one, None, {}, change=change))
-        self.publish(Draft("friend", Audience.SELF, other, None, {}))
+        self.publish(
+            Draft("message", Audience.FRIENDS, one, None, {"text": "before"}),
+            Draft("friend", Audience.SELF, one, None, {}, change=change),
+            Draft("friend", Audience.SELF, other, None, {}),
+            Draft("message", Audience.FRIENDS, one, None, {"text": "after"}),
+        )
 
     @rule(user=users, greed=st.sampled_from([1, 2, 100]), after=st.integers(0, 2))
     def connect_or_hop(self, user: str, greed: int, after: int) -> None:
@@ -231,7 +239,7 @@ def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        hub._deliver(event)
+        hub._deliver([event])
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
             hub._change_friends(event.change, event.seq)
