@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--last-name", default="")
     add.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     add_options(add, ["data", "mongodb"])
+    add_options(command(users, "list", "Show the accounts.", _list_users), ["data", "mongodb"])
     return parser
 
 
@@ -241,7 +242,7 @@ def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     url = f"http://{host}:{port}"
     if settings.demo:
-        print(demo.welcome(url))
+        print(demo.welcome(url, settings.data / "demo-ann.cookies"))
     print(f"listening on {url}", flush=True)
 
 
@@ -277,13 +278,36 @@ def _add_user(options: argparse.Namespace) -> int:
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise Refused("there is nobody to ask for a password: use --password-stdin.")
     try:
         password = getpass.getpass("Password: ")
         if getpass.getpass("Again: ") != password:
             raise Refused("the two passwords differ.")
     except EOFError:
-        raise Refused("no password was given (see --password-stdin).") from None
+        raise Refused("no password was given.") from None
     return password
+
+
+def _list_users(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    if not settings.data.is_dir():
+        raise Refused(f"there is no data folder {settings.data}.")
+
+    async def show() -> None:
+        store = SqliteStore(settings.data, _now_ms)
+        await store.start()
+        try:
+            async for rows in store.port.records("users", 0):
+                for row in rows:
+                    names = ("id", "email", "first_name", "last_name")
+                    user_id, email, first_name, last_name = (str(row[name]) for name in names)
+                    print(f"{user_id}  {email}  {first_name} {last_name}".rstrip())
+        finally:
+            await store.close()
+
+    _run(show())
+    return 0
 
 
 def _run(work: Any) -> None:

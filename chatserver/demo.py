@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from chatserver.accounts import Accounts
 from chatserver.core.errors import Conflict
 from chatserver.friendships import Friendships
@@ -51,9 +54,12 @@ async def add(store: Store, accounts: Accounts, friendships: Friendships) -> Non
                 await friendships.befriend(ids[other], ids[asker])
 
 
-def welcome(url: str) -> str:
-    """The accounts, and three commands that work when they are pasted one after another."""
-    jar = "/tmp/chatserver-demo-ann"
+def welcome(url: str, cookies: Path) -> str:
+    """The accounts, and three commands that work when they are pasted one after another.
+
+    `cookies` is the file in which curl keeps the session.
+    """
+    jar = shlex.quote(str(cookies.resolve()))
     body = f'{{"email": "{email("ann")}", "password": "{PASSWORD}"}}'
     people = "\n".join(f"  {email(name)}" for name, _, _ in PEOPLE)
     headers = "-H 'Content-Type: application/json'"
