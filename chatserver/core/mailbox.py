@@ -88,8 +88,10 @@ class Mailbox:
         # A sixteenth more than needed, so that a full mailbox does not move its list at every append.
         keep_events = self._max_events - self._max_events // 16
         keep_bytes = self._max_bytes - self._max_bytes // 16
-        events, gone = self.events, 0
-        while len(events) - gone > keep_events or self._bytes > keep_bytes:
+        events = self.events
+        gone = max(0, len(events) - keep_events)
+        self._bytes -= sum([len(event.payload) for event in events[:gone]])
+        while self._bytes > keep_bytes:
             self._bytes -= len(events[gone].payload)
             gone += 1
         self.floor_seq = events[gone - 1].seq

@@ -7,7 +7,7 @@ All times are integer milliseconds since 1970 (UTC); all ids are opaque strings 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -260,9 +260,71 @@ class EventLog(Protocol):
         ...
 
 
+Record = dict[str, str | int | bytes | None]
+"""One thing that a store keeps, the same whatever the store: see `FIELDS`."""
+
+FIELDS: Mapping[str, Sequence[str]] = {
+    "users": (
+        *("id", "email", "password", "first_name", "last_name", "color"),
+        *("created_at", "last_seen"),
+    ),
+    "friendships": ("one", "other", "relation", "since"),
+    "blocks": ("by", "user"),
+    "logins": (
+        *("id", "user_id", "kind", "label", "secret_hash"),
+        *("created_at", "expires_at", "last_used_at"),
+    ),
+    "reads": ("user", "peer", "up_to"),
+    "events": ("seq", "type", "audience", "actor", "to", "at", "payload", "client_id"),
+}
+"""The fields of a record by its kind. A friendship stands once, `one` before `other`, with the relation
+of `one`; `peer` of a read position is '' for the broadcasts."""
+KINDS = tuple(FIELDS)
+
+
+class Port(Protocol):
+    """What a store offers to `chatserver.migrate`: everything it keeps, out and in."""
+
+    async def count(self, kind: str) -> int: ...
+
+    def records(self, kind: str, after_seq: int) -> AsyncIterator[list[Record]]:
+        """All records of `kind`, some at a time; of events those after `after_seq`, in order."""
+        ...
+
+    async def begin(self) -> dict[str, int]:
+        """Make the store one that is being filled; what `note` and `add` noted when it was before.
+
+        Raises `StoreRefused` where it holds anything that did not come so. While it is being filled,
+        it starts only with `unfinished=True`.
+        """
+        ...
+
+    async def add(self, kind: str, records: Sequence[Record]) -> None:
+        """Write records; those that are there already stay. Notes the seq of the last event."""
+        ...
+
+    async def note(self, kind: str, value: int) -> None:
+        """Remember that much of `kind` is done."""
+        ...
+
+    async def places(self) -> tuple[int, int]:
+        """The newest seq, and the one at or below which events may have been dropped."""
+        ...
+
+    async def finish(self, last_seq: int, dropped_seq: int) -> None:
+        """The store is whole: it takes over these places and may be started like any other."""
+        ...
+
+
 class InDoubt(Unavailable):
     """The database went away while it wrote: the batch may or may not be in it."""
 
 
 class StoreRefused(Exception):
     """The database cannot be used as it stands; the text is one sentence that says what to do."""
+
+
+UNFINISHED = (
+    "The database holds a migration that has not ended: run `chatserver migrate` again,"
+    " with the same source."
+)

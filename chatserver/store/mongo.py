@@ -15,12 +15,23 @@ from pymongo import errors
 
 from chatserver.core.errors import Conflict, Unavailable
 from chatserver.store import mongo_find
-from chatserver.store.base import Account, Friends, Login, Page, ReadState, User
+from chatserver.store.base import (
+    UNFINISHED,
+    Account,
+    Friends,
+    Login,
+    Page,
+    ReadState,
+    StoreRefused,
+    User,
+)
 from chatserver.store.mongo_changes import block, write_words
 from chatserver.store.mongo_db import MongoDb
+from chatserver.store.mongo_documents import login_document, login_of, secret_key, user_document
 from chatserver.store.mongo_keys import client_key, joined, pair
 from chatserver.store.mongo_log import MongoLog
-from chatserver.store.words import MAX_QUERY_WORDS, after_prefix, email_key, name_key, words
+from chatserver.store.mongo_port import MongoPort
+from chatserver.store.words import MAX_QUERY_WORDS, after_prefix, email_key, words
 
 MAX_CANDIDATES = 2000
 """LIMIT: where more people than this share the beginning of a word, a search for it chooses among the
@@ -33,13 +44,22 @@ class MongoStore:
     """A `Store` in the database of `uri`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now. `start` waits up to `wait_s` for a database that does not answer yet.
+    `unfinished` opens also what a migration began to fill; `port` is the `Port` for that.
     """
 
-    def __init__(self, uri: str, clock_ms: Callable[[], int], wait_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        clock_ms: Callable[[], int],
+        wait_s: float = 60.0,
+        unfinished: bool = False,
+    ) -> None:
         self._db = MongoDb(uri, clock_ms, wait_s)
         self._clock_ms = clock_ms
+        self._unfinished = unfinished
         self._started = False
         self.log = MongoLog(self._db, clock_ms)
+        self.port = MongoPort(self._db, self.log)
 
     @property
     def healthy(self) -> bool:
@@ -47,6 +67,9 @@ class MongoStore:
 
     async def start(self) -> None:
         await self._db.start()
+        if not self._unfinished and await self.port.is_unfinished():
+            await self._db.close()
+            raise StoreRefused(UNFINISHED)
         async with self._db.answering():
             await self.log.start()
         await self.drop_expired_logins(self._clock_ms())
@@ -64,19 +87,7 @@ class MongoStore:
 
     async def add_account(self, account: Account) -> None:
         user = account.user
-        doc = {
-            "_id": user.id,
-            "email": account.email,
-            "email_key": email_key(account.email),
-            "password": account.password,
-            "first_name": user.first_name,
-            "last_name": user.last_name,
-            "name_key": name_key(user.first_name, user.last_name),
-            "color": user.color,
-            "created_at": account.created_at,
-            "last_seen": 0,
-            "seq": 0,
-        }
+        doc = user_document(account, last_seen=0)
         async with self._db.answering():
             # The words first: a crash in between leaves words of nobody, not somebody who is never found.
             await write_words(self._db, user.id, f"{user.first_name} {user.last_name}")
@@ -203,16 +214,7 @@ class MongoStore:
     # logins and tokens
 
     async def add_login(self, login: Login) -> None:
-        doc = {
-            "_id": login.id,
-            "user": login.user_id,
-            "kind": login.kind,
-            "label": login.label,
-            "secret": _secret_key(login.secret_hash, login.id),
-            "created_at": login.created_at,
-            "expires_at": login.expires_at,
-            "last_used_at": login.last_used_at,
-        }
+        doc = login_document(login)
         async with self._db.answering():
             await self._db["logins"].insert_one(doc)
         # Not for an account that went meanwhile: nothing would ever remove that login again.
@@ -221,14 +223,14 @@ class MongoStore:
 
     async def login(self, login_id: str) -> Login | None:
         doc = await self._one("logins", {"_id": login_id})
-        return None if doc is None else _login(doc)
+        return None if doc is None else login_of(doc)
 
     async def login_by_secret(self, secret_hash: bytes) -> Login | None:
-        doc = await self._one("logins", {"secret": _secret_key(secret_hash, "")})
-        return None if doc is None else _login(doc)
+        doc = await self._one("logins", {"secret": secret_key(secret_hash, "")})
+        return None if doc is None else login_of(doc)
 
     async def logins(self, user_id: str, kind: str) -> list[Login]:
-        found = [_login(doc) for doc in await self._all("logins", {"user": user_id})]
+        found = [login_of(doc) for doc in await self._all("logins", {"user": user_id})]
         mine = [login for login in found if login.kind == kind]
         return sorted(mine, key=lambda login: (-login.created_at, login.id))
 
@@ -309,22 +311,3 @@ def _relation(doc: Mapping[str, Any], viewer: str) -> str:
     if doc["state"] != "asked":
         return str(doc["state"])
     return "outgoing" if doc["asker"] == viewer else "incoming"
-
-
-def _secret_key(secret_hash: bytes | None, login_id: str) -> str:
-    """The unique key of a login; as text, since not every server compares binary values."""
-    return f"login:{login_id}" if secret_hash is None else f"hash:{secret_hash.hex()}"
-
-
-def _login(doc: Mapping[str, Any]) -> Login:
-    kind, _, value = doc["secret"].partition(":")
-    return Login(
-        doc["_id"],
-        doc["user"],
-        doc["kind"],
-        doc["label"],
-        bytes.fromhex(value) if kind == "hash" else None,
-        int(doc["created_at"]),
-        doc["expires_at"],
-        int(doc["last_used_at"]),
-    )

@@ -21,6 +21,7 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import errors
+from pymongo.uri_parser import parse_uri
 
 from chatserver.core.errors import Unavailable
 from chatserver.store.base import StoreRefused
@@ -165,6 +166,11 @@ class MongoDb:
 
     def _connect(self) -> None:
         try:
+            # The driver takes any word for a host name, and leaves a client behind where it does not.
+            if self._uri.startswith("mongodb://"):
+                parse_uri(self._uri)
+            elif not self._uri.startswith("mongodb+srv://"):
+                raise ValueError("it begins with neither mongodb:// nor mongodb+srv://")
             self._client = AsyncIOMotorClient(self._uri, **_unless_in_uri(self._uri))
             self._db = self._client.get_default_database(DEFAULT_NAME)
         except (errors.PyMongoError, ValueError) as error:
@@ -181,11 +187,11 @@ class MongoDb:
                 await self._db.command("ping")
                 return
             except (errors.ConnectionFailure, errors.ExecutionTimeout):
-                if time.monotonic() >= until_s:
-                    raise
                 if not told:
                     _log.warning("waiting for the database: it does not answer yet")
                     told = True
+                if time.monotonic() >= until_s:
+                    raise
                 await asyncio.sleep(WATCH_S)
 
     async def _check_schema(self) -> None:

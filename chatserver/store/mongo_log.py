@@ -9,7 +9,6 @@ simply written again. Readers look no further than `head_seq`, so nobody sees ha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import errors
@@ -29,13 +28,9 @@ from chatserver.store import mongo_find
 from chatserver.store.base import Entry, InDoubt
 from chatserver.store.mongo_changes import apply_change
 from chatserver.store.mongo_db import MongoDb
-from chatserver.store.mongo_keys import client_key, lane_fields
-from chatserver.store.visibility import friend_named
+from chatserver.store.mongo_documents import TTL_MS, event_document
 
 DUPLICATE_KEY = 11000
-TTL_MS = 8 * 86_400_000
-"""MongoDB itself drops passing events after so long, should the hourly job not have run. A day more than
-the journal keeps them, for clocks that differ."""
 SKEW_MS = 86_400_000
 _CHANGES: dict[str, type[Change]] = {
     kind.__name__: kind for kind in (FriendChange, ProfileChange, ReadChange, AccountEnd)
@@ -123,6 +118,15 @@ class MongoLog:
         async with self._db.answering():
             await self._keep_last_seq()
 
+    async def adopt(self, last_seq: int, dropped_seq: int) -> None:
+        """Go on from these places of another store, whose events are all here."""
+        self.head_seq = last_seq
+        await self._keep_last_seq()
+        await self._keep("dropped_seq", dropped_seq)
+        # Its events are older than this database, so MongoDB may drop some from the first day on.
+        self._db.created_seq = dropped_seq
+        await self._db["meta"].update_one({"_id": "schema"}, {"$set": {"created_seq": dropped_seq}})
+
     # writing
 
     async def _write(self, batch: Sequence[Entry]) -> list[Appended | None]:
@@ -141,7 +145,7 @@ class MongoLog:
         return outcome
 
     async def _insert(self, batch: Sequence[Entry]) -> list[Appended | None]:
-        docs = [document(event, entry.client_id) for entry in batch for event in entry.events]
+        docs = [event_document(event, entry.client_id) for entry in batch for event in entry.events]
         try:
             await self._db["events"].insert_many(docs, ordered=False)
         except errors.BulkWriteError as error:
@@ -184,29 +188,6 @@ def _was_refused(error: errors.PyMongoError) -> bool:
         return False
     # The driver raises the first where it found no server to ask.
     return isinstance(error, errors.ServerSelectionTimeoutError | errors.OperationFailure)
-
-
-def document(event: Event, client_id: str | None) -> dict[str, Any]:
-    """An event as it is kept."""
-    doc: dict[str, Any] = {
-        "_id": event.seq,
-        "type": event.type,
-        "audience": event.audience.value,
-        "actor": event.actor,
-        "to": event.to,
-        "at": event.at_ms,
-        "payload": event.payload,
-        "client_id": client_id,
-        "key": client_key(event.actor, client_id, event.seq),
-        **lane_fields(event),
-    }
-    if (about := friend_named(event)) is not None:
-        doc["about"] = about
-    if event.type != "message":
-        doc["passing"] = event.at_ms
-        expires_ms = max(event.at_ms, event.seq // 1000) + TTL_MS
-        doc["expires"] = datetime.fromtimestamp(expires_ms / 1000, UTC)
-    return doc
 
 
 def _note_of(entry: Entry) -> dict[str, Any]:

@@ -15,9 +15,20 @@ from chatserver.core.errors import Conflict
 from chatserver.core.events import Event
 from chatserver.journal.base import Appended, View
 from chatserver.store import sqlite_events, sqlite_find
-from chatserver.store.base import Account, Entry, Friends, Login, Page, ReadState, User
+from chatserver.store.base import (
+    UNFINISHED,
+    Account,
+    Entry,
+    Friends,
+    Login,
+    Page,
+    ReadState,
+    StoreRefused,
+    User,
+)
 from chatserver.store.sqlite_changes import write_name
 from chatserver.store.sqlite_db import Database
+from chatserver.store.sqlite_port import SqlitePort
 from chatserver.store.words import (
     MAX_QUERY_WORDS,
     after_prefix,
@@ -40,13 +51,22 @@ class SqliteStore:
     """A `Store` in `folder`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now; `busy_ms` how long a write waits while another program (a backup) holds
-    the file. Nothing is touched before `start`.
+    the file. Nothing is touched before `start`. `unfinished` opens also what a migration began to fill;
+    `port` is the `Port` for that.
     """
 
-    def __init__(self, folder: Path, clock_ms: Callable[[], int], busy_ms: int = 5000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock_ms: Callable[[], int],
+        busy_ms: int = 5000,
+        unfinished: bool = False,
+    ) -> None:
         self._db = Database(folder, busy_ms)
         self._clock_ms = clock_ms
+        self._unfinished = unfinished
         self.log = SqliteLog(self._db)
+        self.port = SqlitePort(self._db)
 
     @property
     def healthy(self) -> bool:
@@ -54,6 +74,9 @@ class SqliteStore:
 
     async def start(self) -> None:
         await self._db.start()
+        if not self._unfinished and await self.port.is_unfinished():
+            await self._db.close()
+            raise StoreRefused(UNFINISHED)
         await self.drop_expired_logins(self._clock_ms())
 
     async def close(self) -> None:

@@ -102,6 +102,7 @@ class EventsHandler(Door):
         reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
             reader.wire = Wire(self.detach(), reader)
+            self.ui = {}  # it refers back to the handler, which Tornado would undo when it finishes
         except StreamClosedError:
             return
         delivery.attach(reader)

@@ -280,6 +280,7 @@ class _TakenOver(WebSocketProtocol13):
         stream = self.stream
         # Both ends of the circle, or the garbage collector has to find each connection.
         handler.ws_connection = None
+        handler.ui = {}
         self.handler = None  # type: ignore[assignment]
         self.stream = None  # type: ignore[assignment]
         try:
