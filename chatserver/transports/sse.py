@@ -10,6 +10,7 @@ import random
 from typing import ClassVar
 
 from tornado.iostream import StreamClosedError
+from tornado.util import ObjectDict
 
 from chatserver.core import framing
 from chatserver.core.errors import (
@@ -102,7 +103,7 @@ class EventsHandler(Door):
         reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
             reader.wire = Wire(self.detach(), reader)
-            self.ui = {}  # it refers back to the handler, which Tornado would undo when it finishes
+            self.ui = ObjectDict()  # it refers back to the handler, which Tornado would undo when it finishes
         except StreamClosedError:
             return
         delivery.attach(reader)

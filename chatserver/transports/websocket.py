@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any, ClassVar
 
 from tornado.iostream import StreamClosedError
+from tornado.util import ObjectDict
 from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
 from chatserver.core import framing
@@ -280,7 +281,7 @@ class _TakenOver(WebSocketProtocol13):
         stream = self.stream
         # Both ends of the circle, or the garbage collector has to find each connection.
         handler.ws_connection = None
-        handler.ui = {}
+        handler.ui = ObjectDict()
         self.handler = None  # type: ignore[assignment]
         self.stream = None  # type: ignore[assignment]
         try:

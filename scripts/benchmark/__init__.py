@@ -1,0 +1,12 @@
+"""The benchmark: this server and its peers, side by side in one run, on one machine.
+
+`scripts/bench` is the way in. What lives where:
+
+- `native/`: the load generator, in C, built on the spot
+- `peers/`: one small server program for each peer
+- `machine`, `load`, `install`, `servers`, `ours`: parts that start, drive and account for processes
+- `cases/`: what is measured, a module for each kind of work
+- `figures`, `report`, `plots`: medians and spread, tables, JSON, SVG
+
+Nothing here is imported by the server.
+"""

@@ -1,0 +1,28 @@
+"""What is measured. A case is a function from `Bench` to tables; its docstring says more."""
+
+from collections.abc import Callable
+
+from ..bench import Bench
+from ..figures import Table
+from .connections import memory
+from .conversations import chat, commit, groups
+from .fanout import growth, sse, ws
+from .headroom import headroom
+from .longpoll import longpoll
+from .responsiveness import stall, start
+
+Case = Callable[[Bench], list[Table]]
+
+CASES: dict[str, Case] = {
+    "headroom": headroom,
+    "ws": ws,
+    "sse": sse,
+    "groups": groups,
+    "longpoll": longpoll,
+    "chat": chat,
+    "commit": commit,
+    "memory": memory,
+    "growth": growth,
+    "stall": stall,
+    "start": start,
+}

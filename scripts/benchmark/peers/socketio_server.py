@@ -1,0 +1,36 @@
+"""python-socketio on aiohttp, its rooms, WebSocket and long-polling."""
+
+import socket
+from urllib.parse import parse_qs
+
+import socketio
+from aiohttp import web
+
+# A ping every five minutes: none falls into a measurement.
+server = socketio.AsyncServer(async_mode="aiohttp", ping_interval=300, ping_timeout=300)
+rooms: dict[str, str] = {}
+
+
+@server.event
+async def connect(sid, environ, auth=None):
+    room = parse_qs(environ["QUERY_STRING"]).get("room", ["0"])[0]
+    rooms[sid] = room
+    await server.enter_room(sid, room)
+
+
+@server.event
+async def message(sid, text):
+    await server.emit("message", text, room=rooms[sid])
+
+
+def serve() -> None:
+    """Serves until it is ended."""
+    app = web.Application()
+    server.attach(app)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    web.run_app(app, sock=listener, print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    serve()
