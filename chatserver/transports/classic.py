@@ -26,6 +26,8 @@ from chatserver.core.errors import (
     UnsupportedMedia,
 )
 from chatserver.core.events import MAX_SEQ
+from chatserver.core.lanes import PREFIX as LAB
+from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.service import Range
 from chatserver.store.base import Login, User
 from chatserver.web_base import PageHandler, Parts
@@ -116,7 +118,18 @@ class ClassicHandler(PageHandler):
         self.set_status(status)
         template = self._loader.load(name)
         values = {"user": None, "error": None, "refresh": 0, "here": HERE, **values}
-        self.finish(template.generate(xsrf=self.secret(login), **values))
+        body = template.generate(xsrf=self.secret(login), **values)
+        client = self.argument("client") or ""
+        if login is not None and client.startswith(LAB):
+            self._count(login, client, len(body))
+        self.finish(body)
+
+    def _count(self, login: Login, client: str, body_bytes: int) -> None:
+        request = self.request
+        up = request_bytes(request.method or "", request.uri or "", request.headers.get_all())
+        down = response_bytes(200, "OK", self._headers.get_all()) + body_bytes
+        lanes = self.parts.delivery.lanes
+        lanes.count(login.user_id, client, "classic", requests=1, up=up, down=down)
 
     def go(self, unvisited: object, **arguments: str) -> None:
         """Send the browser on, to an address that it has not been at."""
