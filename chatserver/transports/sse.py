@@ -103,7 +103,8 @@ class EventsHandler(Door):
         reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
             reader.wire = Wire(self.detach(), reader)
-            self.ui = ObjectDict()  # it refers back to the handler, which Tornado would undo when it finishes
+            # It refers back to the handler, a circle that Tornado would undo when it finishes.
+            self.ui = ObjectDict()
         except StreamClosedError:
             return
         delivery.attach(reader)

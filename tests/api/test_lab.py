@@ -50,7 +50,9 @@ def test_a_lane_can_be_cut_without_a_word(server: ServerProcess) -> None:
         bob = await Person.register(server.url, "Bob")
         reader = EventsReader(server.url, bob.token, "lab-cut")
         await reader.connect()
-        assert (await bob.http.post("/api/lab/close", json={"client": "lab-cut"})).status_code == 204
+        assert (
+            await bob.http.post("/api/lab/close", json={"client": "lab-cut"})
+        ).status_code == 204
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             while True:
                 await asyncio.wait_for(reader.receive(), 10)

@@ -22,6 +22,8 @@ class ServerProcess:
     def __init__(self, data: Path, *options: str, demo: bool = False) -> None:
         self.data = data
         self.options = (*options, "--demo") if demo else options
+        self.command = [sys.executable, "-m", "chatserver"]
+        self.folder: Path | None = None
         self.port = 0
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
@@ -38,7 +40,7 @@ class ServerProcess:
 
     def start(self) -> ServerProcess:
         """Start, and return when it says that it listens."""
-        command = [sys.executable, "-m", "chatserver", "serve"]
+        command = [*self.command, "serve"]
         command += ["--data", str(self.data), "--port", str(self.port), *self.options]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATSERVER_")}
         self._process = subprocess.Popen(
@@ -47,6 +49,7 @@ class ServerProcess:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            cwd=self.folder,
         )
         ready: queue.Queue[str | None] = queue.Queue()
         self._readers = [

@@ -217,6 +217,64 @@ def test_signing_out_ends_open_streams_at_once(server: ServerProcess, kind: type
     in_loop(run())
 
 
+@each_stream
+def test_a_stream_ends_within_five_seconds_of_its_logins_expiry(
+    server: ServerProcess, kind: type[Reader]
+) -> None:
+    async def run() -> None:
+        _, bob, _ = await three(server)
+        body = {"label": "short", "expiresIn": 1}
+        token = (await bob.http.post("/api/tokens", json=body)).json()["token"]
+        reader = kind(server.url, token)
+        await reader.connect()
+        bye = await asyncio.wait_for(reader.next_signal("bye"), 6)
+        assert bye["reason"] == "session expired" and bye["retry"] is False
+
+    in_loop(run())
+
+
+@each_stream
+def test_changing_the_password_ends_the_streams_of_tokens(
+    server: ServerProcess, kind: type[Reader]
+) -> None:
+    async def run() -> None:
+        _, bob, _ = await three(server)
+        reader = kind(server.url, bob.token)
+        await reader.connect()
+        await bob.http.patch(
+            "/api/me", json={"password": "a new password", "currentPassword": "correct horse"}
+        )
+        assert (await reader.next_signal("bye"))["reason"] == "signed out"
+
+    in_loop(run())
+
+
+@each_transport
+def test_more_than_a_replay_holds_is_a_reset_and_not_a_part(
+    server: ServerProcess, kind: type[Reader]
+) -> None:
+    async def run() -> None:
+        ann, bob, _ = await three(server)
+        start = await head(bob)
+        socket = WebSocketReader(server.url, ann.token)
+        await socket.connect()
+        for number in range(2100):
+            await socket.say(type="send", text=f"{number}", clientId=f"{number}")
+        while json.loads(await socket.next_event()).get("text") != "2099":
+            pass
+        reader = kind(server.url, bob.token)
+        await reader.connect(start)
+        reset = json.loads(await reader.next_event())
+        assert reset["type"] == "reset" and reset["reason"] == "too much missed"
+        recent = kind(server.url, bob.token)
+        page = (await bob.http.get("/api/messages", params={"limit": 200})).json()["messages"]
+        await recent.connect(page[0]["seq"])
+        seen = await texts_up_to(recent, "2099")
+        assert seen == [f"{number}" for number in range(1901, 2100)]
+
+    in_loop(run())
+
+
 def test_signing_out_answers_a_waiting_poll_at_once(server: ServerProcess) -> None:
     async def run() -> None:
         _, bob, _ = await three(server)

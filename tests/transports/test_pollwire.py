@@ -48,7 +48,9 @@ class Talk:
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             lines = head.split("\r\n")
-            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)}
+            headers = {
+                k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)
+            }
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
             return int(lines[0].split()[1]), headers, json.loads(body) if body else None
 

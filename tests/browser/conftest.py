@@ -1,0 +1,151 @@
+"""Real browsers from the system's packages, and proxies that misbehave as some do out there."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from tests.browser.people import Person
+from tests.support.process import ServerProcess
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+MeetPerson = Callable[..., Person]
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(playwright: Playwright) -> Iterator[Browser]:
+    """The system's Firefox, driven over WebDriver BiDi."""
+    browser = playwright.firefox.launch(
+        channel="moz-firefox", executable_path="/usr/bin/firefox-esr"
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, from npm, kept in `.cache`."""
+    folder = ARTIFACTS.parents[1] / ".cache" / "axe"
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--silent", "--no-save", "--prefix", str(folder), "axe-core@4"]
+        subprocess.run(command, check=True, timeout=50)
+    return script.read_text()
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Browser:
+    found: Browser = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def meet(request: pytest.FixtureRequest) -> Iterator[MeetPerson]:
+    """Makes a person at a browser of their own; at the end each page's picture is kept, and none has complained."""
+    people: list[Person] = []
+
+    def make(browser: Browser, url: str, name: str, path: str = "/") -> Person:
+        context = browser.new_context(viewport={"width": 1000, "height": 700})
+        people.append(Person(context, url, name, path))
+        return people[-1]
+
+    yield make
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())
+    # Before the pictures: a driver that hides the caret for them breaks the page's own rules.
+    complaints = [line for person in people for line in person.complaints]
+    for person in people:
+        name = re.sub(r"[^a-z0-9]+", "", person.name.lower())[:10]
+        person.page.screenshot(path=ARTIFACTS / f"{test}-{name}.png", caret="initial")
+        person.context.close()
+    assert complaints == []
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass {url};
+      proxy_set_header Host $http_host;
+      proxy_buffering on;
+      proxy_ignore_headers X-Accel-Buffering;
+    }}
+  }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def buffering_proxy(
+    server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An nginx that buffers every answer and passes no upgrade on: WebSocket fails, SSE says nothing."""
+    folder = tmp_path_factory.mktemp("nginx")
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, url=server.url))
+    process = subprocess.Popen(
+        ["/usr/sbin/nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_port(port)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10)

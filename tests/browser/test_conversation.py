@@ -1,0 +1,181 @@
+"""Two people in two browsers, from signing up to talking; each message exactly once on both sides."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.conftest import MeetPerson
+from tests.browser.people import PASSWORD, befriend
+from tests.support.process import ServerProcess
+
+
+def test_from_signing_up_to_a_conversation(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(browser, server.url, "Ann").register()
+    bob = meet(browser, server.url, "Bob").register()
+    ann.page.click("nav >> text=Find friends")
+    ann.page.fill("#q", bob.email)
+    ann.page.click("[aria-label='Ask Bob']")
+    bob.page.click("nav >> text=Find friends")
+    bob.page.click("[aria-label='Accept Ann']")
+    for person, friend in ((ann, "Bob"), (bob, "Ann")):
+        person.page.wait_for_selector(f"[aria-label='End {friend}']")
+        person.page.click("#nav >> text=Chat")
+        person.wait_connected()
+    ann.send("Hello Bob", "and again")
+    bob.send("Hello Ann 👋")
+    for person in (ann, bob):
+        person.expect("Hello Bob", "and again", "Hello Ann 👋")
+        names = person.page.eval_on_selector_all(
+            ".message .name", "all => all.map(n => n.textContent)"
+        )
+        assert set(names) == {"Ann", "Bob"}
+
+
+def test_the_input_is_there_and_focused_once_connected_and_the_stream_tells_the_story(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(browser, server.url, "Ann").register()
+    ann.page.wait_for_function("() => document.activeElement?.id === 'text'")
+    notes = ann.page.eval_on_selector_all(".note", "all => all.map(n => n.textContent)")
+    assert notes == ["Loading. Please wait.", "Connected!"]
+
+
+def test_enter_sends_and_shift_enter_breaks_the_line(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    ann.page.fill("#text", "one")
+    ann.page.press("#text", "Shift+Enter")
+    ann.page.type("#text", "two")
+    assert ann.page.input_value("#text") == "one\ntwo"
+    ann.page.press("#text", "Enter")
+    ann.expect("one\ntwo")
+    assert ann.page.input_value("#text") == ""
+
+
+def test_what_one_writes_to_one_friend_reaches_that_friend_alone_with_marks_of_its_way(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    bob = meet(chromium, server.url, "Bob").register()
+    cho = meet(chromium, server.url, "Cho").register()
+    befriend(ann, bob)
+    befriend(ann, cho)
+    ann.page.click(f".conversations a[href$='{bob.id}']")
+    ann.wait_connected()
+    ann.send("for Bob alone")
+    ann.expect("for Bob alone")
+    bob.page.wait_for_selector(".conversations .badge")
+    assert bob.page.title().startswith("(1) ")
+    bob.page.click(f".conversations a[href$='{ann.id}']")
+    bob.expect("for Bob alone")
+    ann.page.wait_for_selector(".mark.read")
+    ann.page.click(".conversations a[href='#/chat/']")
+    ann.send("for all")
+    cho.expect("for all")
+    assert cho.texts() == ["for all"]
+    bob.page.wait_for_function("() => document.title.startsWith('(1) ')")
+
+
+def test_script_in_names_and_texts_is_text(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    evil = "<img src=x onerror=document.title='owned'><b>&amp;"
+    ann = meet(browser, server.url, evil).register()
+    bob = meet(browser, server.url, "Bob").register()
+    befriend(ann, bob)
+    text = "<script>document.title='owned'</script> javascript:alert(1) https://a.example/?q=<b>"
+    ann.send(text)
+    bob.expect(text)
+    assert bob.page.inner_text(".message .name") == evil
+    assert (
+        bob.page.eval_on_selector_all(".stream img, .stream script, .stream b", "all => all.length")
+        == 0
+    )
+    links = bob.page.eval_on_selector_all(".text a", "all => all.map(a => [a.href, a.rel])")
+    assert links == [["https://a.example/?q=", "noopener noreferrer nofollow ugc"]]
+    assert "owned" not in bob.page.title()
+
+
+@pytest.mark.timeout(90)
+def test_typing_and_presence_are_shown(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    bob = meet(chromium, server.url, "Bob").register()
+    befriend(ann, bob)
+    ann.page.wait_for_selector(f".conversations a[href$='{bob.id}'] .dot.online")
+    bob_id = bob.id
+    bob.page.type("#text", "h")
+    ann.page.wait_for_function(
+        "() => document.querySelector('.typing').textContent === 'Bob is typing…'"
+    )
+    bob.page.click("text=Logout")
+    ann.page.wait_for_selector(
+        f".conversations a[href$='{bob_id}'] .dot:not(.online)", timeout=50_000
+    )
+
+
+def test_signing_out_in_another_tab_keeps_the_draft(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(browser, server.url, "Ann").register()
+    other = ann.open()
+    other.goto(f"{server.url}/#/chat")
+    ann.wait_connected(other)
+    ann.page.fill("#text", "not yet sent")
+    other.click("text=Logout")
+    ann.page.wait_for_selector("text=What you were writing is kept")
+    ann.sign_in()
+    assert ann.page.input_value("#text") == "not yet sent"
+
+
+def test_the_profile_changes_name_colour_and_password_and_ends_the_account(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    bob = meet(chromium, server.url, "Bob").register()
+    befriend(ann, bob)
+    ann.send("hello")
+    bob.expect("hello")
+    ann.page.click("text=Profile")
+    ann.page.fill("#f-firstName", "Anna")
+    ann.page.click("[aria-label='Colour #b3261e']")
+    ann.page.click("button:text-is('Save')")
+    ann.page.wait_for_selector("text=Saved.")
+    bob.page.wait_for_function(
+        "() => document.querySelector('.message .name').textContent === 'Anna'"
+    )
+    colour = bob.page.eval_on_selector(".message .name", "one => getComputedStyle(one).color")
+    assert colour == "rgb(179, 38, 30)"
+    ann.page.fill("#f-label", "my script")
+    ann.page.click("text=Make a token")
+    ann.page.wait_for_selector("output code")
+    ann.page.click("[aria-label='Revoke my script']")
+    ann.page.wait_for_selector("[aria-label='Revoke my script']", state="detached")
+    ann.page.wait_for_selector("text=this device")
+    ann.page.fill("#f-delete", "wrong password")
+    ann.page.click("text=Delete my account")
+    ann.page.wait_for_selector(".words.bad:not(:empty)")
+    ann.page.fill("#f-delete", PASSWORD)
+    ann.page.click("text=Delete my account")
+    ann.page.wait_for_selector("text=A chat among friends")
+    bob.page.wait_for_selector(".conversations .quiet")
+
+
+def test_a_block_ends_the_friendship_and_can_be_taken_back(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    bob = meet(chromium, server.url, "Bob").register()
+    befriend(ann, bob)
+    ann.page.click("text=Find friends")
+    ann.page.once("dialog", lambda dialog: dialog.accept())
+    ann.page.click("[aria-label='Block Bob']")
+    ann.page.wait_for_selector("[aria-label='Unblock Bob']")
+    bob.page.wait_for_selector(".conversations .quiet")
+    ann.page.click("[aria-label='Unblock Bob']")
+    ann.page.wait_for_selector("[aria-label='Unblock Bob']", state="detached")

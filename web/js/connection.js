@@ -1,0 +1,279 @@
+// One connection to the server: carries out what the negotiator's table says, keeps the cursor,
+// and passes on each event once, whichever transports brought it.
+
+import { climbWaitMs, retryWaitMs } from './core/backoff.js';
+import { LADDER, initialState, step } from './core/negotiator.js';
+import { LongpollTransport, PollTransport } from './transports/longpoll.js';
+import { SseTransport } from './transports/sse.js';
+import { WebSocketTransport } from './transports/websocket.js';
+
+/** @typedef {import('./core/types.js').Rung} Rung */
+/** @typedef {import('./core/types.js').Transport} Transport */
+/** @typedef {import('./core/types.js').TransportEnd} TransportEnd */
+/** @typedef {import('./core/negotiator.js').Happening} Happening */
+/** @typedef {import('./core/negotiator.js').Effect} Effect */
+
+/**
+ * @typedef {object} LinkEvents
+ * @property {(event: any) => void} event in order, each once
+ * @property {(signal: any) => void} signal
+ * @property {() => void} change `live`, `phase` or `reason` is another
+ * @property {(reason: string) => void} stop it will not come back by itself
+ */
+
+/** @type {Record<Rung, import('./core/types.js').TransportClass>} */
+export const TRANSPORTS = {
+  websocket: WebSocketTransport, sse: SseTransport, longpoll: LongpollTransport, poll: PollTransport,
+};
+
+/** A stream must deliver its first frame within this time, else something on the way drops it. */
+const FIRST_FRAME_MS = 3_000;
+/** What may pass beyond the heartbeat before a silent stream counts as dead. */
+const SILENCE_GRACE_MS = 20_000;
+/** The server's heartbeat until `hello` says another one. */
+const HEARTBEAT_MS = 25_000;
+/** How long the answer to a probe may take. */
+const PROBE_MS = 4_000;
+/** A reader's name differs by transport, so that the trial does not end the live one. */
+const SUFFIX = { websocket: '.w', sse: '.s', longpoll: '.p', poll: '.p' };
+
+/** @typedef {{number: number, rung: Rung, transport: Transport | null, aliveAt: number}} Attempt */
+
+export class Connection {
+  #options;
+  #on;
+  #state;
+  #attempts = 0;
+  /** @type {Attempt | null} */
+  #live = null;
+  /** @type {Attempt | null} */
+  #trial = null;
+  /** @type {number | null} */
+  #cursor = null;
+  #heartbeatMs = HEARTBEAT_MS;
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+  #timers = new Map();
+  /** Events that arrived again: normal while two transports overlap. */
+  duplicates = 0;
+
+  /**
+   * @param {object} options
+   * @param {string} options.base
+   * @param {string} options.client the reader's name, kept while the page lives
+   * @param {LinkEvents} options.on
+   * @param {readonly Rung[]} [options.rungs] transports that may be used, best first
+   * @param {Record<Rung, import('./core/types.js').TransportClass>} [options.transports]
+   * @param {number} [options.pollMs]
+   * @param {{get: () => string | null, set: (rung: Rung) => void}} [options.memory] where it last worked
+   */
+  constructor(options) {
+    this.#options = options;
+    this.#on = options.on;
+    this.#state = initialState(options.rungs ?? LADDER);
+  }
+
+  get phase() {
+    return this.#state.phase;
+  }
+
+  /** @returns {Rung | null} the transport that delivers */
+  get live() {
+    return this.#state.live;
+  }
+
+  get reason() {
+    return this.#state.reason;
+  }
+
+  get rungs() {
+    return this.#state.rungs;
+  }
+
+  get cursor() {
+    return this.#cursor;
+  }
+
+  /** @param {number | null} cursor null: from the present on */
+  start(cursor) {
+    this.#cursor = cursor;
+    const start = /** @type {Rung | null} */ (this.#options.memory?.get() ?? null);
+    this.#dispatch({ type: 'connect', start });
+  }
+
+  stop() {
+    this.#dispatch({ type: 'disconnect' });
+  }
+
+  /** @param {readonly Rung[]} rungs transports that may be used, best first */
+  choose(rungs) {
+    this.#dispatch({ type: 'choose', rungs });
+  }
+
+  /** Something has changed for the better or worse: the network, the page's visibility. */
+  nudge() {
+    this.#dispatch({ type: 'nudge' });
+  }
+
+  /** Ask the live transport for a sign of life; without one it is dropped. */
+  probe() {
+    const attempt = this.#live;
+    if (!attempt) return;
+    const askedAt = performance.now();
+    attempt.transport?.probe();
+    if (attempt.rung === 'sse' && askedAt - attempt.aliveAt < this.#heartbeatMs + PROBE_MS) return;
+    this.#after('probe', PROBE_MS, () => {
+      if (this.#live === attempt && attempt.aliveAt < askedAt) this.#lose(attempt, 'no sign of life');
+    });
+  }
+
+  /** @param {object} frame @returns {boolean} false: nothing live carries frames up */
+  send(frame) {
+    return this.#live?.transport?.send(frame) ?? false;
+  }
+
+  /** @param {Happening} event */
+  #dispatch(event) {
+    const [state, effects] = step(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) this.#carryOut(effect);
+    this.#on.change();
+    if (event.type === 'stop') this.#on.stop(event.reason);
+  }
+
+  /** @param {Effect} effect */
+  #carryOut(effect) {
+    if (effect.do === 'open') this.#open(effect.rung);
+    else if (effect.do === 'promote') this.#promote();
+    else if (effect.do === 'close') this.#close(effect.which);
+    else if (effect.do === 'probe') this.probe();
+    else if (effect.do === 'stopTimers') this.#stopTimers();
+    else if (effect.do === 'retryLater') {
+      const ms = effect.ms ?? retryWaitMs(effect.failures, Math.random());
+      this.#after('retry', ms, () => this.#dispatch({ type: 'retry' }));
+    } else if (effect.do === 'climbLater') {
+      const ms = climbWaitMs(effect.climbs, Math.random());
+      this.#after('climb', ms, () => this.#dispatch({ type: 'climb' }));
+    }
+  }
+
+  /** @param {Rung} rung */
+  #open(rung) {
+    const number = ++this.#attempts;
+    /** @type {Attempt} */
+    const attempt = { number, rung, transport: null, aliveAt: performance.now() };
+    this.#trial = attempt;
+    // A transport speaks with its attempt's number in mind: what a dropped one says is not heard.
+    const heard = () => this.#live === attempt || this.#trial === attempt;
+    const on = {
+      ready: () => this.#trial === attempt && this.#dispatch({ type: 'ready' }),
+      item: (/** @type {any} */ item) => heard() && this.#receive(attempt, item),
+      cursor: (/** @type {number} */ cursor) => heard() && this.#adopt(cursor),
+      alive: () => heard() && this.#sign(attempt),
+      end: (/** @type {TransportEnd} */ end) => this.#ended(attempt, end),
+    };
+    const { base, client, pollMs, transports = TRANSPORTS } = this.#options;
+    const name = this.#state.rungs.length === 1 ? client : client + SUFFIX[rung];
+    try {
+      const options = { base, cursor: this.#cursor, client: name, pollMs, on };
+      attempt.transport = new transports[rung](/** @type {any} */ (options));
+    } catch (error) {
+      // A browser without this transport, or one that forbids it here.
+      const reason = `this browser has no ${rung}: ${error instanceof Error ? error.message : error}`;
+      queueMicrotask(() => this.#ended(attempt, { reason }));
+    }
+    if (rung === 'websocket' || rung === 'sse') {
+      this.#after('first', FIRST_FRAME_MS, () => {
+        if (this.#trial === attempt) this.#lose(attempt, `nothing arrived in ${FIRST_FRAME_MS / 1000} s`);
+      });
+    }
+  }
+
+  #promote() {
+    this.#live?.transport?.close();
+    this.#live = this.#trial;
+    this.#trial = null;
+    this.#cancel('first');
+    if (!this.#live) return;
+    this.#sign(this.#live);
+    this.#options.memory?.set(this.#live.rung);
+  }
+
+  /** @param {'live' | 'trial'} which */
+  #close(which) {
+    const attempt = which === 'live' ? this.#live : this.#trial;
+    attempt?.transport?.close();
+    if (which === 'live') this.#live = null;
+    else this.#trial = null;
+  }
+
+  /** @param {Attempt} attempt @param {string} reason */
+  #lose(attempt, reason) {
+    attempt.transport?.close();
+    // Silence of one that had delivered is the network's, not the transport's, fault.
+    this.#ended(attempt, { reason, stable: true });
+  }
+
+  /** @param {Attempt} attempt @param {TransportEnd} end */
+  #ended(attempt, end) {
+    const wasLive = this.#live === attempt;
+    if (!wasLive && this.#trial !== attempt) return;
+    if (wasLive) this.#live = null;
+    else this.#trial = null;
+    if (end.stop) this.#dispatch({ type: 'stop', reason: end.stop });
+    else if (wasLive) {
+      const { reason, retryMs, stable = false } = end;
+      this.#dispatch({ type: 'drop', reason, stable, retryMs });
+    } else this.#dispatch({ type: 'fail', reason: end.reason });
+  }
+
+  /** @param {Attempt} attempt */
+  #sign(attempt) {
+    attempt.aliveAt = performance.now();
+    if (attempt !== this.#live || (attempt.rung !== 'websocket' && attempt.rung !== 'sse')) return;
+    const silenceMs = this.#heartbeatMs + SILENCE_GRACE_MS;
+    this.#after('silence', silenceMs, () => {
+      if (this.#live === attempt) this.#lose(attempt, 'the connection fell silent');
+    });
+  }
+
+  /** @param {Attempt} attempt @param {any} item */
+  #receive(attempt, item) {
+    this.#sign(attempt);
+    if (item.type === 'hello') {
+      if (item.heartbeat) this.#heartbeatMs = item.heartbeat * 1000;
+      this.#cursor ??= item.seq;
+      this.#on.signal(item);
+    } else if (item.type === 'reset') {
+      this.#cursor = item.seq;
+      this.#on.event(item);
+    } else if (!Number.isSafeInteger(item.seq) || item.type === 'ack') {
+      this.#on.signal(item);
+    } else if (this.#cursor !== null && item.seq <= this.#cursor) {
+      this.duplicates += 1;
+    } else {
+      this.#cursor = item.seq;
+      this.#on.event(item);
+    }
+  }
+
+  /** @param {number} cursor */
+  #adopt(cursor) {
+    if (this.#cursor === null || cursor > this.#cursor) this.#cursor = cursor;
+  }
+
+  /** @param {string} name @param {number} ms @param {() => void} callback */
+  #after(name, ms, callback) {
+    this.#cancel(name);
+    this.#timers.set(name, setTimeout(callback, ms));
+  }
+
+  /** @param {string} name */
+  #cancel(name) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+
+  #stopTimers() {
+    for (const name of ['retry', 'climb', 'probe']) this.#cancel(name);
+  }
+}

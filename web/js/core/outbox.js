@@ -1,0 +1,68 @@
+// Messages on their way out: pure, in the order in which they were written.
+// A message keeps its clientId through every retry, so the server posts it once however often
+// it is sent; it leaves the outbox when the ack or its own event has come, whichever is first.
+
+/** @typedef {import('./types.js').Outgoing} Outgoing */
+
+/** Messages that may wait; beyond it writing is refused rather than memory spent. */
+export const OUTBOX_MAX = 200;
+
+export class Outbox {
+  /** @type {Map<string, Outgoing>} */
+  #entries = new Map();
+
+  /** @param {Outgoing[]} [entries] what an earlier life of the page left */
+  constructor(entries = []) {
+    for (const entry of entries) this.#entries.set(entry.clientId, { ...entry });
+  }
+
+  /** @returns {Outgoing[]} copies, oldest first */
+  get entries() {
+    return [...this.#entries.values()].map((entry) => ({ ...entry }));
+  }
+
+  /** @returns {Outgoing | null} the one to send now; one at a time keeps them in order */
+  get next() {
+    for (const entry of this.#entries.values()) if (entry.status === 'pending') return { ...entry };
+    return null;
+  }
+
+  /**
+   * @param {{clientId: string, text: string, to: string | null, at: number}} message
+   * @throws {RangeError} when OUTBOX_MAX messages wait already
+   */
+  add({ clientId, text, to, at }) {
+    if (this.#entries.size >= OUTBOX_MAX) {
+      throw new RangeError(`${OUTBOX_MAX} messages are waiting to be sent already`);
+    }
+    this.#entries.set(clientId, { clientId, text, to, at, status: 'pending' });
+  }
+
+  /**
+   * It is at the server: by an ack or by its own event.
+   * @param {string} clientId
+   * @returns {boolean} whether it was here
+   */
+  confirm(clientId) {
+    return this.#entries.delete(clientId);
+  }
+
+  /** @param {string} clientId @param {string} error why, in words for the writer */
+  fail(clientId, error) {
+    const entry = this.#entries.get(clientId);
+    if (entry) Object.assign(entry, { status: 'failed', error });
+  }
+
+  /** Send a failed one again, under the same clientId. @param {string} clientId */
+  retry(clientId) {
+    const entry = this.#entries.get(clientId);
+    if (!entry) return;
+    entry.status = 'pending';
+    delete entry.error;
+  }
+
+  /** The writer gives a failed one up. @param {string} clientId */
+  discard(clientId) {
+    if (this.#entries.get(clientId)?.status === 'failed') this.#entries.delete(clientId);
+  }
+}

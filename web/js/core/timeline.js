@@ -1,0 +1,138 @@
+// One conversation's messages in their order: pure. Live events, pages of history and replays may
+// overlap in any way; each message stands here once, at its place.
+
+/** @typedef {import('./types.js').ChatEvent} ChatEvent */
+/** @typedef {import('./types.js').Outgoing} Outgoing */
+
+/**
+ * @typedef {{kind: 'day', key: string, day: string}
+ *   | {kind: 'new', key: string}
+ *   | {kind: 'note', key: string, text: string}
+ *   | {kind: 'message', key: string, event: ChatEvent, follows: boolean}
+ *   | {kind: 'outgoing', key: string, entry: Outgoing}} Row
+ */
+
+/** A message this soon after the same writer's last one stands under one name. */
+const GROUP_MS = 5 * 60_000;
+
+export class Timeline {
+  /** @type {ChatEvent[]} ascending by seq */
+  #messages = [];
+  /** Whether the server has older ones; unknown until the first page came. */
+  more = true;
+  /** Whether a page of history has been read. */
+  loaded = false;
+
+  get length() {
+    return this.#messages.length;
+  }
+
+  get firstSeq() {
+    return this.#messages[0]?.seq ?? null;
+  }
+
+  get lastSeq() {
+    return this.#messages[this.#messages.length - 1]?.seq ?? null;
+  }
+
+  /** @returns {readonly ChatEvent[]} */
+  get messages() {
+    return this.#messages;
+  }
+
+  /**
+   * @param {ChatEvent} message
+   * @returns {boolean} false: it stood here already
+   */
+  add(message) {
+    const place = this.#placeAfter(message.seq);
+    if (place > 0 && this.#messages[place - 1].seq === message.seq) return false;
+    this.#messages.splice(place, 0, message);
+    return true;
+  }
+
+  /**
+   * A page of history, which reaches further back than what stands here, or is the first one.
+   * @param {ChatEvent[]} page ascending
+   * @param {boolean} more whether the server has older ones still
+   */
+  addPage(page, more) {
+    for (const message of page) this.add(message);
+    this.more = more;
+    this.loaded = true;
+  }
+
+  /**
+   * Let the oldest go, so that a page left open for weeks stays small; they can be read again.
+   * @param {number} keep
+   */
+  trim(keep) {
+    if (this.#messages.length <= keep) return;
+    this.#messages.splice(0, this.#messages.length - keep);
+    this.more = true;
+  }
+
+  /** @param {number} seq @returns {number} how many messages stand at or before `seq` */
+  #placeAfter(seq) {
+    let low = 0;
+    let high = this.#messages.length;
+    if (high && this.#messages[high - 1].seq < seq) return high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#messages[middle].seq <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * Rows to show: messages with day separators and the new-message line, then what is on its way.
+   * @param {object} view
+   * @param {(at: number) => string} view.dayOf the reader's day of a time, as the separator says it
+   * @param {number | null} [view.readUpTo] the new-message line stands after this seq
+   * @param {string} [view.me] own messages do not begin the unread ones
+   * @param {Outgoing[]} [view.outgoing]
+   * @param {{text: string, afterSeq: number, id: number}[]} [view.notes] lines of the connection
+   * @returns {Row[]}
+   */
+  rows({ dayOf, readUpTo = null, me = '', outgoing = [], notes = [] }) {
+    /** @type {Row[]} */
+    const rows = [];
+    let day = '';
+    let marked = readUpTo === null;
+    let note = 0;
+    /** @type {ChatEvent | null} */
+    let last = null;
+    const noteRow = () => {
+      const { id, text } = notes[note++];
+      rows.push({ kind: 'note', key: `note-${id}`, text });
+      last = null;
+    };
+    for (const event of this.#messages) {
+      while (note < notes.length && notes[note].afterSeq < event.seq) noteRow();
+      const today = dayOf(event.at);
+      if (today !== day) {
+        rows.push({ kind: 'day', key: `day-${today}`, day: today });
+        day = today;
+        last = null;
+      }
+      if (!marked && event.seq > /** @type {number} */ (readUpTo) && event.from?.id !== me) {
+        rows.push({ kind: 'new', key: 'new' });
+        marked = true;
+        last = null;
+      }
+      rows.push({ kind: 'message', key: `m-${event.seq}`, event, follows: follows(last, event) });
+      last = event;
+    }
+    for (const entry of outgoing) {
+      rows.push({ kind: 'outgoing', key: `o-${entry.clientId}`, entry });
+    }
+    while (note < notes.length) noteRow();
+    return rows;
+  }
+}
+
+/** @param {ChatEvent | null} last @param {ChatEvent} event */
+function follows(last, event) {
+  return last !== null && last.from?.id === event.from?.id && event.at - last.at < GROUP_MS;
+}

@@ -1,0 +1,237 @@
+// The laboratory page: sends numbered messages at the rate chosen, draws what the lanes saw.
+
+import { Api, ApiError } from '../api.js';
+import { quantile, toCsv } from '../core/stats.js';
+import { h, say } from '../ui/dom.js';
+import { ClassicLane, StreamLane } from './lanes.js';
+import { drawBars, drawDots, msWords } from './plot.js';
+
+/** @typedef {import('./lanes.js').Run} Run */
+
+/** How often the pictures are drawn, and the server's counts asked for. */
+const DRAW_MS = 250;
+const COUNT_MS = 2_000;
+
+const api = new Api();
+const controls = /** @type {HTMLElement} */ (document.getElementById('controls'));
+const summary = /** @type {HTMLTableElement} */ (document.getElementById('summary'));
+const board = /** @type {HTMLElement} */ (document.getElementById('lanes'));
+
+/** @type {Run} */
+let run = newRun();
+/** @type {(StreamLane | ClassicLane)[]} */
+let lanes = [];
+/** @type {Map<object, {state: HTMLElement, dots: HTMLCanvasElement, bars: HTMLCanvasElement}>} */
+const cards = new Map();
+let running = false;
+let numbers = 0;
+let ratePerS = 2;
+let refused = 0;
+
+/** @returns {Run} */
+function newRun() {
+  const id = crypto.randomUUID().slice(0, 8);
+  return { id, sent: new Map(), acknowledged: new Map(), pollMs: 2000 };
+}
+
+/** @param {string} label @param {Record<string, any>} props @param {(value: number) => string} words @param {(value: number) => void} apply */
+function slider(label, props, words, apply) {
+  const output = h('output', {}, words(props.value));
+  const input = h('input', { type: 'range', ...props });
+  input.addEventListener('input', () => {
+    apply(input.valueAsNumber);
+    output.textContent = words(input.valueAsNumber);
+  });
+  return h('label', {}, label, input, output);
+}
+
+/** @param {boolean} temporary @param {number} friends */
+function drawControls(temporary, friends) {
+  const go = h('button', { type: 'button', class: 'primary' }, 'Start');
+  go.addEventListener('click', () => {
+    if (running) stop();
+    else start();
+    go.textContent = running ? 'Stop' : 'Start';
+  });
+  const csv = h('button', { type: 'button', onclick: download }, 'Data as CSV');
+  const warning = friends > 0 && `You have ${friends} friend${friends === 1 ? '' : 's'}: they see these messages too.`;
+  controls.replaceChildren(h('div', { class: 'controls' },
+    go,
+    slider('Messages', { min: 0.5, max: 5, step: 0.5, value: ratePerS }, (value) => `${value} /s`, (value) => {
+      ratePerS = value;
+    }),
+    slider('Polling and classic ask every', { min: 250, max: 10000, step: 250, value: run.pollMs }, msWords, (value) => {
+      run.pollMs = value;
+    }),
+    csv,
+    temporary && h('button', { type: 'button', class: 'danger', onclick: leave }, 'Delete the account'),
+    h('p', { class: 'quiet' }, 'The service takes 5 messages a second from one person, so the rate ends there. ', warning)));
+}
+
+function makeLanes() {
+  lanes = [
+    new StreamLane('WebSocket', run, 'websocket'),
+    new StreamLane('Server-Sent Events', run, 'sse'),
+    new StreamLane('Long-polling', run, 'longpoll'),
+    new StreamLane('Polling', run, 'poll'),
+    new ClassicLane('Classic', run),
+  ];
+  cards.clear();
+  board.replaceChildren(...lanes.map((lane) => {
+    const state = h('small', {});
+    const dots = h('canvas', { role: 'img', 'aria-label': `${lane.name}: latency over the last minute; the table has the numbers` });
+    const bars = h('canvas', { role: 'img', 'aria-label': `${lane.name}: distribution of latencies, milliseconds` });
+    cards.set(lane, { state, dots, bars });
+    const close = h('button', { type: 'button', 'aria-label': `Close the server's side of ${lane.name}` }, "Close the server's side");
+    close.addEventListener('click', () => {
+      api.post('/api/lab/close', { client: lane.client }).catch((error) => say(error.message));
+    });
+    return h('section', { class: 'lane', 'aria-label': lane.name },
+      h('h2', {}, lane.name, state), dots, bars,
+      h('div', { class: 'row' },
+        h('button', { type: 'button', onclick: () => lane.cut(), 'aria-label': `Cut here: ${lane.name}` }, 'Cut here'),
+        lane instanceof StreamLane && close,
+        slider('Delay', { min: 0, max: 3000, step: 100, value: 0, 'aria-label': `Delay of ${lane.name}` }, msWords, (value) => {
+          lane.delayMs = value;
+        })));
+  }));
+}
+
+function start() {
+  const { pollMs } = run;
+  stop();
+  run = { ...newRun(), pollMs };
+  numbers = 0;
+  refused = 0;
+  makeLanes();
+  for (const lane of lanes) lane.start();
+  running = true;
+  pace(run);
+  count(run);
+  say('Started');
+}
+
+function stop() {
+  running = false;
+  for (const lane of lanes) lane.stop();
+}
+
+/** @param {Run} mine */
+async function pace(mine) {
+  // The first message waits until the lanes that can connect have done so.
+  const deadline = performance.now() + 5000;
+  while (lanes.some((lane) => lane.state !== 'connected') && performance.now() < deadline) await pause(50);
+  while (running && run === mine) {
+    send(mine, ++numbers);
+    await pause(1000 / ratePerS);
+  }
+}
+
+/** @param {Run} mine @param {number} number */
+async function send(mine, number) {
+  mine.sent.set(number, performance.now());
+  try {
+    const body = { text: `lab ${mine.id} ${number}`, clientId: `lab-${mine.id}-${number}` };
+    const { seq } = await api.post('/api/messages', body);
+    mine.acknowledged.set(number, seq);
+  } catch {
+    refused += 1;
+  }
+}
+
+/** @param {Run} mine */
+async function count(mine) {
+  while (running && run === mine) {
+    try {
+      const answer = await api.get('/api/lab/lanes');
+      for (const one of answer.lanes) {
+        const lane = lanes.find((candidate) => candidate.client === one.client);
+        if (lane) Object.assign(lane, { requests: one.requests, bytesUp: one.bytesUp, bytesDown: one.bytesDown });
+      }
+    } catch {
+      // The numbers stay as they are until the server answers again.
+    }
+    await pause(COUNT_MS);
+  }
+}
+
+/** @param {number} ms @returns {Promise<void>} */
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** @param {number} bytes */
+const kb = (bytes) => (bytes >= 10_000 ? `${(bytes / 1000).toFixed(0)} kB` : `${(bytes / 1000).toFixed(1)} kB`);
+
+function draw() {
+  const now = performance.now();
+  const rows = lanes.map((lane) => {
+    const card = cards.get(lane);
+    if (card) {
+      if (running || now % 2000 < DRAW_MS) drawDots(card.dots, lane.sightings, now);
+      drawBars(card.bars, lane.tally.latencies);
+      if (card.state.textContent !== lane.state) card.state.textContent = lane.state;
+    }
+    const words = (/** @type {number} */ share) => {
+      const value = quantile(lane.tally.latencies, share);
+      return value === null ? '–' : msWords(value);
+    };
+    const { tally, requests, bytesUp, bytesDown } = lane;
+    const perMessage = tally.seen ? `${Math.round((bytesUp + bytesDown) / tally.seen)} B` : '–';
+    return h('tr', {}, h('th', { scope: 'row' }, lane.name),
+      [words(0.5), words(0.95), words(1), tally.seen, lane.missed, tally.doubled,
+        ...(requests ? [requests, kb(bytesUp), kb(bytesDown), perMessage] : ['–', '–', '–', '–'])]
+        .map((cell) => h('td', {}, cell)));
+  });
+  const heads = ['Transport', 'Median', '95 %', 'Longest', 'Seen', 'Missed', 'Doubled', 'Requests', 'Bytes up', 'Bytes down', 'Bytes a message'];
+  summary.replaceChildren(
+    h('caption', {}, `${run.acknowledged.size} messages acknowledged${refused ? `, ${refused} not` : ''}. Bytes are counted by the server, headers included.`),
+    h('thead', {}, h('tr', {}, heads.map((head) => h('th', { scope: 'col' }, head)))),
+    h('tbody', {}, rows));
+}
+
+function download() {
+  const origin = Math.min(...run.sent.values());
+  const rows = /** @type {(string | number | null)[][]} */ ([['transport', 'message', 'sent_ms', 'latency_ms']]);
+  for (const lane of lanes) {
+    for (const { number, sentMs, latencyMs } of lane.sightings) {
+      rows.push([lane.name, number, Number((sentMs - origin).toFixed(2)), Number(latencyMs.toFixed(2))]);
+    }
+  }
+  const url = URL.createObjectURL(new Blob([toCsv(rows)], { type: 'text/csv' }));
+  h('a', { href: url, download: `transports-${run.id}.csv` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+/** An account for the laboratory alone: it has no friends who would read the messages. */
+async function join() {
+  const password = crypto.randomUUID();
+  const email = `lab-${crypto.randomUUID()}@example.com`;
+  await api.post('/api/register', { email, password, firstName: 'Laboratory', lastName: '' });
+  sessionStorage.setItem('lab.password', password);
+  await open();
+}
+
+async function leave() {
+  stop();
+  await api.delete('/api/me', { password: sessionStorage.getItem('lab.password') });
+  sessionStorage.removeItem('lab.password');
+  location.reload();
+}
+
+async function open() {
+  try {
+    const { friends } = await api.get('/api/friends');
+    drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    const make = h('button', { type: 'button', class: 'primary' }, 'Make an account for the laboratory');
+    make.addEventListener('click', () => join().catch((problem) => say(problem.message)));
+    controls.replaceChildren(h('div', { class: 'controls' }, make,
+      h('p', { class: 'quiet' }, 'or ', h('a', { href: '/#/login' }, 'sign in'), ' with one that you have. The laboratory reads and writes as a signed-in person.')));
+    return;
+  }
+  makeLanes();
+  draw();
+  setInterval(draw, DRAW_MS);
+}
+
+open().catch((error) => controls.replaceChildren(h('p', { class: 'bad' }, error.message)));

@@ -1,0 +1,435 @@
+// The chat for old browsers: ES5, XMLHttpRequest and long-polling, nothing newer.
+// Sign in, register, friends, read and write. Loaded by /legacy, and by the page itself in
+// browsers that know no modules.
+(function () {
+  'use strict';
+
+  var HOLD_S = 25;
+  var PAGE = 50;
+  var KEEP = 300;
+  var me = null;
+  var friends = {};
+  var cursor = null;
+  var poll = null;
+  var life = 0;
+  var failures = 0;
+  var clientName = 'legacy-' + Math.random().toString(36).slice(2);
+  var view = {};
+  var waiting = [];
+  var sending = false;
+  var shownSeq = {};
+  var dark = window.matchMedia && window.matchMedia('(prefers-color-scheme: dark)').matches;
+
+  function make(tag, text, className) {
+    var element = document.createElement(tag);
+    if (text) element.appendChild(document.createTextNode(text));
+    if (className) element.className = className;
+    return element;
+  }
+
+  function empty(element) {
+    while (element.firstChild) element.removeChild(element.firstChild);
+  }
+
+  // Calls done(status, answer) once; status 0 says that no answer came.
+  function ask(method, path, body, timeoutMs, done) {
+    var request = new XMLHttpRequest();
+    var ended = false;
+    function finish(status) {
+      var answer = null;
+      if (ended) return;
+      ended = true;
+      window.clearTimeout(timer);
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch (error) {
+        answer = null;
+      }
+      done(status, answer || {});
+    }
+    var timer = window.setTimeout(function () {
+      finish(0);
+      request.abort();
+    }, timeoutMs);
+    request.onreadystatechange = function () {
+      if (request.readyState === 4) finish(request.status);
+    };
+    request.open(method, path, true);
+    if (body) request.setRequestHeader('Content-Type', 'application/json');
+    request.send(body ? JSON.stringify(body) : null);
+    return request;
+  }
+
+  function field(form, label, name, type) {
+    var id = 'legacy-' + name;
+    var words = make('label', label);
+    var input = make('input');
+    words.htmlFor = id;
+    input.id = id;
+    input.name = name;
+    input.type = type;
+    form.appendChild(words);
+    form.appendChild(input);
+    return input;
+  }
+
+  function clear(title) {
+    var main = document.getElementById('main') || document.body;
+    empty(main);
+    main.appendChild(make('h1', title));
+    return main;
+  }
+
+  function button(label, action) {
+    var element = make('button', label);
+    element.type = 'button';
+    element.onclick = action;
+    return element;
+  }
+
+  function submitter(label) {
+    var element = make('button', label);
+    element.type = 'submit';
+    return element;
+  }
+
+  // Sign in and register
+
+  function showEntrance(words) {
+    var main = clear('Friends\u2019 chat');
+    life += 1;
+    me = null;
+    if (poll) poll.abort();
+    main.appendChild(make('p', words || '', 'bad'));
+    entranceForm(main, 'Login', '/api/login', [['Email', 'email', 'text'], ['Password', 'password', 'password']]);
+    entranceForm(main, 'Register', '/api/register', [['First name', 'firstName', 'text'],
+      ['Last name', 'lastName', 'text'], ['Email', 'email', 'text'], ['Password', 'password', 'password']]);
+  }
+
+  function entranceForm(main, title, path, fields) {
+    var form = make('form');
+    var inputs = [];
+    var words = make('p', '', 'bad');
+    var i;
+    main.appendChild(make('h2', title));
+    for (i = 0; i < fields.length; i += 1) inputs.push(field(form, fields[i][0], fields[i][1], fields[i][2]));
+    for (i = 0; i < inputs.length; i += 1) inputs[i].id += '-' + title;
+    var labels = form.getElementsByTagName('label');
+    for (i = 0; i < labels.length; i += 1) labels[i].htmlFor = inputs[i].id;
+    form.appendChild(make('br'));
+    form.appendChild(submitter(title));
+    form.appendChild(words);
+    form.onsubmit = function () {
+      var body = {};
+      for (var n = 0; n < inputs.length; n += 1) body[inputs[n].name] = inputs[n].value;
+      ask('POST', path, body, 20000, function (status, answer) {
+        empty(words);
+        if (answer.user) begin(answer.user);
+        else words.appendChild(make('span', answer.detail || 'The server cannot be reached.'));
+      });
+      return false;
+    };
+    main.appendChild(form);
+  }
+
+  // The chat
+
+  function begin(user) {
+    var main = clear('Friends\u2019 chat');
+    me = user;
+    life += 1;
+    main.appendChild(make('p', 'Signed in as ' + user.name + '. '));
+    main.lastChild.appendChild(button('Logout', function () {
+      ask('POST', '/api/logout', {}, 20000, function () {
+        showEntrance('');
+      });
+    }));
+    view = { stream: make('div', '', 'stream'), words: make('p', '', 'bad'), friends: make('div') };
+    main.appendChild(view.stream);
+    main.appendChild(composer());
+    main.appendChild(view.words);
+    main.appendChild(make('h2', 'Friends'));
+    main.appendChild(view.friends);
+    searchForm(main);
+    reload();
+  }
+
+  function composer() {
+    view.form = make('form');
+    view.to = make('select');
+    view.to.setAttribute('aria-label', 'To');
+    view.text = make('textarea');
+    view.text.setAttribute('aria-label', 'Message');
+    view.form.appendChild(view.to);
+    view.form.appendChild(view.text);
+    view.form.appendChild(submitter('Send'));
+    view.form.style.display = 'none';
+    view.form.onsubmit = write;
+    view.text.onkeydown = function (event) {
+      event = event || window.event;
+      return event.keyCode !== 13 || event.shiftKey ? true : write();
+    };
+    return view.form;
+  }
+
+  // Load all again: at the start, and when the server says that it cannot go on exactly.
+  function reload() {
+    var mine = life;
+    empty(view.stream);
+    shownSeq = {};
+    note('Loading. Please wait.');
+    ask('GET', '/api/messages?limit=' + PAGE, null, 20000, function (status, page) {
+      if (mine !== life) return;
+      if (status === 401) return showEntrance('Signed out.');
+      if (status !== 200) return retry(reload);
+      failures = 0;
+      cursor = page.seq;
+      for (var i = 0; i < page.messages.length; i += 1) show(page.messages[i]);
+      loadFriends();
+      note('Connected!');
+      view.connected = true;
+      view.form.style.display = '';
+      view.text.focus();
+      follow(0);
+    });
+  }
+
+  function retry(action) {
+    failures = Math.min(failures + 1, 7);
+    later(Math.random() * Math.min(30000, 500 * Math.pow(2, failures)), action);
+  }
+
+  function later(ms, action) {
+    var mine = life;
+    window.setTimeout(function () {
+      if (mine === life) action();
+    }, ms);
+  }
+
+  function followNow() {
+    follow(0);
+  }
+
+  // One poll after another; the cursor in each says what has been seen.
+  function follow(wait) {
+    var mine = life;
+    var path = '/poll?after=' + cursor + '&wait=' + wait + '&client=' + clientName;
+    var startedAt = new Date().getTime();
+    poll = ask('GET', path, null, (wait + 15) * 1000, function (status, answer) {
+      if (mine !== life) return;
+      if (status === 401) return showEntrance('Signed out.');
+      if (status !== 200) {
+        lost();
+        return retry(followNow);
+      }
+      failures = 0;
+      found();
+      for (var i = 0; i < answer.events.length; i += 1) {
+        if (answer.events[i].type === 'reset') return reload();
+        if (answer.events[i].type === 'bye') return later(answer.events[i].reconnectIn || 1000, followNow);
+        take(answer.events[i]);
+      }
+      cursor = answer.cursor;
+      // An answer that is empty and hasty must not turn into a storm of requests.
+      var hasty = wait && !answer.events.length && new Date().getTime() - startedAt < 1000;
+      later(hasty ? 1000 : 0, function () {
+        follow(HOLD_S);
+      });
+    });
+  }
+
+  function lost() {
+    if (!view.connected) return;
+    view.connected = false;
+    view.form.style.display = 'none';
+    note('Disconnected!');
+  }
+
+  function found() {
+    if (view.connected) return;
+    view.connected = true;
+    view.form.style.display = '';
+    note('Connected!');
+    view.text.focus();
+    flush();
+  }
+
+  function take(event) {
+    if (event.type === 'message') show(event);
+    else if (event.type === 'friend' || event.type === 'profile') loadFriends();
+    else if (event.type === 'presence') presence(event);
+  }
+
+  function presence(event) {
+    var id;
+    if (event.online instanceof Array) {
+      for (id in friends) if (friends.hasOwnProperty(id)) friends[id].online = false;
+      for (var i = 0; i < event.online.length; i += 1) {
+        if (friends.hasOwnProperty(event.online[i])) friends[event.online[i]].online = true;
+      }
+    } else if (friends.hasOwnProperty(event.user)) friends[event.user].online = event.online;
+    drawFriends();
+  }
+
+  function atBottom() {
+    return view.stream.scrollHeight - view.stream.scrollTop - view.stream.clientHeight < 60;
+  }
+
+  function append(line) {
+    var follows = atBottom();
+    view.stream.appendChild(line);
+    while (view.stream.childNodes.length > KEEP) view.stream.removeChild(view.stream.firstChild);
+    if (follows) view.stream.scrollTop = view.stream.scrollHeight;
+  }
+
+  function note(text) {
+    append(make('p', text, 'note'));
+  }
+
+  function two(number) {
+    return (number < 10 ? '0' : '') + number;
+  }
+
+  function show(event) {
+    var line = make('p');
+    var at = new Date(event.at);
+    var name = make('b', event.from.name);
+    if (shownSeq[event.seq]) return;
+    shownSeq[event.seq] = true;
+    if (!dark) name.style.color = event.from.color;
+    line.appendChild(make('span', two(at.getHours()) + ':' + two(at.getMinutes()) + ' ', 'time'));
+    line.appendChild(name);
+    if (event.to) {
+      var to = event.to === me.id ? 'you' : (friends.hasOwnProperty(event.to) ? friends[event.to].name : 'one');
+      line.appendChild(make('span', ' (to ' + to + ' alone)', 'time'));
+    }
+    line.appendChild(document.createTextNode(' ' + event.text));
+    append(line);
+  }
+
+  // Writing: one message at a time, with an id that makes a repeat harmless.
+
+  function write() {
+    var text = view.text.value;
+    if (!/\S/.test(text)) return false;
+    var id = clientName + '-' + new Date().getTime().toString(36) + '-' + Math.random().toString(36).slice(2, 8);
+    var message = { text: text.replace(/\r\n/g, '\n'), clientId: id };
+    if (view.to.value) message.to = view.to.value;
+    waiting.push(message);
+    view.text.value = '';
+    view.text.focus();
+    flush();
+    return false;
+  }
+
+  function flush() {
+    var message = waiting[0];
+    var mine = life;
+    if (!message || sending) return;
+    sending = true;
+    ask('POST', '/api/messages', message, 20000, function (status, answer) {
+      sending = false;
+      if (mine !== life) return;
+      empty(view.words);
+      if (status === 0 || status >= 500 || status === 429) return retry(flush);
+      waiting.shift();
+      if (status === 401) {
+        waiting.unshift(message);
+        return showEntrance('Signed out.');
+      }
+      if (status >= 400) {
+        view.words.appendChild(make('span', 'Not sent: ' + (answer.detail || status)));
+        if (!view.text.value) view.text.value = message.text;
+      }
+      flush();
+    });
+  }
+
+  // Friends
+
+  function loadFriends() {
+    var mine = life;
+    ask('GET', '/api/friends', null, 20000, function (status, answer) {
+      if (mine !== life || status !== 200) return;
+      friends = {};
+      for (var i = 0; i < answer.friends.length; i += 1) friends[answer.friends[i].id] = answer.friends[i];
+      view.incoming = answer.incoming;
+      view.outgoing = answer.outgoing;
+      drawFriends();
+    });
+  }
+
+  function change(method, id, done) {
+    return function () {
+      ask(method, '/api/friends/' + encodeURIComponent(id), method === 'PUT' ? {} : null, 20000, function () {
+        loadFriends();
+        if (done) done();
+      });
+    };
+  }
+
+  function person(box, user, words, actions) {
+    var line = make('div', user.name + (words ? ' (' + words + ') ' : ' '), 'person');
+    for (var i = 0; i < actions.length; i += 1) line.appendChild(actions[i]);
+    box.appendChild(line);
+  }
+
+  function option(value, label) {
+    var element = make('option', label);
+    element.value = value;
+    return element;
+  }
+
+  function drawFriends() {
+    var chosen = view.to.value;
+    var incoming = view.incoming || [];
+    var outgoing = view.outgoing || [];
+    var id;
+    var i;
+    empty(view.to);
+    empty(view.friends);
+    view.to.appendChild(option('', 'To all friends'));
+    for (i = 0; i < incoming.length; i += 1) {
+      person(view.friends, incoming[i], 'asks you',
+        [button('Accept', change('PUT', incoming[i].id)), button('Decline', change('DELETE', incoming[i].id))]);
+    }
+    for (id in friends) {
+      if (!friends.hasOwnProperty(id)) continue;
+      view.to.appendChild(option(id, 'To ' + friends[id].name));
+      person(view.friends, friends[id], friends[id].online ? 'online' : '', [button('End', change('DELETE', id))]);
+    }
+    for (i = 0; i < outgoing.length; i += 1) {
+      person(view.friends, outgoing[i], 'asked', [button('Withdraw', change('DELETE', outgoing[i].id))]);
+    }
+    view.to.value = friends.hasOwnProperty(chosen) ? chosen : '';
+  }
+
+  function searchForm(main) {
+    var form = make('form');
+    var found = make('div');
+    var input = field(form, 'Find friends', 'q', 'text');
+    form.appendChild(submitter('Search'));
+    function search() {
+      ask('GET', '/api/users?limit=20&q=' + encodeURIComponent(input.value), null, 20000, function (status, answer) {
+        empty(found);
+        var users = answer.users || [];
+        if (!users.length) found.appendChild(make('p', 'Nobody found.', 'note'));
+        for (var i = 0; i < users.length; i += 1) {
+          person(found, users[i], users[i].relation === 'none' ? '' : users[i].relation,
+            users[i].relation === 'none' ? [button('Ask', change('PUT', users[i].id, search))] : []);
+        }
+      });
+    }
+    form.onsubmit = function () {
+      if (/\S/.test(input.value)) search();
+      return false;
+    };
+    main.appendChild(form);
+    main.appendChild(found);
+  }
+
+  ask('GET', '/api/me', null, 20000, function (status, answer) {
+    if (answer.user) begin(answer.user);
+    else showEntrance(status === 401 ? '' : 'The server cannot be reached. Reload to try again.');
+  });
+}());

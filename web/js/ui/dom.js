@@ -1,0 +1,119 @@
+// Making elements. Text goes in as text nodes and nothing else: no string is ever read as HTML.
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [props] `on…` are listeners, `class` and `aria-…` attributes, else properties
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'class' || name === 'for' || name === 'role' || name.includes('-')) {
+      element.setAttribute(name, value === true ? '' : String(value));
+    } else /** @type {any} */ (element)[name] = value;
+  }
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+  return element;
+}
+
+/**
+ * A labelled form field.
+ * @param {string} label
+ * @param {Record<string, any>} props of the input; `name` is also its id
+ * @param {string} [hint]
+ */
+export function field(label, props, hint) {
+  const id = `f-${props.name}`;
+  const hintId = hint ? `${id}-hint` : undefined;
+  return h('div', { class: 'field' },
+    h('label', { for: id }, label),
+    h('input', { id, 'aria-describedby': hintId, ...props }),
+    hint && h('small', { id: hintId }, hint));
+}
+
+/**
+ * A form that sends its fields as one object and shows a refusal beside what caused it.
+ * @param {object} form
+ * @param {Child[]} form.fields
+ * @param {string} form.action the button's word
+ * @param {string} [form.kind] the button's class
+ * @param {(values: Record<string, string>) => Promise<string | void>} form.submit resolves to words of success
+ */
+export function requestForm({ fields, action, kind = 'primary', submit }) {
+  const words = h('p', { class: 'words', role: 'alert' });
+  const button = h('button', { class: kind }, action);
+  /** @param {SubmitEvent} event */
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    const form = /** @type {HTMLFormElement} */ (event.currentTarget);
+    const values = /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form)));
+    for (const input of form.querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
+    button.disabled = true;
+    words.textContent = '';
+    words.className = 'words';
+    try {
+      const done = await submit(values);
+      if (done) words.textContent = done;
+    } catch (error) {
+      const { message, field: name } = /** @type {any} */ (error);
+      words.textContent = message;
+      words.classList.add('bad');
+      const input = name && form.elements.namedItem(name);
+      if (input instanceof HTMLElement) {
+        input.setAttribute('aria-invalid', 'true');
+        input.focus();
+      }
+    }
+    button.disabled = false;
+  };
+  return h('form', { class: 'request', onsubmit }, fields, h('div', { class: 'row' }, button), words);
+}
+
+/**
+ * A button that does one thing with the server, and tells the reason when it is refused.
+ * @param {string} label
+ * @param {() => Promise<unknown>} action
+ * @param {Record<string, any>} [props]
+ */
+export function actionButton(label, action, props = {}) {
+  const button = h('button', { type: 'button', ...props }, label);
+  button.addEventListener('click', async () => {
+    button.disabled = true;
+    try {
+      await action();
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+      button.title = /** @type {Error} */ (error).message;
+    }
+    button.disabled = false;
+  });
+  return button;
+}
+
+/** Tell a screen reader, politely. @param {string} words */
+export function say(words) {
+  const live = document.getElementById('live');
+  if (live) live.textContent = words;
+}
+
+const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+/** @param {number} at */
+export const dayOf = (at) => dayFormat.format(at);
+
+/** @param {number} at */
+export const timeOf = (at) => timeFormat.format(at);
+
+/** @param {number} at */
+export const momentOf = (at) => momentFormat.format(at);
