@@ -13,7 +13,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chatserver import __version__, demo, pages
 from chatserver.accounts import Accounts, close_connections
@@ -27,6 +28,7 @@ from chatserver.journal.base import Journal
 from chatserver.journal.local import LocalJournal
 from chatserver.keys import KeyRing, KeysRefused
 from chatserver.metrics import Metrics
+from chatserver.migrate import migrate
 from chatserver.server import Server, describe_socket_error
 from chatserver.service import Service
 from chatserver.sessions import COOKIE_LIFE_MS, Sessions
@@ -34,6 +36,9 @@ from chatserver.settings import Settings, SettingsError, add_options, from_optio
 from chatserver.store.base import Store, StoreRefused
 from chatserver.store.sqlite import SqliteStore
 from chatserver.web_base import Parts
+
+if TYPE_CHECKING:
+    from chatserver.store.mongo import MongoStore
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
     add_options(add, ["data", "mongodb"])
     add_options(command(users, "list", "Show the accounts.", _list_users), ["data", "mongodb"])
+    text = "Move everything from one store to another; start it again if it was interrupted."
+    move = command(commands, "migrate", text, _migrate)
+    where = "a data folder, or a mongodb:// URI"
+    move.add_argument("--from", dest="source", metavar="X", required=True, help=where)
+    move.add_argument("--to", dest="target", metavar="X", required=True, help=where)
     return parser
 
 
@@ -127,10 +137,18 @@ class House:
         await self.store.close()
 
 
+def _store(where: Path | str, unfinished: bool = False) -> SqliteStore | MongoStore:
+    """The store in a folder, or the one at a MongoDB URI."""
+    if isinstance(where, Path):
+        return SqliteStore(where, _now_ms, unfinished=unfinished)
+    # Here, because Motor takes as long to import as everything else together.
+    from chatserver.store.mongo import MongoStore
+
+    return MongoStore(where, _now_ms, unfinished=unfinished)
+
+
 def _backends(settings: Settings) -> tuple[Store, Journal]:
-    if settings.mongodb is not None:
-        raise Refused("--mongodb: this version keeps everything in SQLite only.")
-    store = SqliteStore(settings.data, _now_ms)
+    store = _store(settings.mongodb or settings.data)
     return store, LocalJournal(store.log, _now_ms)
 
 
@@ -291,11 +309,11 @@ def _password(from_stdin: bool) -> str:
 
 def _list_users(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    if not settings.data.is_dir():
+    if settings.mongodb is None and not settings.data.is_dir():
         raise Refused(f"there is no data folder {settings.data}.")
 
     async def show() -> None:
-        store = SqliteStore(settings.data, _now_ms)
+        store = _store(settings.mongodb or settings.data)
         await store.start()
         try:
             async for rows in store.port.records("users", 0):
@@ -308,6 +326,49 @@ def _list_users(options: argparse.Namespace) -> int:
 
     _run(show())
     return 0
+
+
+# migrate
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    source, target = _place(options.source), _place(options.target)
+    if source == target:
+        raise Refused("--from and --to are the same.")
+    if isinstance(source, Path) and not source.is_dir():
+        raise Refused(f"there is no data folder {source}.")
+    _run(_move(_store(source), _store(target, unfinished=True)))
+    return 0
+
+
+def _place(text: str) -> Path | str:
+    return text if text.startswith(("mongodb://", "mongodb+srv://")) else Path(text)
+
+
+async def _move(source: SqliteStore | MongoStore, target: SqliteStore | MongoStore) -> None:
+    await source.start()
+    try:
+        await target.start()
+        try:
+            found = await migrate(source.port, target.port, _show_progress)
+        finally:
+            await target.close()
+    finally:
+        await source.close()
+    for kind, total in found.items():
+        print(f"{kind}: {total.count}, the same on both sides ({total.checksum[:12]})")
+    print("Everything is there. Cookies stay valid where keys.json of the data folder is kept.")
+
+
+_shown: dict[str, float] = {}
+
+
+def _show_progress(kind: str, done: int, total: int) -> None:
+    """A line a second, and one at the end of each kind."""
+    now_s = time.monotonic()
+    if done >= total or now_s - _shown.get(kind, now_s - 2) >= 1:
+        _shown[kind] = now_s
+        print(f"{kind}: {done} of {total}", file=sys.stderr, flush=True)
 
 
 def _run(work: Any) -> None:

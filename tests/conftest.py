@@ -1,22 +1,53 @@
-"""A running server, shared by the tests of a module that do not hurt it."""
+"""A running server, shared by the tests of a module that do not hurt it; and the databases it can have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.store.mongo_server import NxServer, given_uri
 from tests.support.process import ServerProcess
 
 FAST = ("--send-rate", "10000", "--send-burst", "10000")
 """Rates that a test does not wait for."""
 
+Backend = Callable[[], tuple[str, ...]]
+"""The options that give a server an empty database; the data folder comes on top."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module that says `BACKENDS = ("sqlite", "mongodb")` is run on each of them."""
+    if "backend" in metafunc.fixturenames:
+        backends = getattr(metafunc.module, "BACKENDS", ("sqlite",))
+        metafunc.parametrize("backend", backends, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="session")
+def nx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NxServer]:
+    """A server that speaks MongoDB's protocol."""
+    running = NxServer(tmp_path_factory.mktemp("nx"))
+    running.start()
+    yield running
+    running.kill()
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """What the server keeps its things in."""
+    if request.param == "sqlite":
+        return lambda: ()
+    if given_uri() is not None:
+        return lambda: ("--mongodb", str(given_uri()))
+    running: NxServer = request.getfixturevalue("nx_server")
+    return lambda: ("--mongodb", running.uri())
+
+
+@pytest.fixture(scope="module")
+def server(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with the demo accounts, unhurried rates, and a clean log at the end."""
-    with ServerProcess(tmp_path_factory.mktemp("data"), *FAST, demo=True) as running:
+    with ServerProcess(tmp_path_factory.mktemp("data"), *FAST, *backend(), demo=True) as running:
         yield running
         assert running.stop() == 0
     assert running.complaints() == []

@@ -37,6 +37,7 @@ MAX_CANDIDATES = 2000
 """LIMIT: where more people than this share the beginning of a word, a search for it chooses among the
 first so many of them."""
 _MANY = 500
+_TAKEN = "There is an account with this email already."
 _USER = dict.fromkeys(("first_name", "last_name", "color", "name_key"), 1)
 
 
@@ -89,6 +90,9 @@ class MongoStore:
         user = account.user
         doc = user_document(account, last_seen=0)
         async with self._db.answering():
+            for taken in ({"email_key": doc["email_key"]}, {"_id": user.id}):
+                if await self._db["users"].find_one(taken, {"_id": 1}) is not None:
+                    raise Conflict(_TAKEN)
             # The words first: a crash in between leaves words of nobody, not somebody who is never found.
             await write_words(self._db, user.id, f"{user.first_name} {user.last_name}")
             try:
@@ -96,7 +100,7 @@ class MongoStore:
             except errors.DuplicateKeyError as error:
                 if await self._db["users"].find_one({"_id": user.id}, {"_id": 1}) is None:
                     await self._db["words"].delete_many({"user": user.id})
-                raise Conflict("There is an account with this email already.") from error
+                raise Conflict(_TAKEN) from error
 
     async def account(self, user_id: str) -> Account | None:
         return await self._account({"_id": user_id})

@@ -63,9 +63,10 @@ _INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("talk", {}),
         ("about", {}),
         ("passing", {}),
-        ("expires", {"expireAfterSeconds": 0}),
     ),
 }
+_TTL_INDEX = ("expires", {"expireAfterSeconds": 0})
+"""On events; only a net under the hourly job, which drops what has passed on every server."""
 _REFUSED = {
     13: "grant it the readWrite role there",
     18: "check the name and the password in the URI",
@@ -216,6 +217,11 @@ class MongoDb:
         for collection, indexes in _INDEXES.items():
             for field, options in indexes:
                 await self[collection].create_index([(field, 1)], **options)
+        # nx-27017 looks for expired documents before each query: 90 ms a query at 60,000 events. MongoDB,
+        # which names its storage engines, does it once a minute, aside.
+        if (await self._db.command("buildInfo")).get("storageEngines"):
+            field, options = _TTL_INDEX
+            await self["events"].create_index([(field, 1)], **options)
 
     # the lease
 

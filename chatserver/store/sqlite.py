@@ -88,8 +88,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> None:
             user = account.user
             added = db.execute(
-                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
-                " ON CONFLICT (email_key) DO NOTHING",
+                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
                 (
                     user.id,
                     account.email,

@@ -19,6 +19,8 @@ from tests.support.clients import (
 )
 from tests.support.process import ServerProcess
 
+BACKENDS = ("sqlite", "mongodb")
+
 STREAMS: list[type[Reader]] = [WebSocketReader, EventsReader]
 each_transport = pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.name)
 each_stream = pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)

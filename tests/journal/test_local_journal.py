@@ -1,0 +1,249 @@
+"""The local journal's own rules: its bounds, and what it does when its log fails under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from chatserver.core.errors import Unavailable
+from chatserver.core.events import Event
+from chatserver.journal import local
+from chatserver.journal.base import Appended
+from chatserver.journal.local import LocalJournal
+from chatserver.store.base import Entry, InDoubt
+from chatserver.store.sqlite import SqliteLog
+from chatserver.store.sqlite_db import Database
+from tests.store.kit import Clock, message, text_of
+
+
+class FaultyLog(SqliteLog):
+    """A real log; `faults` says of the coming writes how each goes wrong.
+
+    `lost`: not written, and known. `doubt-before`, `doubt-after`: unknown, and not (or indeed) written.
+    """
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.faults: list[str] = []
+        self.writes = 0
+
+    async def write(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
+        self.writes += 1
+        keys = [entry.client_id for entry in batch if entry.client_id is not None]
+        assert len(keys) == len(set(keys)), "the log was given a repeat within one batch"
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "doubt-after":
+            await super().write(batch)
+        if fault.startswith("doubt"):
+            raise InDoubt("The server cannot save messages at the moment.")
+        if fault == "lost":
+            raise Unavailable("The server cannot save messages at the moment.")
+        return [
+            # What a retried batch wrote the first time is its own, not a repeat.
+            None if was is not None and was.seq == entry.events[0].seq else was
+            for entry, was in zip(batch, await self._again(batch), strict=True)
+        ]
+
+    async def _again(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
+        """Write the batch; where it is there already, say so instead of failing on its key."""
+        if await self.last_seq() >= batch[-1].events[-1].seq:
+            return [None] * len(batch)
+        return await super().write(batch)
+
+
+class Scene:
+    """A journal over a faulty log in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db = Database(folder, 300)
+        self.log = FaultyLog(self.db)
+        self.journal = LocalJournal(self.log, Clock())
+        self.events: list[Event] = []
+
+    async def __aenter__(self) -> Scene:
+        await self.db.start()
+        await self.journal.start(self.events.extend)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.journal.close()
+        await self.db.close()
+
+    async def say(self, text: str, client_id: str | None = None) -> Appended:
+        return (await self.journal.append(message("ann", text, None, client_id)))[0]
+
+    async def until_healthy(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.journal.healthy:
+                await asyncio.sleep(0.01)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text_of(event) for event in self.events]
+
+
+def test_a_batch_that_failed_is_told_and_the_next_one_goes_through(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            scene.log.faults = ["lost"]
+            outcome = await asyncio.gather(
+                *(scene.say(str(n), str(n)) for n in range(3)), return_exceptions=True
+            )
+            assert all(type(each) is Unavailable for each in outcome)
+            assert not scene.journal.healthy and scene.events == []
+            assert not (await scene.say("again", "0")).duplicate
+            assert scene.journal.healthy and scene.texts == ["again"]
+
+    asyncio.run(run())
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_health_comes_back_without_an_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "PROBE_S", 0.02)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            scene.log.faults = ["lost"]
+            with pytest.raises(Unavailable):
+                await scene.say("lost")
+            assert not scene.journal.healthy
+            await scene.until_healthy()
+
+    asyncio.run(run())
+    assert "again" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["doubt-before", "doubt-after"])
+def test_a_batch_in_doubt_is_settled_before_anything_later(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            scene.log.faults = [fault, "lost", "doubt-before"]
+            with pytest.raises(Unavailable):
+                await scene.say("first", "c")
+            assert scene.events == [] and not scene.journal.healthy
+            with pytest.raises(Unavailable):
+                await scene.say("second")
+            await scene.until_healthy()
+            assert scene.texts == ["first"], "a durable event was not handed on"
+            assert (await scene.say("first", "c")).duplicate
+            await scene.say("third")
+            assert scene.texts == ["first", "third"]
+
+    asyncio.run(run())
+    assert "made durable" in caplog.text
+
+
+def test_what_waits_behind_a_batch_in_doubt_is_refused_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
+    monkeypatch.setattr(local, "MAX_BATCH", 1)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            scene.log.faults = ["doubt-after"]
+            outcome = await asyncio.gather(
+                *(scene.say(str(n)) for n in range(3)), return_exceptions=True
+            )
+            assert all(isinstance(each, Unavailable) for each in outcome)
+            await scene.until_healthy()
+            await scene.say("last")
+            assert scene.texts == ["0", "last"]
+
+    asyncio.run(run())
+    assert "made durable" in caplog.text
+
+
+def test_too_many_waiting_appends_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "MAX_WAITING", 5)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            calls = (scene.say(str(n)) for n in range(9))
+            outcome = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(each) is Appended for each in outcome] == [True] * 5 + [False] * 4
+            assert scene.texts == list("01234")
+            await scene.say("5")
+
+    asyncio.run(run())
+
+
+def test_too_many_waiting_bytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "MAX_WAITING_BYTES", 3000)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            calls = (scene.say("x" * 1000) for n in range(5))
+            outcome = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(each) is Appended for each in outcome] == [True] * 3 + [False] * 2
+            await scene.say("and on")
+
+    asyncio.run(run())
+
+
+def test_a_repeat_on_its_way_never_reaches_the_log(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            calls = (scene.say(str(n), "same") for n in range(4))
+            standings = await asyncio.gather(*calls)
+            assert [standing.duplicate for standing in standings] == [False, True, True, True]
+            assert scene.texts == ["0"] and not scene.journal._by_client
+
+    asyncio.run(run())
+
+
+def test_a_batch_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "MAX_BATCH", 4)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            await asyncio.gather(*(scene.say(str(n)) for n in range(10)))
+            assert scene.log.writes >= 3 and len(scene.texts) == 10
+
+    asyncio.run(run())
+
+
+def test_a_place_is_given_without_waiting(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            futures = [scene.journal.place(message("ann", str(n))) for n in range(3)]
+            seqs = [(await future).seq for future in reversed(futures)]
+            assert seqs == sorted(seqs, reverse=True) and scene.texts == list("012")
+
+    asyncio.run(run())
+
+
+def test_a_follower_that_fails_does_not_stop_the_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        db = Database(tmp_path, 300)
+        await db.start()
+        journal = LocalJournal(SqliteLog(db), Clock())
+
+        def fails(events: Sequence[Event]) -> None:
+            raise RuntimeError("a fault of the follower")
+
+        await journal.start(fails)
+        for n in range(2):
+            assert not (await journal.append(message("ann", str(n))))[0].duplicate
+        await journal.close()
+        await db.close()
+
+    asyncio.run(run())
+    assert caplog.text.count("the follower failed") == 2

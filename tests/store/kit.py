@@ -1,0 +1,213 @@
+"""What the tests of stores and journals share: homes for data, a clock, and a small world of users.
+
+A home keeps one backend's data; `open` may be called again and again on it, like a server restarting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from chatserver.core.events import (
+    AccountEnd,
+    Audience,
+    Change,
+    Draft,
+    Event,
+    FriendChange,
+    ProfileChange,
+    ReadChange,
+)
+from chatserver.journal.base import Appended, View
+from chatserver.journal.local import LocalJournal
+from chatserver.store.base import Account, EventLog, Login, Store, User
+from chatserver.store.mongo import MongoStore
+from chatserver.store.sqlite import SqliteStore
+
+START_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+
+
+class Clock:
+    """Milliseconds since 1970, as the test says."""
+
+    def __init__(self) -> None:
+        self.now_ms = START_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+class SqliteHome:
+    """Data in a folder."""
+
+    name = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+
+    def make(self) -> tuple[Store, EventLog]:
+        store = SqliteStore(self.folder, self.clock, busy_ms=300)
+        return store, store.log
+
+
+class MongoHome:
+    """Data in a database of a server that speaks MongoDB's protocol."""
+
+    name = "mongo"
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.clock = Clock()
+
+    def make(self) -> tuple[Store, EventLog]:
+        store = MongoStore(self.uri, self.clock, wait_s=5)
+        return store, store.log
+
+
+Home = SqliteHome | MongoHome
+
+
+class World:
+    """A started store and journal, with verbs as short as the tests need them."""
+
+    def __init__(self, store: Store, log: EventLog, journal: LocalJournal, clock: Clock) -> None:
+        self.store = store
+        self.log = log
+        self.journal = journal
+        self.clock = clock
+        self.batches: list[Sequence[Event]] = []
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that was handed to the follower."""
+        return [event for batch in self.batches for event in batch]
+
+    async def join(self, *names: str) -> None:
+        """Accounts with these first names, which are their ids and emails too."""
+        for name in names:
+            await self.store.add_account(account(name))
+
+    async def befriend(self, one: str, other: str) -> int:
+        """Make them friends; the seq at which it stands."""
+        return await self.relate("friend", one, other)
+
+    async def relate(self, relation: str, one: str, other: str, block: bool = False) -> int:
+        change = FriendChange(one, other, relation, block)
+        told = [friend_draft(one, other, relation, change), friend_draft(other, one, relation)]
+        return (await self.journal.append(*told))[0].seq
+
+    async def say(
+        self, actor: str, text: str = "hello", to: str | None = None, client_id: str | None = None
+    ) -> Appended:
+        (standing,) = await self.journal.append(message(actor, text, to, client_id))
+        return standing
+
+    async def rename(self, user: str, first: str, last: str = "", color: str = "#123456") -> int:
+        change = ProfileChange(user, first, last, color)
+        draft = Draft("profile", Audience.FRIENDS, user, None, {"user": {"id": user}}, None, change)
+        return (await self.journal.append(draft))[0].seq
+
+    async def read(self, user: str, up_to: int, peer: str | None = None) -> int:
+        fields = {"user": user, "with": peer, "upTo": up_to}
+        audience = Audience.SELF if peer is None else Audience.PAIR
+        draft = Draft("read", audience, user, peer, fields, None, ReadChange(user, peer, up_to))
+        return (await self.journal.append(draft))[0].seq
+
+    async def end(self, user: str, friend: str) -> int:
+        """End an account: the two ends of a friendship, the account with the second."""
+        told = [
+            friend_draft(friend, user, "none", FriendChange(user, friend, "none")),
+            friend_draft(user, friend, "none", AccountEnd(user)),
+        ]
+        return (await self.journal.append(*told))[0].seq
+
+    async def view(self, user: str) -> View:
+        return View(user, (await self.store.friends_since(user))[0])
+
+    async def replay(self, user: str, after: int = 0, limit: int = 100_000) -> list[Event]:
+        return await self.journal.replay(await self.view(user), after, self.journal.head_seq, limit)
+
+    async def texts(self, viewer: str, peer: str | None = None, **span: int) -> list[str]:
+        """The texts of a page of history."""
+        page = await self.store.history(
+            viewer, peer, span.get("before"), span.get("after"), span.get("limit", 50)
+        )
+        return [text_of(event) for event in page.events]
+
+
+@asynccontextmanager
+async def opened(home: Home) -> AsyncIterator[World]:
+    """The home's store and journal, started; closed in order at the end."""
+    store, log = home.make()
+    await store.start()
+    try:
+        journal = LocalJournal(log, home.clock)
+        world = World(store, log, journal, home.clock)
+        await journal.start(world.batches.append)
+        try:
+            yield world
+        finally:
+            await journal.close()
+    finally:
+        await store.close()
+
+
+def in_world(home: Home, scene: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    """Run `scene` in the home's world, on a loop of its own."""
+
+    async def run() -> None:
+        async with opened(home) as world:
+            await scene(world)
+
+    asyncio.run(run())
+
+
+def account(name: str, first: str | None = None, last: str = "") -> Account:
+    user = User(name, first if first is not None else name, last, "#0000aa")
+    return Account(user, f"{name}@example.com", f"$argon2id${name}", START_MS)
+
+
+def login(id_: str, user: str, kind: str = "cookie", **more: Any) -> Login:
+    fields: dict[str, Any] = {
+        "label": f"label of {id_}",
+        "secret_hash": None,
+        "created_at": START_MS,
+        "expires_at": None,
+        "last_used_at": START_MS,
+    }
+    return Login(id_, user, kind, **{**fields, **more})
+
+
+def message(
+    actor: str, text: str = "hello", to: str | None = None, client_id: str | None = None
+) -> Draft:
+    sender = {"id": actor, "name": actor, "color": "#0000aa"}
+    fields = {"from": sender, "to": to, "text": text, "clientId": client_id}
+    return Draft(
+        "message", Audience.FRIENDS if to is None else Audience.PAIR, actor, to, fields, client_id
+    )
+
+
+def friend_draft(told: str, about: str, relation: str, change: Change | None = None) -> Draft:
+    fields = {"user": {"id": about, "name": about}, "relation": relation}
+    return Draft("friend", Audience.SELF, told, None, fields, None, change)
+
+
+def text_of(event: Event) -> str:
+    return str(json_of(event)["text"])
+
+
+def json_of(event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(event.payload)
+    return found
+
+
+def told(events: Sequence[Event]) -> list[tuple[str, str, int]]:
+    """What an event is, as far as a test of visibility cares."""
+    return [(event.type, event.actor, event.seq) for event in events]

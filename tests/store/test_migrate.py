@@ -1,0 +1,221 @@
+"""Moving data between the stores: nothing is lost or changed, an interruption is no harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatserver.migrate import Sum, migrate, total_of
+from chatserver.store import mongo_port, sqlite_port
+from chatserver.store.base import KINDS, Port, Record, StoreRefused
+from chatserver.store.mongo import MongoStore
+from chatserver.store.sqlite import SqliteStore
+from tests.store.kit import DAY_MS, Home, MongoHome, SqliteHome, World, in_world, login
+from tests.store.mongo_server import NxServer, given_uri
+
+
+@pytest.fixture(params=["sqlite to mongo", "mongo to sqlite", "sqlite to sqlite"])
+def route(request: pytest.FixtureRequest, tmp_path: Path, nx_server: NxServer) -> list[Home]:
+    def home(name: str, place: str) -> Home:
+        if name == "sqlite":
+            return SqliteHome(tmp_path / place)
+        return MongoHome(given_uri() or nx_server.uri())
+
+    source, target = request.param.split(" to ")
+    return [home(source, "source"), home(target, "target")]
+
+
+@asynccontextmanager
+async def _port(home: Home, unfinished: bool = False) -> AsyncIterator[Any]:
+    if isinstance(home, SqliteHome):
+        store: Any = SqliteStore(home.folder, home.clock, unfinished=unfinished)
+    else:
+        store = MongoStore(home.uri, home.clock, unfinished=unfinished)
+    await store.start()
+    try:
+        yield store.port
+    finally:
+        await store.close()
+
+
+async def _fill(world: World) -> None:
+    people = ("ann", "bob", "cho", "dee")
+    await world.join(*people)
+    await world.befriend("ann", "bob")
+    await world.relate("asked", "dee", "ann")
+    await world.relate("asked", "bob", "dee")
+    await world.befriend("cho", "bob")
+    await world.relate("none", "cho", "bob", block=True)
+    await world.rename("bob", "Bob", "Bobson")
+    await world.read("bob", 7)
+    await world.read("ann", 8, "bob")
+    world.clock.now_ms += 8 * DAY_MS
+    await world.journal.drop_passed()
+    await asyncio.gather(
+        *(world.say(people[n % 4], f"n{n} \u2028 \x7f", client_id=str(n)) for n in range(120))
+    )
+    await world.say("ann", "direct", to="bob")
+    await world.read("bob", world.journal.head_seq, "ann")
+    await world.store.set_last_seen({"ann": 77})
+    await world.store.add_login(login("c", "ann", expires_at=2**50))
+    await world.store.add_login(login("t", "ann", "token", secret_hash=b"\x00\xff"))
+
+
+async def _questions(world: World) -> list[Any]:
+    found: list[Any] = [world.journal.head_seq, await world.log.dropped_seq() > 0]
+    for who in ("ann", "bob", "cho", "dee"):
+        friends = await world.store.friends(who)
+        found += [list(friends.friends), list(friends.incoming), list(friends.outgoing)]
+        found += [await world.store.read_state(who), await world.store.blocks(who)]
+        found += [await world.store.account(who), await world.store.search(who, "bobs", 5)]
+        found += [[event.payload for event in await world.replay(who)]]
+        found += [await world.texts(who), await world.store.find_message(who, "17")]
+    found += [await world.store.login("c"), await world.store.login_by_secret(b"\x00\xff")]
+    return found
+
+
+def test_everything_is_there_after_a_move(route: list[Home]) -> None:
+    answers: list[list[Any]] = []
+
+    async def ask(world: World) -> None:
+        answers.append(await _questions(world))
+        assert (await world.say("ann", "again", client_id="0")).duplicate
+
+    async def move() -> None:
+        steps: list[tuple[str, int, int]] = []
+        async with _port(route[0]) as source, _port(route[1], unfinished=True) as target:
+            found = await migrate(source, target, lambda *step: steps.append(step))
+        counts = {kind: each.count for kind, each in found.items()}
+        assert counts == {
+            "users": 4,
+            "friendships": 3,
+            "blocks": 1,
+            "logins": 2,
+            "reads": 3,
+            "events": 122,
+        }
+        assert {step[0] for step in steps} >= set(KINDS)
+        assert all(done <= total for _, done, total in steps)
+
+    in_world(route[0], _fill)
+    in_world(route[0], ask)
+    asyncio.run(move())
+    route[1].clock.now_ms = route[0].clock.now_ms
+    in_world(route[1], ask)
+    assert answers[0] == answers[1]
+
+
+class Interrupted(Exception):
+    """The move was broken off."""
+
+
+class Brittle:
+    """A port that breaks at its n-th `add`, after having written half of the records."""
+
+    def __init__(self, port: Port, adds: int) -> None:
+        self._port = port
+        self._adds = adds
+        self.added = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    async def add(self, kind: str, records: Sequence[Record]) -> None:
+        self._adds -= 1
+        if self._adds == 0:
+            await self._port.add(kind, records[: len(records) // 2])
+            raise Interrupted
+        self.added += len(records)
+        await self._port.add(kind, records)
+
+
+@pytest.mark.parametrize("adds", [1, 2, 4, 6, 9])
+def test_an_interrupted_move_goes_on(
+    route: list[Home], adds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_port, "CHUNK", 20)
+    monkeypatch.setattr(mongo_port, "CHUNK", 20)
+    monkeypatch.setattr(mongo_port, "READ_EVENTS", 20)
+
+    async def broken() -> None:
+        async with _port(route[0]) as source, _port(route[1], unfinished=True) as target:
+            with pytest.raises(Interrupted):
+                await migrate(source, Brittle(target, adds), _quiet)
+
+    async def again() -> None:
+        with pytest.raises(StoreRefused, match="run `chatserver migrate` again"):
+            async with _port(route[1]):
+                pass
+        async with _port(route[0]) as source, _port(route[1], unfinished=True) as target:
+            rest = Brittle(target, 10_000)
+            found = await migrate(source, rest, _quiet)
+            assert found["events"].count == 122
+            # Kinds that were done are not read again, nor are events that were noted.
+            assert rest.added <= 136 - 20 * max(0, adds - 7)
+        async with _port(route[1]):
+            pass
+
+    in_world(route[0], _fill)
+    asyncio.run(broken())
+    asyncio.run(again())
+
+
+def test_a_target_with_data_is_refused_and_left_alone(route: list[Home]) -> None:
+    async def some(world: World) -> None:
+        await world.join("zoe")
+
+    async def move() -> None:
+        async with _port(route[0]) as source, _port(route[1], unfinished=True) as target:
+            before = await total_of(target, "users")
+            with pytest.raises(StoreRefused, match="holds data already"):
+                await migrate(source, target, _quiet)
+            assert await total_of(target, "users") == before
+        async with _port(route[1]):
+            pass
+
+    in_world(route[0], _fill)
+    in_world(route[1], some)
+    asyncio.run(move())
+
+
+def test_a_copy_that_differs_is_told(route: list[Home]) -> None:
+    class Forgetful(Brittle):
+        async def add(self, kind: str, records: Sequence[Record]) -> None:
+            kept = [{**each, "at": 1} if kind == "events" else each for each in records]
+            await self._port.add(kind, kept)
+
+    async def move() -> None:
+        async with _port(route[0]) as source, _port(route[1], unfinished=True) as target:
+            with pytest.raises(StoreRefused, match="differs in its events"):
+                await migrate(source, Forgetful(target, 0), _quiet)
+
+    in_world(route[0], _fill)
+    asyncio.run(move())
+
+
+def test_a_checksum_depends_on_content_and_not_on_order() -> None:
+    class Fixed:
+        def __init__(self, *chunks: list[Record]) -> None:
+            self.chunks = chunks
+
+        async def records(self, kind: str, after_seq: int) -> AsyncIterator[list[Record]]:
+            for chunk in self.chunks:
+                yield chunk
+
+    def total(*chunks: list[Record]) -> Sum:
+        return asyncio.run(total_of(Fixed(*chunks), "users"))  # type: ignore[arg-type]
+
+    one: Record = {"id": "1", "payload": b"x", "n": None}
+    two: Record = {"id": "2", "payload": b"y", "n": 0}
+    assert total([one, two]) == total([two], [one])
+    assert total([one, two]) != total([one, one])
+    assert total([one]) != total([{**one, "payload": b"z"}])
+
+
+def _quiet(kind: str, done: int, total: int) -> None:
+    """A progress that nobody reads."""

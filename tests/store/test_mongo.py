@@ -1,0 +1,382 @@
+"""The MongoDB store's own promises: one server at a time, what it does while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatserver.core.errors import Unavailable
+from chatserver.core.events import FriendChange, ProfileChange, encode_event
+from chatserver.journal import local
+from chatserver.store import mongo_db
+from chatserver.store.base import Entry, StoreRefused
+from chatserver.store.mongo import MongoStore
+from chatserver.store.mongo_changes import apply_change
+from tests.store.kit import Clock, MongoHome, World, friend_draft, in_world, opened, text_of
+from tests.store.mongo_server import NxServer, database
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NxServer]:
+    """A server that the test may kill."""
+    server = NxServer(tmp_path)
+    yield server
+    if not server.stopped:
+        server.kill()
+
+
+@pytest.fixture
+def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_db, "BEAT_S", 0.1)
+    monkeypatch.setattr(mongo_db, "LEASE_S", 1.0)
+    monkeypatch.setattr(mongo_db, "WATCH_S", 0.02)
+
+
+def _refusal(uri: str, wait_s: float = 5.0) -> str:
+    async def run() -> str:
+        store = MongoStore(uri, Clock(), wait_s)
+        with pytest.raises(StoreRefused) as refused:
+            await store.start()
+        assert not store.healthy
+        await store.close()
+        return str(refused.value)
+
+    sentence = asyncio.run(run())
+    assert sentence.endswith(".") and "\n" not in sentence
+    return sentence
+
+
+# who may use it
+
+
+@pytest.mark.usefixtures("quick_lease")
+def test_a_second_server_on_the_same_database_is_refused(mongo: MongoHome) -> None:
+    async def run() -> None:
+        async with opened(mongo) as world:
+            second = MongoStore(mongo.uri, Clock())
+            with pytest.raises(StoreRefused, match="in use by another chatserver: stop"):
+                await second.start()
+            await second.close()
+            await world.say("ann", "goes on")
+        async with opened(mongo) as world:
+            assert await world.texts("ann") == ["goes on"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("quick_lease")
+def test_a_server_that_died_is_succeeded_when_its_lease_has_run_out(
+    mongo: MongoHome, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        dead = MongoStore(mongo.uri, mongo.clock)
+        await dead.start()
+        heart = dead._db._heart
+        assert heart is not None
+        heart.cancel()
+        await asyncio.wait({heart})
+        started_s = time.monotonic()
+        async with opened(mongo) as world:
+            assert time.monotonic() - started_s >= mongo_db.LEASE_S
+            await world.say("ann")
+            # The dead one wakes up: it has to notice before it writes.
+            with pytest.raises(Unavailable, match="taken over"):
+                await dead.log.write([])
+        await dead.close()
+
+    asyncio.run(run())
+    assert "without a word" in caplog.text and "taken the database over" in caplog.text
+
+
+def test_the_database_of_another_program_is_refused_and_left_alone(mongo: MongoHome) -> None:
+    async def fill() -> None:
+        async with database(mongo.uri) as db:
+            await db["notes"].insert_one({"_id": 1})
+
+    async def names() -> list[str]:
+        async with database(mongo.uri) as db:
+            found: list[str] = await db.list_collection_names()
+            return found
+
+    asyncio.run(fill())
+    assert "another program" in _refusal(mongo.uri)
+    assert asyncio.run(names()) == ["notes"]
+
+
+def test_a_newer_schema_is_refused(mongo: MongoHome) -> None:
+    async def fill() -> None:
+        async with opened(mongo):
+            pass
+        newer = {"$set": {"version": mongo_db.SCHEMA + 1}}
+        async with database(mongo.uri) as db:
+            await db["meta"].update_one({"_id": "schema"}, newer)
+
+    asyncio.run(fill())
+    assert "newer chatserver" in _refusal(mongo.uri)
+
+
+@pytest.mark.parametrize("uri", ["mongodb://", "http://localhost", "nonsense", "mongodb://h:x/y"])
+def test_a_wrong_uri_is_refused_at_once(uri: str) -> None:
+    assert "looks like mongodb://" in _refusal(uri, wait_s=60)
+
+
+def test_a_database_that_never_answers_is_refused_in_the_end(
+    own_server: NxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = own_server.uri(options="?serverSelectionTimeoutMS=100")
+    assert "start it, or correct the address" in _refusal(uri, wait_s=0.3)
+    assert "waiting for the database" in caplog.text
+
+
+def test_a_server_started_before_its_database_waits_for_it(
+    own_server: NxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        store = MongoStore(own_server.uri(options="?serverSelectionTimeoutMS=100"), Clock())
+        starting = asyncio.create_task(store.start())
+        async with asyncio.timeout(10):
+            while "waiting for the database" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await asyncio.to_thread(own_server.start)
+        await starting
+        assert store.healthy
+        await store.close()
+
+    asyncio.run(run())
+
+
+# the database away
+
+_QUICK = "?serverSelectionTimeoutMS=300&socketTimeoutMS=500&connectTimeoutMS=300"
+
+
+class Traffic:
+    """People who send, and send again with the same id until they are told that it stands."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.acknowledged: dict[str, int] = {}
+        self.refused = 0
+        self.going = True
+
+    async def send(self, name: str) -> None:
+        n = 0
+        while self.going:
+            text = f"{name}-{n}"
+            try:
+                standing = await self.world.say(name, text, client_id=text)
+            except Unavailable:
+                self.refused += 1
+                await asyncio.sleep(0.02)
+                continue
+            self.acknowledged[text] = standing.seq
+            n += 1
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.acknowledged) < count:
+                await asyncio.sleep(0.01)
+
+    async def check(self) -> None:
+        """Nothing lost, nothing doubled, everything in order, live and in the history."""
+        live = [(text_of(event), event.seq) for event in self.world.events]
+        seqs = [seq for _, seq in live]
+        assert seqs == sorted(set(seqs))
+        texts = [text for text, _ in live]
+        assert len(texts) == len(set(texts))
+        assert self.acknowledged.items() <= dict(live).items()
+        for name in ("ann", "bob"):
+            stored = [(text_of(event), event.seq) for event in await self.world.replay(name)]
+            assert stored == [each for each in live if each[0].startswith(name)]
+
+
+def _under_traffic(server: NxServer, fault: Any) -> Traffic:
+    home = MongoHome(server.uri(options=_QUICK))
+    traffic: Traffic
+
+    async def run() -> None:
+        nonlocal traffic
+        async with opened(home) as world:
+            traffic = Traffic(world)
+            senders = [asyncio.create_task(traffic.send(name)) for name in ("ann", "bob") * 2]
+            await traffic.until(60)
+            await fault(traffic)
+            await traffic.until(len(traffic.acknowledged) + 60)
+            traffic.going = False
+            await asyncio.gather(*senders)
+            await traffic.check()
+            assert world.store.healthy and world.journal.healthy
+        async with opened(home) as world:
+            kept = {text_of(event) for name in ("ann", "bob") for event in await world.replay(name)}
+            assert set(traffic.acknowledged) <= kept
+
+    asyncio.run(run())
+    return traffic
+
+
+@pytest.fixture
+def quick_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mongo_db, "BEAT_S", 0.2)
+    monkeypatch.setattr(local, "PROBE_S", 0.1)
+
+
+@pytest.mark.usefixtures("quick_settling")
+def test_a_database_killed_under_traffic_loses_and_doubles_nothing(
+    own_server: NxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fault(traffic: Traffic) -> None:
+        own_server.kill()
+        async with asyncio.timeout(10):
+            while traffic.world.journal.healthy or traffic.world.store.healthy:
+                await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable):
+            await traffic.world.store.account("ann")
+        await asyncio.to_thread(own_server.start)
+
+    own_server.start()
+    assert _under_traffic(own_server, fault).refused > 0
+    assert "does not answer" in caplog.text and "answers again" in caplog.text
+
+
+@pytest.mark.usefixtures("quick_settling")
+def test_a_frozen_database_leaves_no_write_in_doubt(
+    own_server: NxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fault(traffic: Traffic) -> None:
+        own_server.signal(signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            while traffic.world.journal.healthy:
+                await asyncio.sleep(0.01)
+        own_server.signal(signal.SIGCONT)
+
+    own_server.start()
+    assert _under_traffic(own_server, fault).refused > 0
+    assert "does not answer" in caplog.text
+
+
+def test_a_slow_database_is_waited_for(own_server: NxServer) -> None:
+    async def fault(traffic: Traffic) -> None:
+        own_server.signal(signal.SIGSTOP)
+        await asyncio.sleep(0.3)
+        own_server.signal(signal.SIGCONT)
+
+    own_server.start()
+    assert _under_traffic(own_server, fault).refused == 0
+
+
+# a crash of our own
+
+
+def test_what_a_crash_left_half_done_is_finished_at_the_next_start(
+    mongo: MongoHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(BaseException):
+        """As if the process had ended here."""
+
+    async def run(step: str, friends: tuple[str, str]) -> None:
+        async with opened(mongo) as world:
+            with monkeypatch.context() as patch, pytest.raises(Crash):
+
+                async def crash(*_: object) -> None:
+                    raise Crash
+
+                patch.setattr(f"chatserver.store.mongo_log.{step}", crash)
+                entry = _friendship(world, *friends)
+                await world.log.write([entry])
+        async with opened(mongo) as world:
+            assert await world.store.relation(*friends) == "friend"
+            assert world.journal.head_seq == entry.events[-1].seq
+            for name in friends:
+                assert [e.type for e in await world.replay(name)][-1:] == ["friend"]
+
+    async def people() -> None:
+        async with opened(mongo) as world:
+            await world.join("ann", "bob", "cho", "dee")
+
+    asyncio.run(people())
+    asyncio.run(run("MongoLog._insert", ("ann", "bob")))
+    asyncio.run(run("apply_change", ("cho", "dee")))
+
+
+def _friendship(world: World, one: str, other: str) -> Any:
+    first = max(world.journal.head_seq + 1, world.clock() * 1000)
+    drafts = [
+        friend_draft(one, other, "friend", FriendChange(one, other, "friend")),
+        friend_draft(other, one, "friend"),
+    ]
+    return Entry(tuple(encode_event(d, first + n, world.clock()) for n, d in enumerate(drafts)))
+
+
+def test_an_old_attempt_that_the_server_carries_out_late_changes_nothing(mongo: MongoHome) -> None:
+    async def scene(world: World) -> None:
+        db = world.store._db  # type: ignore[attr-defined]
+        await world.join("ann", "bob")
+        since = await world.befriend("ann", "bob")
+        await world.rename("ann", "Ann")
+        await world.relate("none", "ann", "bob")
+        await apply_change(db, FriendChange("ann", "bob", "friend"), since, since)
+        await apply_change(db, FriendChange("ann", "bob", "asked"), since, since)
+        await apply_change(db, ProfileChange("ann", "Old", "", "#000000"), since, since)
+        assert await world.store.relation("ann", "bob") == "none"
+        assert (await world.store.users(["ann"]))["ann"].first_name == "Ann"
+        again = await world.befriend("ann", "bob")
+        await apply_change(db, FriendChange("ann", "bob", "none"), again - 1, again - 1)
+        assert (await world.store.friends_since("ann"))[0] == {"bob": again}
+
+    in_world(mongo, scene)
+
+
+_APPENDER = """
+import asyncio, sys, time
+from tests.store.kit import message
+from chatserver.journal.local import LocalJournal
+from chatserver.store import mongo_db
+from chatserver.store.mongo import MongoStore
+
+def clock():
+    return time.time_ns() // 1_000_000
+
+async def main():
+    mongo_db.LEASE_S = 1.0
+    store = MongoStore(sys.argv[1], clock)
+    await store.start()
+    journal = LocalJournal(store.log, clock)
+    await journal.start(lambda events: None)
+    async def say(lane):
+        for n in range(1_000_000):
+            standing, = await journal.append(message("ann", f"{lane}-{n}", None, f"{lane}-{n}"))
+            print(f"{standing.seq} {lane}-{n}", flush=True)
+    await asyncio.gather(*map(say, range(8)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("quick_lease")
+def test_what_was_acknowledged_survives_kill_9_of_the_server(mongo: MongoHome) -> None:
+    command = [sys.executable, "-c", _APPENDER, mongo.uri]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        head = [child.stdout.readline() for _ in range(100)]
+        child.kill()
+        lines = [line for line in head + child.stdout.readlines() if line.endswith("\n")]
+
+    async def scene(world: World) -> None:
+        stored = {event.seq: text_of(event) for event in await world.replay("ann")}
+        for line in lines:
+            seq, text = line.split()
+            assert stored[int(seq)] == text
+        assert len(set(stored.values())) == len(stored)
+        assert (await world.say("ann")).seq > max(stored)
+
+    in_world(mongo, scene)

@@ -1,0 +1,120 @@
+"""Every query that the MongoDB store sends is answered by an index."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import monitoring
+
+from chatserver.store import mongo_db, mongo_find
+from tests.store.kit import MongoHome, World, in_world, login
+from tests.store.mongo_server import database
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Listener(monitoring.CommandListener):
+    """Keeps every query that is sent."""
+
+    def __init__(self) -> None:
+        self.queries: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        command = event.command
+        if event.command_name == "find":
+            where, sort = dict(command["filter"]), dict(command.get("sort") or {})
+            self._keep(command["find"], where, sort)
+        for each in command.get("deletes", ()) if event.command_name == "delete" else ():
+            self._keep(command["delete"], dict(each["q"]), {})
+        for each in command.get("updates", ()) if event.command_name == "update" else ():
+            self._keep(command["update"], dict(each["q"]), {})
+
+    def _keep(self, collection: str, where: dict[str, Any], sort: dict[str, Any]) -> None:
+        shape = f"{collection} {sorted(where)} {sorted(sort)}"
+        self.queries.setdefault(shape, (collection, where, sort))
+
+    def succeeded(self, event: object) -> None:
+        """Nothing to keep."""
+
+    def failed(self, event: object) -> None:
+        """Nothing to keep."""
+
+
+def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the server itself explains it."""
+    listener = Listener()
+    monkeypatch.setitem(mongo_db.OPTIONS, "event_listeners", [listener])
+    in_world(mongo, _everything)
+    monkeypatch.setattr(mongo_find, "WALK_EVENTS", 0)
+    monkeypatch.setattr(mongo_find, "LANE_COST_EVENTS", 0)
+    in_world(mongo, _look_around)
+
+    async def explain() -> dict[str, str]:
+        plans = {}
+        async with database(mongo.uri) as db:
+            for shape, (collection, where, sort) in listener.queries.items():
+                cursor = db[collection].find(where)
+                if sort:
+                    cursor = cursor.sort(list(sort.items()))
+                plans[shape] = str((await cursor.explain())["queryPlanner"]["winningPlan"])
+        return plans
+
+    plans = asyncio.run(explain())
+    assert len(plans) > 30
+    for shape, plan in plans.items():
+        collection = shape.split()[0]
+        # A handful of documents, read at start; and the newest event is the end of an index.
+        if collection != "meta" and shape != "events [] ['seq']":
+            assert "COLLSCAN" not in plan and f"SCAN {collection}'" not in plan, f"{shape}: {plan}"
+
+
+async def _everything(world: World) -> None:
+    store = world.store
+    await world.join("ann", "bob", "cho")
+    await world.relate("asked", "ann", "bob")
+    await world.befriend("ann", "bob")
+    for to in (None, "bob"):
+        await world.say("ann", to=to, client_id=f"c{to}")
+        await world.say("ann", to=to, client_id=f"c{to}")
+        await world.read("bob", 5, None if to is None else "ann")
+    await world.rename("ann", "Ann", "Lind")
+    for id_ in ("c1", "c2"):
+        await store.add_login(login(id_, "ann", secret_hash=id_.encode()))
+    await store.touch_logins({"c1": 1})
+    await store.end_logins(["c2"])
+    await store.drop_expired_logins(1)
+    await store.set_password("ann", "x")
+    await store.set_last_seen({"ann": 1})
+    await store.set_block("cho", "ann", True)
+    await store.set_block("cho", "ann", False)
+    await world.relate("none", "ann", "bob")
+    await world.befriend("ann", "bob")
+    await _look_around(world)
+    world.clock.now_ms *= 2
+    await world.journal.drop_passed()
+    await world.relate("asked", "ann", "cho")
+    await world.end("cho", "ann")
+
+
+async def _look_around(world: World) -> None:
+    store = world.store
+    await store.login("c1")
+    await store.login_by_secret(b"c1")
+    await store.logins("ann", "cookie")
+    await store.account("ann")
+    await store.account_by_email("ann")
+    await store.users(["ann", "bob"])
+    await store.search("cho", "ann li", 5)
+    await store.blocks("cho")
+    await store.blocked("cho", "ann")
+    await store.friends("ann")
+    await store.relation("ann", "bob")
+    await store.find_message("ann", "cNone")
+    for peer in (None, "ann"):
+        for before, after in ((None, None), (2**53, None), (None, 0)):
+            await store.history("bob", peer, before, after, 5)
+    await store.read_state("bob")
+    await world.replay("bob")

@@ -1,0 +1,147 @@
+"""The SQLite store finds things by index, and by whichever way it finds them finds the same."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from chatserver.store import sqlite_find
+from chatserver.store.sqlite_db import FILE
+from tests.store.kit import SqliteHome, World, in_world, login
+
+
+def test_no_statement_reads_a_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every statement that the store runs, explained by SQLite itself."""
+    statements: set[str] = set()
+    connect = sqlite3.connect
+
+    def traced(*args: object, **more: object) -> sqlite3.Connection:
+        db: sqlite3.Connection = connect(*args, **more)  # type: ignore[call-overload]
+        db.set_trace_callback(statements.add)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    for walk in (0, 1000):
+        monkeypatch.setattr(sqlite_find, "WALK_EVENTS", walk)
+        in_world(SqliteHome(tmp_path / str(walk)), _everything)
+    monkeypatch.undo()
+    db = connect(tmp_path / "0" / FILE)
+    plans = {text: _plan(db, text) for text in statements if _is_query(text)}
+    assert len(plans) > 40
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = tables - {"meta"} | {"also"}  # meta has a handful of rows
+    for text, steps in plans.items():
+        for step in steps:
+            word, name, *_ = f"{step} -".split()
+            # A range of all events is fine for whoever wants all of them, and for nobody else.
+            wide = "PRIMARY KEY (rowid>" in step or "PRIMARY KEY (rowid<" in step
+            assert not (wide and "actor =" in text), f"{step}: {text}"
+            assert not (word == "SCAN" and name in tables), f"{step}: {text}"
+
+
+def _is_query(text: str) -> bool:
+    return text.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
+
+
+def _plan(db: sqlite3.Connection, text: str) -> list[str]:
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}")]
+
+
+async def _everything(world: World) -> None:
+    store = world.store
+    await world.join("ann", "bob", "cho", "dee")
+    await world.relate("asked", "ann", "bob")
+    await world.befriend("ann", "bob")
+    for to in (None, "bob"):
+        await world.say("ann", to=to, client_id=f"c{to}")
+        await world.say("ann", to=to, client_id=f"c{to}")
+        await world.read("bob", 5, None if to is None else "ann")
+    await world.rename("ann", "Ann", "Lind")
+    for id_ in ("c1", "c2"):
+        await store.add_login(login(id_, "ann", secret_hash=id_.encode()))
+    await store.login("c1")
+    await store.login_by_secret(b"c1")
+    await store.logins("ann", "cookie")
+    await store.touch_logins({"c1": 1})
+    await store.end_logins(["c2"])
+    await store.drop_expired_logins(1)
+    await store.account("ann")
+    await store.account_by_email("ann")
+    await store.users(["ann", "bob"])
+    await store.set_password("ann", "x")
+    await store.set_last_seen({"ann": 1})
+    await store.search("cho", "ann li", 5)
+    await store.set_block("cho", "ann", True)
+    await store.blocks("cho")
+    await store.blocked("cho", "ann")
+    await store.set_block("cho", "ann", False)
+    await store.friends("ann")
+    await store.relation("ann", "bob")
+    await store.find_message("ann", "cNone")
+    for peer in (None, "ann"):
+        for before, after in ((None, None), (2**53, None), (None, 0)):
+            await store.history("bob", peer, before, after, 5)
+    await store.read_state("bob")
+    view = await world.view("bob")
+    await world.journal.replay(view, 0, 2**53, 5)
+    await world.journal.backlog(view, 0, 2**53, 5)
+    world.clock.now_ms *= 2
+    await world.journal.drop_passed()
+    await world.journal._probe()
+    await world.end("ann", "bob")
+
+
+def test_walking_and_seeking_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short range is read and filtered, a long one answered by index: two ways, one answer."""
+    people = [f"u{n}" for n in range(7)]
+
+    async def scene(world: World) -> None:
+        await world.join(*people)
+        chance = random.Random(7)
+        for n in range(250):
+            await _step(world, n, chance.randrange(10), *chance.sample(people, 2))
+        seqs = [0, *(event.seq for event in world.events[::17]), world.journal.head_seq]
+        for viewer in people:
+            view = await world.view(viewer)
+            assert view.friends
+            for after in seqs:
+                for limit in (1, 3, 500):
+                    await _agree(world, view, after, seqs[-1], limit, monkeypatch)
+
+    in_world(SqliteHome(tmp_path), scene)
+
+
+async def _step(world: World, n: int, kind: int, one: str, other: str) -> None:
+    match kind:
+        case 5 | 6:
+            await world.say(one, str(n))
+        case 7 | 8:
+            await world.befriend(one, other)
+        case 0:
+            await world.say(one, str(n))
+        case 1:
+            await world.say(one, str(n), to=other)
+        case 2:
+            await world.read(one, n, other)
+        case 3:
+            await world.relate("none", one, other)
+        case 4:
+            await world.rename(one, one)
+        case _:
+            await world.relate("asked", one, other)
+
+
+async def _agree(
+    world: World, view: object, after: int, up_to: int, limit: int, patch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for walk in (0, 100_000):
+        patch.setattr(sqlite_find, "WALK_EVENTS", walk)
+        replayed = await world.journal.replay(view, after, up_to, limit)  # type: ignore[arg-type]
+        counted = await world.journal.backlog(view, after, up_to, limit)  # type: ignore[arg-type]
+        assert counted == len(replayed)
+        found.append([event.payload for event in replayed])
+    assert found[0] == found[1]

@@ -1,0 +1,288 @@
+"""What every store promises (chatserver/store/base.py), on each backend."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chatserver.core.errors import Conflict
+from chatserver.store.base import User
+from tests.store.kit import START_MS, Home, World, account, in_world, login
+
+# accounts
+
+
+def test_an_account_is_found_by_id_and_by_email_without_case(home: Home) -> None:
+    async def scene(world: World) -> None:
+        ann = account("Ann")
+        await world.store.add_account(ann)
+        assert await world.store.account("Ann") == ann
+        assert await world.store.account_by_email("aNN@EXAMPLE.com") == ann
+        assert await world.store.account("nobody") is None
+        assert await world.store.account_by_email("ann") is None
+
+    in_world(home, scene)
+
+
+def test_an_email_is_taken_once_whatever_its_case(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann")
+        taken = account("other")
+        again = type(taken)(taken.user, "ANN@example.COM", "hash", START_MS)
+        with pytest.raises(Conflict):
+            await world.store.add_account(again)
+        assert await world.store.account("other") is None
+        assert await world.store.search("nobody", "other", 5) == []
+        same_id = type(taken)(taken.user, "third@example.com", "hash", START_MS)
+        await world.store.add_account(same_id)
+        with pytest.raises(Conflict):
+            await world.store.add_account(taken)
+        tries = (world.store.add_account(account("bob")) for _ in range(5))
+        outcome = await asyncio.gather(*tries, return_exceptions=True)
+        assert sum(isinstance(each, Conflict) for each in outcome) == 4
+
+    in_world(home, scene)
+
+
+def test_users_gives_those_that_exist(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob")
+        found = await world.store.users(["bob", "nobody", "ann", "bob"])
+        assert found == {n: User(n, n, "", "#0000aa") for n in ("ann", "bob")}
+        assert await world.store.users([]) == {}
+        assert len(await world.store.users([f"u{n}" for n in range(1200)] + ["ann"])) == 1
+
+    in_world(home, scene)
+
+
+def test_what_was_written_is_there_after_a_restart(home: Home) -> None:
+    async def first(world: World) -> None:
+        await world.join("ann", "bob")
+        await world.befriend("ann", "bob")
+        await world.store.set_password("ann", "$argon2id$new")
+        await world.say("ann", "kept")
+
+    async def second(world: World) -> None:
+        found = await world.store.account("ann")
+        assert found is not None and found.password == "$argon2id$new"
+        assert await world.store.relation("ann", "bob") == "friend"
+        assert await world.texts("bob") == ["kept"]
+
+    in_world(home, first)
+    in_world(home, second)
+
+
+def test_last_seen_only_grows_and_is_told_of_friends(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob", "cho")
+        await world.befriend("ann", "bob")
+        await world.befriend("ann", "cho")
+        await world.store.set_last_seen({"bob": 500, "nobody": 1})
+        await world.store.set_last_seen({"bob": 400})
+        await world.store.set_last_seen({})
+        friends = (await world.store.friends("ann")).friends
+        assert [(user.id, seen) for user, seen in friends] == [("bob", 500), ("cho", 0)]
+
+    in_world(home, scene)
+
+
+# search
+
+
+async def _search(world: World, query: str, viewer: str = "me", limit: int = 20) -> list[str]:
+    return [user.id for user, _ in await world.store.search(viewer, query, limit)]
+
+
+def test_search_finds_words_by_their_beginnings(home: Home) -> None:
+    async def scene(world: World) -> None:
+        people = [("u1", "Anna", "Lind"), ("u2", "Hannah", "Anders"), ("u3", "Zoë", "O'Neil")]
+        for id_, first, last in [*people, ("u4", "annabel", ""), ("me", "Anna", "Self")]:
+            await world.store.add_account(account(id_, first, last))
+        assert await _search(world, "ANN") == ["u1", "u4"]
+        assert await _search(world, "an") == ["u1", "u4", "u2"]
+        assert await _search(world, "li an") == ["u1"]
+        assert await _search(world, "nn") == []
+        assert await _search(world, "neil") == ["u3"]
+        assert await _search(world, "zoe\u0308 o'n") == ["u3"]
+        assert await _search(world, "an", limit=2) == ["u1", "u4"]
+
+    in_world(home, scene)
+
+
+def test_search_takes_no_pattern_and_no_nothing(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "me")
+        await world.store.add_account(account("smile", "\N{GRINNING FACE}"))
+        for query in ("", "   ", "%", "_nn", "a*n", ".*", "%nn", "[a]nn", "$gt", "\\"):
+            assert await _search(world, query) == [], query
+        assert await _search(world, "\N{GRINNING FACE}") == ["smile"]
+
+    in_world(home, scene)
+
+
+def test_search_finds_an_email_only_when_whole(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.store.add_account(account("qx7", "Ann"))
+        await world.join("me")
+        assert await _search(world, "QX7@example.com") == ["qx7"]
+        assert await _search(world, "qx7@example") == []
+        assert await _search(world, "qx7") == []
+
+    in_world(home, scene)
+
+
+def test_search_follows_a_new_name(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "me")
+        await world.rename("ann", "Berta", "Ost")
+        assert await _search(world, "ann") == []
+        assert await _search(world, "ost") == ["ann"]
+
+    in_world(home, scene)
+
+
+def test_search_tells_relations_and_leaves_out_the_blocked(home: Home) -> None:
+    async def scene(world: World) -> None:
+        names = ("kai", "kea", "kim", "kit", "koa", "kyo")
+        await world.join("me", *names)
+        await world.befriend("me", "kai")
+        await world.relate("asked", "me", "kea")
+        await world.relate("asked", "kim", "me")
+        await world.store.set_block("me", "koa", True)
+        await world.store.set_block("kyo", "me", True)
+        found = [(user.id, relation) for user, relation in await world.store.search("me", "k", 20)]
+        expected = [("kai", "friend"), ("kea", "outgoing"), ("kim", "incoming"), ("kit", "none")]
+        assert found == expected
+
+    in_world(home, scene)
+
+
+# friends
+
+
+def test_a_friendship_stands_for_both_from_the_first_event_on(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob")
+        await world.relate("asked", "ann", "bob")
+        assert await world.store.relation("ann", "bob") == "outgoing"
+        assert await world.store.relation("bob", "ann") == "incoming"
+        assert (await world.store.friends_since("ann"))[0] == {}
+        asked = await world.store.friends("bob")
+        assert [user.id for user in asked.incoming] == ["ann"] and not asked.outgoing
+        since = await world.befriend("bob", "ann")
+        head = world.journal.head_seq
+        assert await world.store.friends_since("ann") == ({"bob": since}, head)
+        assert await world.store.friends_since("bob") == ({"ann": since}, head)
+        friends = await world.store.friends("ann")
+        assert [user.id for user, _ in friends.friends] == ["bob"]
+        assert (friends.incoming, friends.outgoing, friends.seq) == ([], [], head)
+
+    in_world(home, scene)
+
+
+def test_asking_and_befriending_again_change_nothing(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob")
+        await world.relate("asked", "ann", "bob")
+        await world.relate("asked", "bob", "ann")
+        assert await world.store.relation("ann", "bob") == "outgoing"
+        since = await world.befriend("ann", "bob")
+        await world.befriend("bob", "ann")
+        await world.relate("asked", "bob", "ann")
+        assert (await world.store.friends_since("ann"))[0] == {"bob": since}
+
+    in_world(home, scene)
+
+
+def test_an_end_is_an_end_for_both(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob", "cho")
+        await world.befriend("ann", "bob")
+        await world.befriend("ann", "cho")
+        await world.relate("none", "bob", "ann")
+        assert await world.store.relation("ann", "bob") == "none"
+        assert await world.store.relation("bob", "ann") == "none"
+        assert list((await world.store.friends_since("ann"))[0]) == ["cho"]
+        assert not await world.store.blocked("bob", "ann")
+
+    in_world(home, scene)
+
+
+def test_a_block_may_come_with_the_end_or_alone(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob", "cho")
+        await world.befriend("ann", "bob")
+        await world.relate("none", "ann", "bob", block=True)
+        await world.store.set_block("ann", "cho", True)
+        await world.store.set_block("ann", "cho", True)
+        assert await world.store.blocked("ann", "bob") and not await world.store.blocked(
+            "bob", "ann"
+        )
+        assert [user.id for user in await world.store.blocks("ann")] == ["bob", "cho"]
+        await world.store.set_block("ann", "bob", False)
+        await world.store.set_block("bob", "cho", False)
+        assert [user.id for user in await world.store.blocks("ann")] == ["cho"]
+
+    in_world(home, scene)
+
+
+def test_lists_of_people_are_ordered_by_name(home: Home) -> None:
+    async def scene(world: World) -> None:
+        for id_, first in (("u1", "cho"), ("u2", "Bob"), ("u3", "ann"), ("u4", "Ann")):
+            await world.store.add_account(account(id_, first))
+        await world.join("me")
+        for id_ in ("u1", "u2", "u3", "u4"):
+            await world.befriend("me", id_)
+        friends = [user.id for user, _ in (await world.store.friends("me")).friends]
+        assert friends == ["u3", "u4", "u2", "u1"]
+
+    in_world(home, scene)
+
+
+def test_a_new_profile_shows_wherever_the_user_does(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob")
+        await world.befriend("ann", "bob")
+        await world.rename("bob", "Bert", "Brecht", "#aa0000")
+        new = User("bob", "Bert", "Brecht", "#aa0000")
+        assert await world.store.users(["bob"]) == {"bob": new}
+        assert [user for user, _ in (await world.store.friends("ann")).friends] == [new]
+
+    in_world(home, scene)
+
+
+# logins
+
+
+def test_logins_are_found_by_id_and_secret_and_listed_newest_first(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann", "bob")
+        old = login("c1", "ann", created_at=1)
+        new = login("c2", "ann", created_at=2, expires_at=99)
+        token = login("t1", "ann", "token", secret_hash=b"\x00secret\xff")
+        for each in (old, new, token, login("c3", "bob")):
+            await world.store.add_login(each)
+        assert await world.store.login("c1") == old
+        assert await world.store.login("nothing") is None
+        assert await world.store.login_by_secret(b"\x00secret\xff") == token
+        assert await world.store.login_by_secret(b"") is None
+        assert await world.store.logins("ann", "cookie") == [new, old]
+        assert await world.store.logins("ann", "token") == [token]
+
+    in_world(home, scene)
+
+
+def test_a_login_ends_by_hand_by_time_and_is_touched_forwards_only(home: Home) -> None:
+    async def scene(world: World) -> None:
+        await world.join("ann")
+        for id_, expires_at in (("c1", None), ("c2", 50), ("c3", 51), ("c4", None)):
+            await world.store.add_login(login(id_, "ann", expires_at=expires_at))
+        await world.store.drop_expired_logins(50)
+        await world.store.end_logins(["c4", "nothing"])
+        await world.store.end_logins([])
+        await world.store.touch_logins({"c1": START_MS + 5, "c3": START_MS - 5, "gone": 1})
+        left = {each.id: each.last_used_at for each in await world.store.logins("ann", "cookie")}
+        assert left == {"c1": START_MS + 5, "c3": START_MS}
+
+    in_world(home, scene)
