@@ -10,7 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from chatserver.core.errors import RESTARTING, SIGNED_OUT, SUPERSEDED, TOO_MANY, Ending, Unavailable
 from chatserver.core.events import (
@@ -56,6 +56,11 @@ class Attached(HubReader, Visited, Protocol):
     mailbox: Mailbox
     attached: bool
     is_stream: ClassVar[bool]
+
+    @property
+    def due_s(self) -> float:
+        """Until when a polling client's next poll may come; of no meaning for a stream."""
+        ...
 
     @property
     def parked(self) -> bool:
@@ -264,6 +269,7 @@ class Delivery:
         del self.readers[reader]
         mailbox = reader.mailbox
         mailbox.readers.remove(reader)
+        self._wheel.drop(reader)
         if not mailbox.readers:
             self._idle[mailbox.user_id] = self.clock_s()
         if reader.is_stream:
@@ -276,6 +282,10 @@ class Delivery:
     def look_after(self, reader: Visited, in_s: float) -> None:
         """Call its `visit` in about `in_s` seconds, and then as often as it asks for."""
         self._wheel.add(reader, self.clock_s() + in_s)
+
+    def look_away(self, item: Visited) -> None:
+        """Visit it no more: it has ended."""
+        self._wheel.drop(item)
 
     def end_logins(self, login_ids: Iterable[str], ending: Ending = SIGNED_OUT) -> None:
         """End every connection that came in by one of these logins, at once."""
@@ -306,7 +316,8 @@ class Delivery:
         return {reader.client: reader.live_bytes() for reader in readers}
 
     def _attached(self, mailbox: Mailbox) -> list[Attached]:
-        return [reader for reader in self.readers if reader.mailbox is mailbox]
+        # Whoever reads a mailbox came by `attach`.
+        return list(cast(list[Attached], mailbox.readers))
 
     def return_ms(self) -> int:
         """When a client that is sent away should come back: jittered, so that not all come at once."""
@@ -374,6 +385,12 @@ class Delivery:
         """A poll came that will be held for `hold_s` seconds at the most."""
         if self._presence.polled(user_id, self.clock_s(), hold_s):
             self._announce(user_id, True)
+
+    def poll_left(self, mailbox: Mailbox) -> None:
+        """A client that waited has gone, or came back by another way: its next poll is not awaited."""
+        at_s = self.clock_s() + self.limits.offline_grace_s
+        dues = [reader.due_s for reader in self._attached(mailbox) if not reader.is_stream]
+        self._presence.poll_ended(mailbox.user_id, max([at_s, *dues]))
 
     def presence_of(self, mailbox: Mailbox) -> Signal:
         """The whole presence, as this user may know it."""

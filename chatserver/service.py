@@ -11,7 +11,8 @@ import asyncio
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from chatserver.core import fields as rules
 from chatserver.core.errors import (
@@ -66,6 +67,14 @@ class Range:
     before: int | None = None
     after: int | None = None
     limit: int = HISTORY_DEFAULT
+
+
+class _Message(NamedTuple):
+    """What a client wants to say, checked."""
+
+    to: str | None
+    text: str
+    client_id: str | None
 
 
 class Service:
@@ -147,22 +156,49 @@ class Service:
         `RateLimited`, `Forbidden` (`to` is no friend), `Unavailable`.
         """
         user = self._users.get(user_id) or await self.user(user_id)
+        message = self._read_message(user_id, fields)
+        return self._place(user, message) or await self._place_or_refuse(user, message)
+
+    def submit_now(self, user_id: str, fields: Fields) -> asyncio.Future[Appended] | None:
+        """As `submit`; None, and nothing has happened, where that would have to look something up."""
+        user = self._users.get(user_id)
+        return None if user is None else self._place(user, self._read_message(user_id, fields))
+
+    def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
         text = rules.text(fields.get("text"), self._limits.text_chars)
         to = rules.optional_id(fields.get("to"), "to")
         if to == user_id:
             raise InvalidField("to", "You cannot write to yourself.")
-        if client_id is not None and (user_id, client_id) in self._in_flight:
-            return _as_duplicate(self._in_flight[user_id, client_id])
+        return _Message(to, text, client_id)
+
+    def _place(self, user: User, message: _Message) -> asyncio.Future[Appended] | None:
+        """Place what can be placed at once; None, and no rate is spent, for everything else."""
+        if message.client_id is not None:
+            first = self._in_flight.get((user.id, message.client_id))
+            if first is not None:
+                return _as_duplicate(first)
+        if message.to is not None and not (
+            self._delivery.view_is_open(user.id)
+            and self._delivery.friend_since(user.id, message.to) is not None
+        ):
+            return None
+        if self._sending.take(user.id, self._clock_s()):
+            return None
+        return self._append_message(user, message)
+
+    async def _place_or_refuse(self, user: User, message: _Message) -> asyncio.Future[Appended]:
         refusal: ChatError | None = None
-        wait_s = self._sending.take(user_id, self._clock_s())
+        wait_s = self._sending.take(user.id, self._clock_s())
         if wait_s:
             refusal = RateLimited("You are writing too fast.", wait_s)
-        elif to is not None and not await self._are_friends(user_id, to):
+        elif message.to is not None and not await self._are_friends(user.id, message.to):
             refusal = Forbidden("You can write to friends only.")
         if refusal is not None:
-            return await self._first_or_refuse(user_id, client_id, refusal, spent=not wait_s)
-        return self._append_message(user, to, text, client_id)
+            return await self._first_or_refuse(
+                user.id, message.client_id, refusal, spent=not wait_s
+            )
+        return self._append_message(user, message)
 
     async def send(self, user_id: str, fields: Fields) -> Appended:
         """As `submit`, and wait until it is durable."""
@@ -182,9 +218,8 @@ class Service:
         future.set_result(Appended(first[0], first[1], True))
         return future
 
-    def _append_message(
-        self, user: User, to: str | None, text: str, client_id: str | None
-    ) -> asyncio.Future[Appended]:
+    def _append_message(self, user: User, message: _Message) -> asyncio.Future[Appended]:
+        to, text, client_id = message
         audience = Audience.FRIENDS if to is None else Audience.PAIR
         shown = {
             "from": {"id": user.id, "name": user.name, "color": user.color},
@@ -193,21 +228,22 @@ class Service:
             "clientId": client_id,
         }
         draft = Draft("message", audience, user.id, to, shown, client_id)
-        # The task takes the message's place in its first step, and tasks begin in the order they are made.
-        future = asyncio.ensure_future(self._append_one(draft))
+        future = self._journal.place(draft)
         if client_id is not None:
-            key = (user.id, client_id)
-            self._in_flight[key] = future
-            future.add_done_callback(lambda _: self._in_flight.pop(key, None))
+            self._in_flight[user.id, client_id] = future
+        future.add_done_callback(partial(self._appended, user.id, client_id, self._clock_s()))
         return future
 
-    async def _append_one(self, draft: Draft) -> Appended:
-        began_s = self._clock_s()
-        appended = (await self._journal.append(draft))[0]
+    def _appended(
+        self, user_id: str, client_id: str | None, began_s: float, done: asyncio.Future[Appended]
+    ) -> None:
+        if client_id is not None:
+            self._in_flight.pop((user_id, client_id), None)
+        if done.cancelled() or done.exception() is not None:
+            return
         self._on_append(self._clock_s() - began_s)
-        if appended.duplicate:
-            self._sending.give_back(draft.actor)
-        return appended
+        if done.result().duplicate:
+            self._sending.give_back(user_id)
 
     async def _are_friends(self, user_id: str, other_id: str) -> bool:
         if self._delivery.view_is_open(user_id):

@@ -74,9 +74,10 @@ Change = FriendChange | ProfileChange | ReadChange | AccountEnd
 transactions) applied after it, idempotently by seq."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
-    """An event before the journal has given it its place.
+    """An event before the journal has given it its place. Not to be changed (`frozen` would make it three
+    times as slow to make, and there is one for each message).
 
     `fields` is everything the wire shows beside `seq`, `type` and `at`, in order. `client_id` makes
     the append idempotent per actor.

@@ -84,7 +84,7 @@ class FrameError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """A whole message or control frame. `text` is set for text; `data` for everything else.
 

@@ -38,6 +38,11 @@ class Presence:
         self._extend(user_id, now_s + hold_s)
         return came
 
+    def poll_ended(self, user_id: str, until_s: float) -> None:
+        """A poll ended before its time; whatever else polls for this user keeps it online to `until_s`."""
+        if user_id in self._until_s:
+            self._until_s[user_id] = min(self._until_s[user_id], until_s)
+
     def expire(self, now_s: float) -> list[str]:
         """Those whose grace ended: told once, from then on offline."""
         over = [user_id for user_id, until_s in self._until_s.items() if until_s <= now_s]

@@ -16,13 +16,20 @@ class TimerWheel(Generic[T]):
 
     def __init__(self, tick_s: float, now_s: float) -> None:
         self.tick_s = tick_s
-        self._slots: dict[int, list[T]] = {}
+        self._slots: dict[int, set[T]] = {}
         self._at = int(now_s / tick_s)
 
     def add(self, item: T, at_s: float) -> None:
         """Visit `item` once, at `at_s` or up to a tick later."""
         slot = max(int(at_s / self.tick_s) + 1, self._at + 1)
-        self._slots.setdefault(slot, []).append(item)
+        self._slots.setdefault(slot, set()).add(item)
+
+    def drop(self, item: T) -> None:
+        """Forget `item`, wherever it stands: what has ended should not live until its time comes."""
+        # There are as many slots as ticks in the longest wait, under a hundred: looking through them costs
+        # about 2 µs, once in an item's life; remembering the slot would cost memory in every item.
+        for slot in self._slots.values():
+            slot.discard(item)
 
     def advance(self, now_s: float) -> list[T]:
         """Everything whose time has come, taken out. A clock that jumped ahead costs no empty steps."""

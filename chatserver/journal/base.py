@@ -6,6 +6,7 @@ them is the store's (`chatserver.store.base`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -50,6 +51,15 @@ class Journal(Protocol):
         """Open the log and hand every later event to `follower`, in order, in batches, on the loop.
 
         `head_seq` is set when this returns. The follower must not raise.
+        """
+        ...
+
+    def place(self, draft: Draft) -> asyncio.Future[Appended]:
+        """Give the draft its place now; the future has what `append` would return for it.
+
+        For a caller who must go on in order without waiting: the places are those of the calls, and no
+        task is needed. What follows from the draft was handed to the follower before the future's callbacks
+        run, and they run before what the follower scheduled. Raises `Unavailable` at once where nothing can be accepted.
         """
         ...
 

@@ -171,6 +171,8 @@ class Reader(ABC):
         signals, self.signals = self.signals, None
         return signals or []
 
+    due_s = 0.0
+
     @property
     def parked(self) -> bool:
         """Whether a poll of this reader waits at the moment."""
@@ -207,9 +209,8 @@ class Joined:
 
     def __call__(self, items: Sequence[Event | Signal]) -> bytes:
         """The bytes of `items`."""
-        if len(items) == 1:
-            return self._frame(items[0])
-        # Events are compared by identity, so this costs a fraction of joining them.
+        # Events are compared by identity, so this costs a fraction of joining them, and less than the
+        # look-up of one frame.
         if items != self._items:
             self._items = items
             self._data = b"".join([self._frame(item) for item in items])
@@ -222,7 +223,7 @@ class StreamReader(Reader):
     `held` is True while something other than the mailbox is being written (greeting, replay).
     """
 
-    __slots__ = ("_drained", "_gate", "held", "wire")
+    __slots__ = ("_drained", "_gate", "answers", "held", "wire")
 
     is_stream = True
 
@@ -232,6 +233,8 @@ class StreamReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self._gate = gate
         self._drained: asyncio.Future[None] | None = None
+        self.answers = b""
+        """What the next flush says beside events and signals."""
         self.held = True
         self.wire: Wire | None = None
 
@@ -288,24 +291,33 @@ class StreamReader(Reader):
     def flush(self) -> None:
         """Write the backlog as one write; go on when it has left."""
         wire = self.wire
-        if self.held or wire is None or wire.pending or not self.attached:
+        if wire is None or not self.attached:
+            return
+        if self.held or wire.pending:
+            wire.send(self.take_answers())  # they do not depend on how far the reader is
             return
         batch = self.mailbox.read_after(self.cursor)
         if batch is None:
             self.held = True
+            wire.send(self.take_answers())
             run_on(self._mend())
             return
-        if not batch:
-            if self.signals:
-                wire.send(self.joined(self.take_signals()))
-            return
-        self.cursor = batch[-1].seq
-        data = self.joined(batch)
+        data = b""
+        if batch:
+            self.cursor = batch[-1].seq
+            data = self.joined(batch)
+            if self.cursor < self.mailbox.events[-1].seq:
+                self.delivery.mark(self)  # it was more than one read gives
         if self.signals:
             data += self.joined(self.take_signals())
+        if self.answers:
+            data += self.take_answers()
         wire.send(data)
-        if self.cursor < self.mailbox.events[-1].seq:
-            self.delivery.mark(self)  # it was more than one read gives
+
+    def take_answers(self) -> bytes:
+        """The waiting answers; none wait afterwards."""
+        answers, self.answers = self.answers, b""
+        return answers
 
     async def _mend(self) -> None:
         """Replay what has left the mailbox, page by page, or reset."""

@@ -72,6 +72,7 @@ class PollReader(Reader):
         if not self.attached:
             return
         self.delivery.detach(self)
+        self.delivery.poll_left(self.mailbox)
         request, self.request = self.request, None
         if request is not None:
             said = () if ending is SUPERSEDED else (self.delivery.bye(ending),)
@@ -173,7 +174,12 @@ class Poll:
     def connection_lost(self) -> None:
         """The client has gone."""
         self._connection = None
+        reader, delivery = self._reader, self._delivery
+        if reader is not None:
+            reader.due_s = delivery.clock_s() + delivery.limits.offline_grace_s
         self._let_go()
+        if reader is not None:
+            delivery.poll_left(reader.mailbox)
 
     def _read_request(self) -> None:
         self._gate.check_origin(self._headers)

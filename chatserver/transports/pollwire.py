@@ -124,6 +124,7 @@ class PollConnection:
     def connection_lost(self) -> None:
         """The client is gone, and its poll with it."""
         self._wire = None
+        self._delivery.look_away(self)
         poll, self._poll = self._poll, None
         if poll is not None:
             poll.connection_lost()
@@ -177,6 +178,7 @@ class PollConnection:
 
     def _give_back(self, wire: Wire) -> None:
         self._wire = None
+        self._delivery.look_away(self)
         peer = wire.peer
         stream = _Replayed(wire.release(), self._buffer)
         self._buffer = b""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections import deque
+from functools import partial
 from typing import Any, ClassVar
 
 from tornado.iostream import StreamClosedError
@@ -105,13 +106,18 @@ class SocketReader(StreamReader):
 
     def last_words(self, ending: Ending) -> bytes:
         bye = self.delivery.bye(ending)
-        return bye.ws_frame + framing.ws_close(ending.close_code, ending.reason)
+        close = framing.ws_close(ending.close_code, ending.reason)
+        return self.take_answers() + bye.ws_frame + close
 
     def beat(self, now_s: float) -> float | None:
         limits = self.delivery.limits
         assert self.wire is not None
         if self._pinged_s is not None:
-            # The visit after a ping: anything that came since, counts as life.
+            # The visit after a ping: anything that came since, counts as life. It may be early, where a login
+            # was about to expire and was renewed.
+            left_s = self._pinged_s + limits.silence_s - now_s
+            if left_s > 0 and self._heard_s < self._pinged_s:
+                return left_s
             silent = self._heard_s < self._pinged_s
             self._pinged_s = None
             if silent:
@@ -155,7 +161,7 @@ class SocketReader(StreamReader):
         self.delivery.detach(self)
         if self.wire is not None:
             frame = framing.ws_frame(framing.OP_CLOSE, b"") if code is None else None
-            self.wire.send(frame or framing.ws_close(code or 0, reason))
+            self.wire.send(self.take_answers() + (frame or framing.ws_close(code or 0, reason)))
             self.wire.close_soon()
 
     def _receive_text(self, text: str) -> None:
@@ -164,12 +170,24 @@ class SocketReader(StreamReader):
         except ChatError as error:
             self._bad(error, None)
             return
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(fields)
-        self._start_working()
-        if len(self._inbox) + self._unacked >= INBOX_FRAMES and self.wire is not None:
+        if self._working or fields["type"] != "send" or not self._send_now(fields):
+            if self._inbox is None:
+                self._inbox = deque()
+            self._inbox.append(fields)
+            self._start_working()
+        if len(self._inbox or ()) + self._unacked >= INBOX_FRAMES and self.wire is not None:
             self.wire.pause()
+
+    def _send_now(self, fields: dict[str, Any]) -> bool:
+        """Place a message without a task, where nothing has to be looked up for it and nothing waits before it."""
+        try:
+            future = self._service.submit_now(self._user.id, fields)
+        except ChatError as error:
+            self._answer_error(error, fields)
+            return True
+        if future is not None:
+            self._await_place(future, fields)
+        return future is not None
 
     def greeted(self) -> None:
         # The first frame is the hello: what a hasty client sent before it, was kept until now.
@@ -191,10 +209,7 @@ class SocketReader(StreamReader):
                 try:
                     await self._carry_out(fields)
                 except ChatError as error:
-                    if error.status in (400, 422):
-                        self._bad(error, fields.get("clientId"))
-                    else:
-                        self._refuse(error, fields.get("clientId"))
+                    self._answer_error(error, fields)
                 self._resume_reading()
         finally:
             self._working = False
@@ -204,10 +219,7 @@ class SocketReader(StreamReader):
         if kind == "ping":
             self._tell({"type": "pong"})
         elif kind == "send":
-            future = await self._service.submit(self._user.id, fields)
-            self._unacked += 1
-            client_id = fields.get("clientId")
-            future.add_done_callback(lambda done: self._acknowledge(done, client_id))
+            self._await_place(await self._service.submit(self._user.id, fields), fields)
         elif kind == "typing":
             await self._service.typing(self._user.id, fields)
         elif kind == "read":
@@ -215,7 +227,11 @@ class SocketReader(StreamReader):
         else:
             raise BadRequest("type is send, typing, read or ping.")
 
-    def _acknowledge(self, done: asyncio.Future[Appended], client_id: Any) -> None:
+    def _await_place(self, future: asyncio.Future[Appended], fields: dict[str, Any]) -> None:
+        self._unacked += 1
+        future.add_done_callback(partial(self._acknowledge, fields.get("clientId")))
+
+    def _acknowledge(self, client_id: Any, done: asyncio.Future[Appended]) -> None:
         self._unacked -= 1
         self._resume_reading()
         if done.cancelled():
@@ -224,7 +240,9 @@ class SocketReader(StreamReader):
         if error is None:
             place = done.result()
             ack = {"type": "ack", "clientId": client_id, "seq": place.seq, "at": place.at_ms}
-            self._tell(ack)
+            # With the flush of this turn: in one write with the sender's own event.
+            self.answers += framing.ws_text(encode_json(ack))
+            self.delivery.mark(self)
         elif isinstance(error, ChatError):
             self._refuse(error, client_id)
         else:
@@ -234,6 +252,12 @@ class SocketReader(StreamReader):
     def _resume_reading(self) -> None:
         if self.wire is not None and len(self._inbox or ()) + self._unacked < INBOX_FRAMES // 2:
             self.wire.resume()
+
+    def _answer_error(self, error: ChatError, fields: dict[str, Any]) -> None:
+        if error.status in (400, 422):
+            self._bad(error, fields.get("clientId"))
+        else:
+            self._refuse(error, fields.get("clientId"))
 
     def _refuse(self, error: ChatError, client_id: Any) -> None:
         fields: dict[str, Any] = {"type": "error"}
@@ -252,7 +276,7 @@ class SocketReader(StreamReader):
 def parse_frame(text: str) -> dict[str, Any]:
     """The object in a client's frame, with a string `type`. Raises `BadRequest`."""
     try:
-        fields = json.loads(text, parse_constant=_no_constant)
+        fields = _decode(text)
     except (ValueError, RecursionError):
         raise BadRequest("A frame is one JSON object.") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
@@ -263,6 +287,10 @@ def parse_frame(text: str) -> dict[str, Any]:
 def _no_constant(name: str) -> None:
     # RFC 8259, section 6: NaN and the infinities are not JSON, though Python reads them.
     raise ValueError(name)
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+"""Made once: `json.loads` with an option makes a decoder for each call, which costs as much as decoding."""
 
 
 class _TakenOver(WebSocketProtocol13):

@@ -52,11 +52,11 @@ class Wire:
         "_fd",
         "_loop",
         "_owner",
-        "_pending",
         "_reading",
         "_sock",
         "bytes_down",
         "bytes_up",
+        "pending",
         "progress_s",
     )
 
@@ -80,7 +80,8 @@ class Wire:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream.io_loop.remove_handler(self._fd)
         self._owner: WireOwner | None = owner
-        self._pending: bytearray | None = None
+        self.pending: bytearray | None = None
+        """What waits for the kernel, never empty; `drained` follows."""
         self._closing = False
         self._reading = True
         self.bytes_up = 0
@@ -96,11 +97,6 @@ class Wire:
         return self._owner is None
 
     @property
-    def pending(self) -> bool:
-        """Whether something waits for the kernel; `drained` follows."""
-        return self._pending is not None
-
-    @property
     def peer(self) -> Any:
         """The address of the other side, as the socket tells it; None where it has gone."""
         try:
@@ -110,7 +106,7 @@ class Wire:
 
     def release(self) -> socket.socket:
         """Give the socket away. Only where nothing is pending; the owner hears nothing more."""
-        if self._pending is not None or self._owner is None:
+        if self.pending is not None or self._owner is None:
             raise ValueError("there is something to send, or nothing to give")
         self.pause()
         self._owner = None
@@ -118,11 +114,11 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         """Send `data`, now if the kernel takes it. Never waits, never raises."""
-        if self._owner is None or self._closing:
+        if not data or self._owner is None or self._closing:
             return
-        if self._pending is not None:
-            self._pending += data
-            if len(self._pending) > PENDING_BYTES:
+        if self.pending is not None:
+            self.pending += data
+            if len(self.pending) > PENDING_BYTES:
                 self.abort()
             return
         try:
@@ -135,7 +131,7 @@ class Wire:
             return
         self.bytes_down += sent
         if sent < len(data):
-            self._pending = bytearray(memoryview(data)[sent:])
+            self.pending = bytearray(memoryview(data)[sent:])
             self.progress_s = self._loop.time()
             self._loop.add_writer(self._fd, self._on_writable)
 
@@ -144,7 +140,7 @@ class Wire:
         if self._owner is None or self._closing:
             return
         self._closing = True
-        if self._pending is None:
+        if self.pending is None:
             self._shut_down()
         self._loop.call_later(CLOSE_S, self.abort)
 
@@ -154,9 +150,9 @@ class Wire:
         if owner is None:
             return
         self._loop.remove_reader(self._fd)
-        if self._pending is not None:
+        if self.pending is not None:
             self._loop.remove_writer(self._fd)
-            self._pending = None
+            self.pending = None
         self._sock.close()
         owner.connection_lost()
 
@@ -191,20 +187,20 @@ class Wire:
             self._owner.receive_data(data)
 
     def _on_writable(self) -> None:
-        assert self._pending is not None
+        assert self.pending is not None
         try:
-            sent = self._sock.send(self._pending)
+            sent = self._sock.send(self.pending)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self.abort()
             return
         self.bytes_down += sent
-        del self._pending[:sent]
+        del self.pending[:sent]
         self.progress_s = self._loop.time()
-        if self._pending:
+        if self.pending:
             return
-        self._pending = None
+        self.pending = None
         self._loop.remove_writer(self._fd)
         if self._closing:
             self._shut_down()

@@ -50,6 +50,16 @@ def test_a_poll_never_shortens_the_grace_of_a_longer_one() -> None:
     assert presence.expire(now_s=59) == []
 
 
+def test_a_poll_that_ended_before_its_time_leaves_only_the_grace() -> None:
+    presence = Presence(grace_s=10)
+    presence.polled("ann", now_s=0, hold_s=25)
+    presence.poll_ended("ann", until_s=12)
+    assert presence.expire(now_s=11) == []
+    assert presence.expire(now_s=12) == ["ann"]
+    presence.poll_ended("ann", until_s=99)
+    assert not presence.is_online("ann")
+
+
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     bucket = TokenBucket(rate=5, burst=20, now_s=0)
     assert [bucket.take(0) for _ in range(20)] == [0.0] * 20
@@ -88,6 +98,15 @@ def test_the_wheel_is_never_early_and_at_most_a_tick_late() -> None:
     assert wheel.advance(1001) == ["b"]
     assert wheel.advance(1002.4) == []
     assert wheel.advance(1003.5) == ["a"]
+
+
+def test_the_wheel_forgets_what_has_ended() -> None:
+    wheel: TimerWheel[str] = TimerWheel(tick_s=1, now_s=0)
+    wheel.add("a", 5)
+    wheel.add("b", 5)
+    wheel.drop("a")
+    wheel.drop("never added")
+    assert wheel.advance(10) == ["b"]
 
 
 def test_a_clock_that_jumps_ahead_visits_everything_once() -> None:

@@ -228,6 +228,24 @@ def test_a_place_is_given_without_waiting(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_comes_shortly_after_a_write_goes_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "APART_S", 0.3)
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            await scene.say("first")
+            futures = []
+            for number in range(5):
+                futures.append(scene.journal.place(message("ann", str(number))))
+                await asyncio.sleep(0)  # each in a turn of its own
+            await asyncio.gather(*futures)
+            assert scene.log.writes == 2
+
+    asyncio.run(run())
+
+
 def test_a_follower_that_fails_does_not_stop_the_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.clients import Person, in_loop, opened
+from tests.support.clients import Person, WebSocketReader, in_loop, opened
 from tests.support.process import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server on which one is offline after half a second."""
+    with ServerProcess(tmp_path_factory.mktemp("data"), "--offline-grace-s", "0.5") as running:
+        yield running
+    assert running.complaints() == []
 
 
 class Talk:
@@ -216,5 +225,30 @@ def test_a_client_that_goes_away_leaves_nothing_waiting(server: ServerProcess) -
             line.writer.transport.abort()
             while waiting in (await line.person.http.get("/metrics")).text:
                 await asyncio.sleep(0)
+
+    in_loop(run())
+
+
+def test_a_poller_that_goes_away_is_offline_after_the_grace_and_not_after_its_hold(
+    hasty: ServerProcess,
+) -> None:
+    async def run() -> None:
+        ann = await Person.register(hasty.url, "Ann")
+        bob = await Person.register(hasty.url, "Bob")
+        await ann.befriend(bob)
+        watching = WebSocketReader(hasty.url, ann.token)
+        await watching.connect()
+        await watching.next_signal("presence")
+        line = await Talk(bob, hasty.url).connect()
+        line.send(line.request("/poll"))
+        head = (await line.answer())[2]["cursor"]
+        line.send(line.request(f"/poll?after={head}&client=page&wait=50"))
+        assert (await watching.next_signal("presence"))["online"] is True
+        async with asyncio.timeout(10):
+            while "chatserver_polls_waiting 1.0" not in (await ann.http.get("/metrics")).text:
+                await asyncio.sleep(0)
+        line.writer.transport.abort()
+        gone = await asyncio.wait_for(watching.next_signal("presence"), 10)
+        assert gone["user"] == bob.id and gone["online"] is False
 
     in_loop(run())

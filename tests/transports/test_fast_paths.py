@@ -1,0 +1,187 @@
+"""What the fast paths must not change: order, answers, one write a turn; and that nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chatserver.cli import House, _server, build
+from chatserver.core.errors import RateLimited
+from chatserver.core.limits import Limits
+from chatserver.settings import Settings
+from chatserver.store.base import User
+from chatserver.transports.wire import Wire
+from tests.support.clients import WebSocketReader
+
+LIMITS = Limits(readers_per_user=1000)
+CONNECTIONS = 150
+"""Opened and closed on each transport."""
+
+
+class Here:
+    """A server in the loop of the test, where its objects can be looked at; Ann and Bob are friends."""
+
+    def __init__(self, house: House, url: str, ann: User, bob: User, token: str) -> None:
+        self.house = house
+        self.url = url
+        self.ann = ann
+        self.bob = bob
+        self.token = token
+
+    async def open(self, target: str, more: str = "") -> asyncio.StreamWriter:
+        """Ask for `target`, and return when the first bytes of an answer are there."""
+        host, port = self.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {self.token}\r\n"
+        writer.write(f"{head}{more}\r\n".encode())
+        if not target.startswith("/poll"):
+            await reader.readuntil(b"presence")
+        return writer
+
+
+@asynccontextmanager
+async def here(data: Path, limits: Limits = LIMITS) -> AsyncIterator[Here]:
+    settings = Settings(data=data, limits=limits)
+    house = await build(settings)
+    server = _server(house, settings)
+    port = server.listen("127.0.0.1", 0)
+    people = []
+    for name in ("Ann", "Bob"):
+        fields = {"email": f"{name}@example.com", "password": "correct horse", "firstName": name}
+        people.append(await house.accounts.register(fields, None))
+    ann, bob = people
+    await house.friendships.befriend(ann.id, bob.id)
+    await house.friendships.befriend(bob.id, ann.id)
+    _, token = await house.sessions.issue_token(ann.id, "test", None)
+    try:
+        async with asyncio.timeout(40):
+            yield Here(house, f"http://127.0.0.1:{port}", ann, bob, token)
+    finally:
+        await server.drain()
+
+
+def tell(data: Path, story: Callable[[Here], Awaitable[None]], limits: Limits = LIMITS) -> None:
+    async def run() -> None:
+        async with here(data, limits) as place:
+            await story(place)
+
+    asyncio.run(run())
+
+
+def of_transports() -> Counter[str]:
+    """Living objects of our transports, by class."""
+    names = (type(each) for each in gc.get_objects())
+    return Counter(n.__qualname__ for n in names if n.__module__.startswith("chatserver.transp"))
+
+
+async def wait_for(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not true():
+            await asyncio.sleep(0)
+
+
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "more"),
+    [("/ws", UPGRADE), ("/events", ""), ("/poll?after=1&wait=50", "")],
+    ids=["websocket", "sse", "longpoll"],
+)
+def test_a_closed_connection_leaves_nothing_behind(data: Path, target: str, more: str) -> None:
+    async def story(place: Here) -> None:
+        delivery = place.house.delivery
+        asked = target.replace("after=1", f"after={delivery.head_seq}")
+        before = of_transports()
+        writers = [await place.open(asked, more) for _ in range(CONNECTIONS)]
+        await wait_for(lambda: len(delivery.readers) == CONNECTIONS)
+        assert of_transports().total() >= before.total() + 2 * CONNECTIONS, "they are looked at"
+        for writer in writers:
+            writer.transport.abort()
+        await wait_for(lambda: not delivery.readers)
+        await wait_for(lambda: of_transports().total() <= before.total())
+
+    # Without the collector: what needs it would stay until it runs, and stop the loop when it does.
+    gc.collect()
+    gc.disable()
+    try:
+        tell(data, story)
+    finally:
+        gc.enable()
+
+
+def test_an_acknowledgement_and_the_own_event_leave_in_one_write(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    send = Wire.send
+
+    def noted(self: Wire, data: bytes) -> None:
+        written.append(data)
+        send(self, data)
+
+    monkeypatch.setattr(Wire, "send", noted)
+
+    async def story(place: Here) -> None:
+        socket = WebSocketReader(place.url, place.token)
+        await socket.connect()
+        await socket.say(type="send", text="hi", clientId="c1")
+        await socket.next_signal("ack")
+        await socket.drop()
+        (both,) = [one for one in written if b'"type":"ack"' in one]
+        assert b'"text":"hi"' in both
+
+    tell(data, story)
+
+
+def test_what_comes_behind_a_slower_frame_waits_for_it(data: Path) -> None:
+    async def story(place: Here) -> None:
+        start = place.house.delivery.head_seq
+        socket = WebSocketReader(place.url, place.token)
+        await socket.connect()
+        # A read position is looked up first; a message alone would not wait.
+        await socket.say(type="read", upTo=start)
+        for number in range(3):
+            await socket.say(type="send", text=str(number), clientId=f"c{number}")
+        events: list[dict[str, object]] = []
+        while len(events) < 4:
+            event = json.loads(await socket.next_event())
+            if event["type"] != "ack":
+                events.append(event)
+        await socket.drop()
+        assert [event["type"] for event in events] == ["read"] + ["message"] * 3
+        assert [event["text"] for event in events[1:]] == ["0", "1", "2"]
+
+    tell(data, story)
+
+
+def test_only_what_needs_no_look_up_is_placed_at_once(data: Path) -> None:
+    async def story(place: Here) -> None:
+        service, ann, bob = place.house.service, place.ann, place.bob
+        to_bob = {"text": "you", "to": bob.id}
+        assert service.submit_now("nobody", {"text": "x"}) is None
+        await service.user(ann.id)
+        assert service.submit_now(ann.id, to_bob) is None, "her friends are not in memory"
+        await place.house.delivery.open(ann.id)
+        assert service.submit_now(ann.id, {**to_bob, "to": "stranger"}) is None
+        one = service.submit_now(ann.id, {"text": "all", "clientId": "c"})
+        two = service.submit_now(ann.id, to_bob)
+        again = service.submit_now(ann.id, {"text": "all", "clientId": "c"})
+        assert one is not None and two is not None and again is not None
+        assert (await one).seq < (await two).seq
+        assert (await again).seq == (await one).seq and (await again).duplicate
+        assert service.submit_now(ann.id, {"text": "one too many"}) is None
+        with pytest.raises(RateLimited):
+            await service.submit(ann.id, {"text": "one too many"})
+
+    tell(data, story, Limits(send_burst=2, send_rate=0.001))
