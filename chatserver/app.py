@@ -59,6 +59,7 @@ def measure(parts: Parts, metrics: Metrics) -> None:
     metrics.gauge("mailboxes", "Mailboxes in memory.", lambda: delivery.open_mailboxes)
     metrics.counter("mailboxes_opened", "Mailboxes opened.", lambda: delivery.opened_mailboxes)
     metrics.gauge("head_seq", "The newest position in the order.", lambda: delivery.head_seq)
+    metrics.counter("events", "Events of the order.", lambda: delivery.applied_events)
     metrics.counter("deliveries", "Events put into mailboxes.", lambda: delivery.delivered_events)
     metrics.counters("resets", "Readers told to start anew.", "reason", lambda: delivery.resets)
     metrics.gauge("requests_active", "Requests being answered.", lambda: parts.active_requests)

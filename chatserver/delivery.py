@@ -104,6 +104,7 @@ class Delivery:
         self.draining = False
         self.readers: dict[Attached, None] = {}  # in the order in which they came
         self.resets: Counter[str] = Counter()
+        self.applied_events = 0
         self.opened_mailboxes = 0
         self.fanout_lag = FanoutLag()
         self.lanes = Lanes()
@@ -165,6 +166,7 @@ class Delivery:
 
     def _follow(self, events: Sequence[Event]) -> None:
         self._hub.apply(events)
+        self.applied_events += len(events)
         for event in events:
             change = event.change
             if isinstance(change, FriendChange) and change.relation == "friend":
