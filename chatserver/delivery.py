@@ -9,9 +9,10 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Protocol, cast
 
+from chatserver.attendance import Attendance, SeenKeeper
 from chatserver.core.errors import RESTARTING, SIGNED_OUT, SUPERSEDED, TOO_MANY, Ending, Unavailable
 from chatserver.core.events import (
     Event,
@@ -26,7 +27,6 @@ from chatserver.core.lanes import Lanes
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox, cut_batch
 from chatserver.core.mailbox import Reader as HubReader
-from chatserver.core.presence import Presence
 from chatserver.core.wheel import TimerWheel
 from chatserver.journal.base import Journal, View
 
@@ -76,12 +76,10 @@ class Attached(HubReader, Visited, Protocol):
         ...
 
 
-class FriendsSource(Protocol):
+class FriendsSource(SeenKeeper, Protocol):
     """What of the store is needed here."""
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]: ...
-
-    async def set_last_seen(self, seen: Mapping[str, int]) -> None: ...
 
 
 class Delivery:
@@ -111,13 +109,12 @@ class Delivery:
         self._journal = journal
         self._store = store
         self._hub = Hub(0, limits.mailbox_events, limits.mailbox_bytes, self._schedule_flush)
-        self._presence = Presence(limits.offline_grace_s)
+        self.attendance = Attendance(self._hub, store, limits.offline_grace_s, clock_s, clock_ms)
         tick_s = min(1.0, limits.heartbeat_s / 5, limits.silence_s / 5, limits.offline_grace_s / 5)
         self._wheel: TimerWheel[Visited] = TimerWheel(max(tick_s, 0.01), clock_s())
         self._opening: dict[str, asyncio.Task[Mailbox]] = {}
         self._idle: dict[str, float] = {}  # user -> since when nobody reads the mailbox
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._seen: dict[str, int] = {}
         self.ping = make_signal("ping", "", {"at": clock_ms()})
         """The heartbeat of this tick, shared by every stream that is due in it."""
         self._ticking: asyncio.Task[None] | None = None
@@ -143,9 +140,7 @@ class Delivery:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
-        now_ms = self.clock_ms()
-        self._seen.update((user_id, now_ms) for user_id in self._presence.online())
-        await self._save_seen()
+        await self.attendance.close()
 
     # The order.
 
@@ -170,7 +165,7 @@ class Delivery:
         for event in events:
             change = event.change
             if isinstance(change, FriendChange) and change.relation == "friend":
-                self._introduce(change.asker, change.other)
+                self.attendance.introduce(change.asker, change.other)
         if events and self._hub.flush_due:
             self.fanout_lag.begin(events[0].at_ms)
         if self._waiting:
@@ -260,8 +255,8 @@ class Delivery:
         self.readers[reader] = None
         reader.attached = True
         self._idle.pop(mailbox.user_id, None)
-        if reader.is_stream and self._presence.stream_opened(reader.user_id):
-            self._announce(reader.user_id, True)
+        if reader.is_stream:
+            self.attendance.stream_opened(reader.user_id)
 
     def detach(self, reader: Attached) -> None:
         """The reader is gone. Idempotent."""
@@ -275,7 +270,7 @@ class Delivery:
         if not mailbox.readers:
             self._idle[mailbox.user_id] = self.clock_s()
         if reader.is_stream:
-            self._presence.stream_closed(reader.user_id, self.clock_s())
+            self.attendance.stream_closed(reader.user_id)
 
     def mark(self, reader: HubReader) -> None:
         """Have the reader flushed in this turn."""
@@ -301,8 +296,7 @@ class Delivery:
         if mailbox is not None:
             for reader in list(mailbox.readers):
                 reader.end(SIGNED_OUT)
-        if self._presence.drop(user_id):
-            self._announce(user_id, False)
+        self.attendance.drop(user_id)
 
     def cut(self, user_id: str, client: str) -> None:
         """Break the connections of one client of a user, as a bad network would."""
@@ -381,54 +375,36 @@ class Delivery:
 
     def online(self, user_id: str) -> bool:
         """Whether this user has a stream, polls, or did so within the grace."""
-        return self._presence.is_online(user_id)
-
-    def polled(self, user_id: str, hold_s: float) -> None:
-        """A poll came that will be held for `hold_s` seconds at the most."""
-        if self._presence.polled(user_id, self.clock_s(), hold_s):
-            self._announce(user_id, True)
+        return self.attendance.online(user_id)
 
     def poll_left(self, mailbox: Mailbox) -> None:
-        """A client that waited has gone, or came back by another way: its next poll is not awaited."""
-        at_s = self.clock_s() + self.limits.offline_grace_s
-        dues = [reader.due_s for reader in self._attached(mailbox) if not reader.is_stream]
-        self._presence.poll_ended(mailbox.user_id, max([at_s, *dues]))
-
-    def presence_of(self, mailbox: Mailbox) -> Signal:
-        """The whole presence, as this user may know it."""
-        online = [friend for friend in mailbox.friends if self._presence.is_online(friend)]
-        return make_signal("presence", "", {"online": online})
+        """A client that polled has gone, or came back by another way: its next poll is not awaited."""
+        others = [reader.due_s for reader in self._attached(mailbox) if not reader.is_stream]
+        self.attendance.poll_left(mailbox.user_id, others)
 
     def typing(self, from_id: str, to_id: str | None) -> None:
         """Tell the friends, or the one friend, that `from_id` is typing."""
         self._hub.signal(make_signal("typing", from_id, {"from": from_id, "to": to_id}), to_id)
-
-    def _announce(self, user_id: str, online: bool, to: str | None = None) -> None:
-        fields: dict[str, Any] = {"user": user_id, "online": online, "lastSeen": self.clock_ms()}
-        self._hub.signal(make_signal("presence", user_id, fields), to)
-
-    def _introduce(self, one: str, other: str) -> None:
-        for about, to in ((one, other), (other, one)):
-            if self._presence.is_online(about):
-                self._announce(about, True, to)
 
     # Clockwork.
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._wheel.tick_s)
-            now_s = self.clock_s()
-            self.ping = make_signal("ping", "", {"at": self.clock_ms()})
-            for reader in self._wheel.advance(now_s):
-                in_s = reader.visit(now_s)
-                if in_s is not None:
-                    self._wheel.add(reader, now_s + in_s)
-            for user_id in self._presence.expire(now_s):
-                self._seen[user_id] = self.clock_ms()
-                self._announce(user_id, False)
-            self._hibernate(now_s)
-            if self._seen:
-                await self._save_seen()
+            try:
+                self._turn(self.clock_s())
+            except Exception:
+                # Whatever one connection did wrong: the others need their heartbeats.
+                log.exception("a turn of the clockwork failed")
+
+    def _turn(self, now_s: float) -> None:
+        self.ping = make_signal("ping", "", {"at": self.clock_ms()})
+        for reader in self._wheel.advance(now_s):
+            in_s = reader.visit(now_s)
+            if in_s is not None:
+                self._wheel.add(reader, now_s + in_s)
+        self.attendance.expire(now_s)
+        self._hibernate(now_s)
 
     def _hibernate(self, now_s: float) -> None:
         long_ago_s = now_s - self.limits.mailbox_linger_s
@@ -436,11 +412,3 @@ class Delivery:
         for user_id in [u for u, since_s in self._idle.items() if since_s <= long_ago_s]:
             del self._idle[user_id]
             self._hub.close(user_id)
-
-    async def _save_seen(self) -> None:
-        seen, self._seen = self._seen, {}
-        try:
-            await self._store.set_last_seen(seen)
-        except Unavailable:
-            # Worth little, and soon overwritten: not worth holding back anything.
-            log.warning("could not keep when %d users were last seen", len(seen))

@@ -18,6 +18,7 @@ FLOORS = {
     "service": 2,
     "friendships": 2,
     "accounts": 2,
+    "attendance": 2,
     "delivery": 2,
     "migrate": 2,
     "transports": 3,

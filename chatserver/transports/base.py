@@ -273,7 +273,7 @@ class StreamReader(Reader):
             "heartbeat": round(delivery.limits.heartbeat_s),
             "resumed": after is not None and reason is None,
         }
-        presence = delivery.presence_of(mailbox)
+        presence = delivery.attendance.whole(mailbox)
         assert self.wire is not None
         self.wire.send(self.framed(encode_json(hello), None) + self.joined((presence,)))
         if reason is not None:

@@ -162,7 +162,7 @@ class Timeline(ClassicHandler):
         refresh_s = rules.written_integer(self.argument("refresh"), "refresh", 0, 10**9) or 0
         if refresh_s:
             refresh_s = min(REFRESH_MAX_S, max(REFRESH_MIN_S, refresh_s))
-        self.parts.delivery.polled(user.id, float(refresh_s))
+        self.parts.delivery.attendance.polled(user.id, float(refresh_s))
         peer = rules.optional_id(self.argument("with") or None, "with")
         await self.show(login, user, Range(peer, before, limit=PAGE_MESSAGES), refresh_s)
 

@@ -210,7 +210,7 @@ class Poll:
             return
         delivery = self._delivery
         self._user_id = login.user_id
-        delivery.polled(login.user_id, self._wait_s)
+        delivery.attendance.polled(login.user_id, self._wait_s)
         reader = self._find(mailbox)
         if reader is None:
             reader = PollReader(delivery, login, mailbox, self._client)
@@ -232,7 +232,7 @@ class Poll:
         if self._after is None:
             self._after = delivery.head_seq
             reader.take_signals()  # the whole presence stands for them
-            self.answer((), (delivery.presence_of(mailbox),))
+            self.answer((), (delivery.attendance.whole(mailbox),))
         else:
             reader.cursor = self._after
             self.waiting = True
