@@ -44,7 +44,7 @@ _USER = dict.fromkeys(("first_name", "last_name", "color", "name_key"), 1)
 class MongoStore:
     """A `Store` in the database of `uri`; `log` is its `EventLog`, for the local journal.
 
-    `clock_ms` is the time now. `start` waits up to `wait_s` for a database that does not answer yet.
+    `clock_ms` is the time now. `start` waits up to `wait_s` (`mongo_db.WAIT_S`) for a database that does not answer yet.
     `unfinished` opens also what a migration began to fill; `port` is the `Port` for that.
     """
 
@@ -52,7 +52,7 @@ class MongoStore:
         self,
         uri: str,
         clock_ms: Callable[[], int],
-        wait_s: float = 60.0,
+        wait_s: float | None = None,
         unfinished: bool = False,
     ) -> None:
         self._db = MongoDb(uri, clock_ms, wait_s)

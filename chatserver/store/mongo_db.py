@@ -35,18 +35,22 @@ BEAT_S = 2.0
 LEASE_S = 10.0
 """Five missed beats. How long a restart after a crash waits; how long a stall may last."""
 WATCH_S = 0.25
+WAIT_S = 60.0
+"""How long a start waits for a database that does not answer yet: both may have been started together."""
 OPTIONS: dict[str, Any] = {
     "appname": "chatserver",
     "w": "majority",
     "wTimeoutMS": 5000,
     "serverSelectionTimeoutMS": 2000,
-    "connectTimeoutMS": 2000,
+    "connectTimeoutMS": 5000,
     "socketTimeoutMS": 8000,
     "waitQueueTimeoutMS": 4000,
     "maxPoolSize": 32,
 }
-"""Everything ends in bounded time. The URI may say otherwise."""
+"""Everything ends in bounded time. The URI may say otherwise. `connectTimeoutMS` is also the driver's for its
+own heartbeats: at 2000 a database that took 2 s for an answer was given up, connections and all."""
 
+# Fields, which of a compound index stand with a space between them, and options.
 _INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "users": (("email_key", {"unique": True}),),
     "words": (("word", {}), ("user", {})),
@@ -59,6 +63,7 @@ _INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("seq", {}),
         ("by", {}),
         ("cast", {}),
+        ("actor cast", {}),
         ("sent", {}),
         ("talk", {}),
         ("about", {}),
@@ -78,16 +83,16 @@ _REFUSED = {
 class MongoDb:
     """The database behind `uri`, for one server at a time.
 
-    `wait_s` is how long `start` waits for a database that does not answer yet.
+    `wait_s` (`WAIT_S`) is how long `start` waits for a database that does not answer yet.
     """
 
-    def __init__(self, uri: str, clock_ms: Callable[[], int], wait_s: float = 60.0) -> None:
+    def __init__(self, uri: str, clock_ms: Callable[[], int], wait_s: float | None = None) -> None:
         self.healthy = False
         self.created_seq = 0
         """Every seq in this database is above it."""
         self._uri = uri
         self._clock_ms = clock_ms
-        self._wait_s = wait_s
+        self._wait_s = WAIT_S if wait_s is None else wait_s
         self._owner = uuid.uuid4().hex
         self._beat = 0
         self._beaten_s = 0.0
@@ -215,8 +220,9 @@ class MongoDb:
 
     async def _make_indexes(self) -> None:
         for collection, indexes in _INDEXES.items():
-            for field, options in indexes:
-                await self[collection].create_index([(field, 1)], **options)
+            for fields, options in indexes:
+                keys = [(field, 1) for field in fields.split()]
+                await self[collection].create_index(keys, **options)
         # nx-27017 looks for expired documents before each query: 90 ms a query at 60,000 events. MongoDB,
         # which names its storage engines, does it once a minute, aside.
         if (await self._db.command("buildInfo")).get("storageEngines"):

@@ -2,8 +2,8 @@
 
 Two ways lead to the next events of many friends. *Walking* reads all events in order and leaves out what is
 not for this user: best where most are. *Lanes* asks for each friend's next ones: best where friends are
-few or quiet. Which is better is not known beforehand, so the walk goes on until it has cost as much as
-the lanes would; so either way costs at most twice the better one.
+few or quiet. Which is better is not known beforehand, so a short walk comes first: how much it finds tells
+what the rest of it would cost, and it goes on only while that is less than the lanes would.
 """
 
 from __future__ import annotations
@@ -18,12 +18,28 @@ from chatserver.core.events import Audience, Event
 from chatserver.journal.base import View
 from chatserver.store.base import Page, ReadState
 from chatserver.store.mongo_db import MongoDb
-from chatserver.store.mongo_keys import ALL, BROADCASTS, Lane, by_actor, sent_to, talk
+from chatserver.store.mongo_keys import (
+    ALL,
+    BROADCASTS,
+    Lane,
+    broadcasts_of,
+    by_actor,
+    sent_to,
+    talk,
+)
 from chatserver.store.visibility import shows
 
 WALK_EVENTS = 200
+"""So much more than the lanes a walk may cost. At 0 there is none: for tests of the lanes."""
 LANE_COST_EVENTS = 20
 """One more query costs about as much as so many more events in another."""
+ALONE = 64
+"""Up to so many friends have a lane each in a page of broadcasts; more of them share lanes."""
+ACTORS = 200
+"""People in one shared lane. MongoDB goes through the index once for each and merges, for up to 200 of an
+`$in` (MongoDB manual, "The ESR Guideline"); for more it would sort everything they ever wrote."""
+ACTORS_COST_EVENTS = 100
+"""What such a lane costs, in events walked."""
 READ_EVENTS = 500
 """Events in one answer."""
 QUERIES_AT_ONCE = 8
@@ -118,10 +134,12 @@ async def _broadcasts(
             view, doc["seq"], doc["audience"], doc["actor"], doc["to"]
         )
 
-    lanes = [(by_actor(f, Audience.FRIENDS), since) for f, since in friends.items()]
-    if viewer is not None:
-        lanes.append((by_actor(viewer, Audience.FRIENDS), 0))
-    return await _next(db, BROADCASTS, lanes, passes, span)
+    people = list(friends) if viewer is None else [viewer, *friends]
+    if len(people) <= ALONE:
+        alone = [(by_actor(each, Audience.FRIENDS), friends.get(each, 0)) for each in people]
+        return await _next(db, BROADCASTS, alone, passes, span)
+    lanes = [(broadcasts_of(people[at : at + ACTORS]), 0) for at in range(0, len(people), ACTORS)]
+    return await _next(db, BROADCASTS, lanes, passes, span, ACTORS_COST_EVENTS)
 
 
 async def read_state(db: MongoDb, user_id: str, head_seq: int) -> ReadState:
@@ -179,21 +197,24 @@ async def _next(
     lanes: Sequence[tuple[Lane, int]],
     passes: Callable[[_Doc], bool],
     span: _Span,
+    lane_cost: int | None = None,
 ) -> list[_Doc]:
     found: list[_Doc] = []
-    budget = WALK_EVENTS + LANE_COST_EVENTS * len(lanes)
+    walked = 0
+    lanes_cost = len(lanes) * (LANE_COST_EVENTS if lane_cost is None else lane_cost)
     # A little more than what is wanted at first, and more each time it was not enough.
     size = min(span.limit + WALK_EVENTS // 4, READ_EVENTS)
-    while budget > 0 and len(found) < span.limit:
+    while WALK_EVENTS:
         docs = await _read(db, walk, span, size)
         found += filter(passes, docs)
-        if len(docs) < size:
+        if len(docs) < size or len(found) >= span.limit:
             return found[: span.limit]
         span = span.past(docs[-1]["seq"])
-        budget -= size
+        walked += size
+        left = (span.limit - len(found)) * walked // max(1, len(found))
+        if left > WALK_EVENTS + lanes_cost:
+            break
         size = min(size * 2, READ_EVENTS)
-    if len(found) >= span.limit:
-        return found[: span.limit]
     rest = replace(span, limit=span.limit - len(found))
     return found + await _lanes(db, lanes, passes, rest)
 

@@ -7,6 +7,7 @@ range of its index. Lengths before ids keep "a" + "b:c" apart from "a:b" + "c".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,14 @@ def client_key(actor: str, client_id: str | None, seq: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Events in order under one indexed field: those with `prefix`, or (None) all that have the field."""
+    """Events in order under one indexed field: those with `prefix`, or (None) all that have the field.
+
+    With `actors` only what these caused: the server filters, by an index of actor and field together.
+    """
 
     field: str
     prefix: str | None = None
+    actors: tuple[str, ...] = ()
 
     def at(self, seq: int) -> Any:
         """The field's value at `seq`."""
@@ -47,11 +52,17 @@ class Lane:
 
     def between(self, after: int, below: int) -> dict[str, Any]:
         """The condition for seqs between the two, both excluded."""
-        return {self.field: {"$gt": self.at(after), "$lt": self.at(below)}}
+        span = {self.field: {"$gt": self.at(after), "$lt": self.at(below)}}
+        return {"actor": {"$in": list(self.actors)}, **span} if self.actors else span
 
 
 ALL = Lane("seq")
 BROADCASTS = Lane("cast")
+
+
+def broadcasts_of(actors: Sequence[str]) -> Lane:
+    """The broadcasts of several people in one lane."""
+    return Lane("cast", None, tuple(actors))
 
 
 def by_actor(actor: str, audience: Audience) -> Lane:

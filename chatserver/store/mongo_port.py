@@ -9,12 +9,12 @@ from pymongo import errors
 
 from chatserver.core.events import Audience, Event
 from chatserver.store.base import FIELDS, KINDS, Account, Login, Record, StoreRefused, User
-from chatserver.store.mongo_changes import write_words
 from chatserver.store.mongo_db import MongoDb
 from chatserver.store.mongo_documents import event_document, login_document, login_of, user_document
 from chatserver.store.mongo_find import READ_EVENTS
 from chatserver.store.mongo_keys import joined, pair
 from chatserver.store.mongo_log import DUPLICATE_KEY, MongoLog
+from chatserver.store.words import words
 
 CHUNK = 1000
 _COLLECTIONS = {kind: "pairs" if kind == "friendships" else kind for kind in KINDS}
@@ -82,21 +82,24 @@ class MongoPort:
 
     async def add(self, kind: str, records: Sequence[Record]) -> None:
         docs = [_document(kind, record) for record in records]
-        async with self._db.answering():
-            if kind == "users":
-                for doc in docs:
-                    await write_words(
-                        self._db, doc["_id"], f"{doc['first_name']} {doc['last_name']}"
-                    )
-            try:
-                if docs:
-                    await self._db[_COLLECTIONS[kind]].insert_many(docs, ordered=False)
-            except errors.BulkWriteError as error:
-                failed = (error.details or {}).get("writeErrors", [])
-                if any(each["code"] != DUPLICATE_KEY for each in failed):
-                    raise
+        if kind == "users":
+            # The words first, as for a new account: a user is never there without being found.
+            await self._insert("words", [word for doc in docs for word in _words(doc)])
+        await self._insert(_COLLECTIONS[kind], docs)
         if kind == "events" and records:
             await self.note(kind, docs[-1]["seq"])
+
+    async def _insert(self, collection: str, docs: list[dict[str, Any]]) -> None:
+        """Insert what is not there yet."""
+        if not docs:
+            return
+        async with self._db.answering():
+            try:
+                await self._db[collection].insert_many(docs, ordered=False)
+            except errors.BulkWriteError as error:
+                failed = (error.details or {}).get("writeErrors", [])
+                if not failed or any(each["code"] != DUPLICATE_KEY for each in failed):
+                    raise
 
     async def note(self, kind: str, value: int) -> None:
         async with self._db.answering():
@@ -134,6 +137,11 @@ def _record(kind: str, doc: dict[str, Any]) -> Record:
         case _:
             values = [doc["_id" if name == "id" else name] for name in FIELDS[kind]]
     return dict(zip(FIELDS[kind], values, strict=True))
+
+
+def _words(user: dict[str, Any]) -> list[dict[str, Any]]:
+    found = dict.fromkeys(words(f"{user['first_name']} {user['last_name']}"))
+    return [{"_id": joined(user["_id"], each), "word": each, "user": user["_id"]} for each in found]
 
 
 def _document(kind: str, record: Record) -> dict[str, Any]:

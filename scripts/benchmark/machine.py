@@ -23,6 +23,16 @@ def process_cpu_s(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | CLOCK_OF_PROCESS)
 
 
+def threads_cpu_s(pid: int) -> tuple[float, float]:
+    """CPU seconds of the process's first thread, and of its other living ones (Linux, schedstat)."""
+    used = {
+        task.name: int((task / "schedstat").read_text().split()[0]) / 1e9
+        for task in Path(f"/proc/{pid}/task").iterdir()
+    }
+    first = used.pop(str(pid))
+    return first, sum(used.values())
+
+
 def process_rss_bytes(pid: int) -> int:
     """Resident memory of the process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -45,8 +45,8 @@ def name(user: int) -> tuple[str, str]:
     return "Ann", f"Smith{user:07d}"
 
 
-def fill(folder: Path, crowd: Crowd, messages: int = 0) -> None:
-    """Makes the database in `folder`, with `messages` broadcasts by the first of the crowd."""
+def fill(folder: Path, crowd: Crowd, messages: int = 0, senders: int = 1000) -> None:
+    """Makes the database in `folder`, with `messages` broadcasts by the first `senders` of the crowd."""
     folder.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -64,7 +64,7 @@ def fill(folder: Path, crowd: Crowd, messages: int = 0) -> None:
         db.executemany(
             "INSERT INTO events (seq, type, audience, actor, peer, at, payload, client_id)"
             " VALUES (?, ?, ?, ?, NULL, ?, ?, ?)",
-            _messages(messages, min(crowd.users, 1000)),
+            _messages(messages, min(crowd.users, senders)),
         )
         db.execute("UPDATE meta SET value = ? WHERE key = 'last_seq'", (FIRST_SEQ + messages,))
         db.execute("COMMIT")

@@ -252,6 +252,10 @@ def test_both_stores_agree_whatever_happens(
         monkeypatch.setattr(sqlite_find, "WALK_EVENTS", 0)
         monkeypatch.setattr(sqlite_find, "LANE_EVENTS", 2)
         monkeypatch.setattr(mongo_find, "WALK_EVENTS", 0)
+        monkeypatch.setattr(mongo_find, "ALONE", 2)
+        monkeypatch.setattr(mongo_find, "ACTORS", 2)
+        monkeypatch.setattr(sqlite_find, "LOOK_EVENTS", 1)
+        monkeypatch.setattr(sqlite_find, "LANE_COST_EVENTS", 0)
         monkeypatch.setattr(mongo_find, "LANE_COST_EVENTS", 0)
         monkeypatch.setattr(mongo_find, "READ_EVENTS", 3)
     Agreement.server = nx_server

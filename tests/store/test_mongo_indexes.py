@@ -51,6 +51,8 @@ def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(mongo_find, "WALK_EVENTS", 0)
     monkeypatch.setattr(mongo_find, "LANE_COST_EVENTS", 0)
     in_world(mongo, _look_around)
+    monkeypatch.setattr(mongo_find, "ALONE", 0)
+    in_world(mongo, _look_around)
 
     async def explain() -> dict[str, str]:
         plans = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sqlite3
 from pathlib import Path
@@ -26,6 +27,7 @@ def test_no_statement_reads_a_whole_table(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(sqlite3, "connect", traced)
     for walk in (0, 1000):
         monkeypatch.setattr(sqlite_find, "WALK_EVENTS", walk)
+        monkeypatch.setattr(sqlite_find, "LOOK_EVENTS", 1 + walk)
         in_world(SqliteHome(tmp_path / str(walk)), _everything)
     monkeypatch.undo()
     db = connect(tmp_path / "0" / FILE)
@@ -132,6 +134,36 @@ async def _step(world: World, n: int, kind: int, one: str, other: str) -> None:
             await world.rename(one, one)
         case _:
             await world.relate("asked", one, other)
+
+
+def test_a_page_of_broadcasts_is_the_same_walked_and_by_lanes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walking over everybody's events, looking into each friend's lane, or first the one and then the other."""
+    people = [f"u{n}" for n in range(7)]
+
+    async def pages(world: World, viewer: str, seq: int, limit: int) -> list[object]:
+        found: list[object] = []
+        for before, after in ((None, None), (seq, None), (None, seq)):
+            page = await world.store.history(viewer, None, before, after, limit)
+            found.append(([event.payload for event in page.events], page.more))
+        return found
+
+    async def scene(world: World) -> None:
+        await world.join(*people)
+        chance = random.Random(9)
+        for n in range(250):
+            await _step(world, n, chance.randrange(10), *chance.sample(people, 2))
+        seqs = [0, *(event.seq for event in world.events[::25]), world.journal.head_seq]
+        for viewer, seq, limit in itertools.product(people, seqs, (1, 4, 100)):
+            found = []
+            for look, cost in ((100_000, 0), (1, 0), (1, 3), (20, 1)):
+                monkeypatch.setattr(sqlite_find, "LOOK_EVENTS", look)
+                monkeypatch.setattr(sqlite_find, "LANE_COST_EVENTS", cost)
+                found.append(await pages(world, viewer, seq, limit))
+            assert found[1:] == found[:1] * 3
+
+    in_world(SqliteHome(tmp_path), scene)
 
 
 async def _agree(

@@ -9,6 +9,7 @@ from .conversations import chat, commit, groups
 from .fanout import growth, sse, ws
 from .headroom import headroom
 from .longpoll import longpoll
+from .mongodb import mongodb
 from .responsiveness import stall, start
 
 Case = Callable[[Bench], list[Table]]
@@ -21,6 +22,7 @@ CASES: dict[str, Case] = {
     "longpoll": longpoll,
     "chat": chat,
     "commit": commit,
+    "mongodb": mongodb,
     "memory": memory,
     "growth": growth,
     "stall": stall,

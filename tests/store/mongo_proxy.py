@@ -1,0 +1,144 @@
+"""A proxy before a database that speaks MongoDB's protocol: it answers late, or refuses commands.
+
+It reads whole messages (MongoDB: "Wire Protocol", a header of four integers and a body), so it can answer
+an `OP_MSG` itself as a server would that may not or cannot write. The rest goes through as it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+import threading
+from dataclasses import dataclass
+
+import bson
+
+OP_MSG = 2013
+_HEADER = struct.Struct("<iiii")
+"""Length, id of the request, the request that is answered, operation."""
+_FLAGS_AND_KIND = struct.Struct("<IB")
+WRITES = frozenset({"insert", "update", "delete"})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is answered to `commands` instead of passing them on."""
+
+    code: int
+    name: str
+    commands: frozenset[str] = WRITES
+
+
+class MongoProxy:
+    """Listens on `port` and talks to `target_port`; `delay_s` and `refusal` may be set at any time."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self.delay_s = 0.0
+        self.refusal: Refusal | None = None
+        self.refused = 0
+        self._target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def __enter__(self) -> MongoProxy:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        assert self._server is not None, "it listens"
+        self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        # Aborted transports close their sockets in the next turn.
+        await asyncio.sleep(0)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError, EOFError):
+                there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+                try:
+                    await self._pass_on(reader, writer, there, back)
+                finally:
+                    back.transport.abort()
+        finally:
+            writer.transport.abort()
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        there: asyncio.StreamReader,
+        back: asyncio.StreamWriter,
+    ) -> None:
+        ways = {
+            asyncio.create_task(self._ask(reader, writer, back)),
+            asyncio.create_task(self._answer(there, writer)),
+        }
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _ask(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        there: asyncio.StreamWriter,
+    ) -> None:
+        while True:
+            head, body = await _message(reader)
+            _, request_id, _, operation = _HEADER.unpack(head)
+            refusal = self.refusal
+            if refusal and operation == OP_MSG and _command(body) in refusal.commands:
+                self.refused += 1
+                writer.write(_error(request_id, refusal))
+            else:
+                there.write(head + body)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head, body = await _message(reader)
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            writer.write(head + body)
+
+
+async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readexactly(_HEADER.size)
+    return head, await reader.readexactly(_HEADER.unpack(head)[0] - _HEADER.size)
+
+
+def _command(body: bytes) -> str:
+    """The name of a command: the first key of the document in its first section."""
+    start = _FLAGS_AND_KIND.size
+    length = int.from_bytes(body[start : start + 4], "little")
+    return next(iter(bson.decode(body[start : start + length])))
+
+
+def _error(request_id: int, refusal: Refusal) -> bytes:
+    told = {"ok": 0.0, "errmsg": "as the test says", "code": refusal.code, "codeName": refusal.name}
+    body = _FLAGS_AND_KIND.pack(0, 0) + bson.encode(told)
+    return _HEADER.pack(_HEADER.size + len(body), 0, request_id, OP_MSG) + body
