@@ -5,7 +5,6 @@ transports that are no `RequestHandler` use the same ones.
 from __future__ import annotations
 
 import ipaddress
-import json
 from dataclasses import dataclass
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
@@ -18,6 +17,7 @@ from chatserver.core.errors import (
     UnsupportedMedia,
 )
 from chatserver.core.events import encode_json
+from chatserver.core.fields import json_object
 from chatserver.core.limits import Limits
 from chatserver.core.origin import origin_allowed
 from chatserver.service import Service
@@ -110,17 +110,10 @@ def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     if not body:
         return {}
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON in UTF-8.") from None
-    if not isinstance(value, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return value
-
-
-def _no_constant(name: str) -> None:
-    # NaN and the infinities are not JSON (RFC 8259, section 6), though Python would read them.
-    raise ValueError(name)
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8.") from None
+    return json_object(text, "The body")
 
 
 def _trusted(address: str, settings: HttpSettings) -> bool:

@@ -6,11 +6,12 @@ taken, is the service's question.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from chatserver.core.errors import InvalidField
+from chatserver.core.errors import BadRequest, InvalidField
 from chatserver.core.events import MAX_SEQ
 
 Fields = Mapping[str, object]
@@ -37,6 +38,32 @@ _REORDER = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
+
+
+def _no_constant(name: str) -> None:
+    # NaN and the infinities are not JSON (RFC 8259, section 6), though Python would read them.
+    raise ValueError(name)
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+# Made once: `json.loads` with an option makes a decoder for each call, which costs as much as decoding.
+
+
+def json_object(text: str, what: str) -> dict[str, object]:
+    """The object that `text` is, from a client; `what` begins the sentence that refuses it.
+
+    Raises `BadRequest`, also for keys that a database could take for operators or paths: none of ours
+    has a dollar or a dot, so nobody means well with them.
+    """
+    try:
+        value = _decode(text)
+    except (ValueError, RecursionError):
+        raise BadRequest(f"{what} is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadRequest(f"{what} must be a JSON object.")
+    if any("$" in key or "." in key for key in value):
+        raise BadRequest(f"{what} has a key with a dollar or a dot.")
+    return value
 
 
 def _string(value: object, field: str) -> str:

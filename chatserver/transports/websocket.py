@@ -7,7 +7,6 @@ ready frames go to the wire as they are, and `core.framing.FrameParser` reads wh
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from functools import partial
@@ -30,6 +29,7 @@ from chatserver.core.errors import (
     UpgradeRequired,
 )
 from chatserver.core.events import encode_json
+from chatserver.core.fields import json_object
 from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
@@ -275,22 +275,10 @@ class SocketReader(StreamReader):
 
 def parse_frame(text: str) -> dict[str, Any]:
     """The object in a client's frame, with a string `type`. Raises `BadRequest`."""
-    try:
-        fields = _decode(text)
-    except (ValueError, RecursionError):
-        raise BadRequest("A frame is one JSON object.") from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+    fields = json_object(text, "A frame")
+    if not isinstance(fields.get("type"), str):
         raise BadRequest("A frame is a JSON object with a type.")
     return fields
-
-
-def _no_constant(name: str) -> None:
-    # RFC 8259, section 6: NaN and the infinities are not JSON, though Python reads them.
-    raise ValueError(name)
-
-
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
-"""Made once: `json.loads` with an option makes a decoder for each call, which costs as much as decoding."""
 
 
 class _TakenOver(WebSocketProtocol13):
