@@ -79,7 +79,7 @@ def churn(bench: Bench) -> Table:
             table,
             OURS,
             "grown_kb",
-            "the second half grows by less than 0.2 KB a connection",
+            f"the second half grows by at most {crowd.users / 5:,.0f} KB a cycle",
             crowd.users / 5,
         )
     return table
