@@ -21,8 +21,8 @@ from chatserver.core.events import (
     encode_json,
     make_signal,
 )
+from chatserver.core.histogram import FanoutLag
 from chatserver.core.hub import Hub
-from chatserver.core.lag import FanoutLag
 from chatserver.core.lanes import Lanes
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox, cut_batch
@@ -65,6 +65,10 @@ class Attached(HubReader, Visited, Protocol):
     @property
     def parked(self) -> bool:
         """Whether a poll of this reader waits at the moment."""
+        ...
+
+    def fall_behind(self) -> None:
+        """Where it follows its mailbox: pull again."""
         ...
 
     def cut(self) -> None:
@@ -160,14 +164,15 @@ class Delivery:
         return len(self._hub.graph.open)
 
     def _follow(self, events: Sequence[Event]) -> None:
+        self.fanout_lag.begin(events[0].at_ms)
         self._hub.apply(events)
+        if not self._hub.flush_due:
+            self.fanout_lag.end(self.clock_ms())
         self.applied_events += len(events)
         for event in events:
             change = event.change
             if isinstance(change, FriendChange) and change.relation == "friend":
                 self.attendance.introduce(change.asker, change.other)
-        if events and self._hub.flush_due:
-            self.fanout_lag.begin(events[0].at_ms)
         if self._waiting:
             head = self._hub.head_seq
             for seq, waiter in self._waiting:
@@ -251,7 +256,7 @@ class Delivery:
                 older.end(SUPERSEDED)
         while len(mailbox.readers) >= self.limits.readers_per_user:
             mailbox.readers[0].end(TOO_MANY)
-        mailbox.readers.append(reader)
+        mailbox.attach(reader)
         self.readers[reader] = None
         reader.attached = True
         self._idle.pop(mailbox.user_id, None)
@@ -265,7 +270,8 @@ class Delivery:
         reader.attached = False
         del self.readers[reader]
         mailbox = reader.mailbox
-        mailbox.readers.remove(reader)
+        reader.fall_behind()
+        mailbox.detach(reader)
         self._wheel.drop(reader)
         if not mailbox.readers:
             self._idle[mailbox.user_id] = self.clock_s()

@@ -1,17 +1,15 @@
 """Floor 3: what is measured, as Prometheus reads it. One registry an application, none that is global.
 
-What happens often is counted by its owner in plain integers and read when somebody asks; only appends are
-observed one by one.
+What happens often is counted by its owner in plain integers and read when somebody asks.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -22,6 +20,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from chatserver.core.histogram import Histogram
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """From a group commit on a fast disk to what a person would notice."""
 
@@ -29,18 +29,16 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 class Metrics:
     """The numbers of one server.
 
-    `append_s` is observed in seconds; everything else is read from its owner when asked for.
+    `append_s` is observed in seconds; everything is read from its owner when asked for.
     """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._watched = _Watched()
         self._registry.register(self._watched)
-        self.append_s = Histogram(
-            "chatserver_append_seconds",
-            "Time from the append of an event to its durability.",
-            buckets=SECONDS,
-            registry=self._registry,
+        self.append_s = Histogram(SECONDS)
+        self.histogram(
+            "append_seconds", "Time from the append of a message to its durability.", self.append_s
         )
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
@@ -63,29 +61,20 @@ class Metrics:
         """As `counter`, one number for each value of `label`."""
         self._watched.add(name, help_text, read, label, counts=True)
 
-    def histogram(self, name: str, help_text: str, read: Callable[[], Counts]) -> None:
-        """Show what its owner has counted into buckets as `chatserver_<name>`."""
-        self._watched.add_histogram(name, help_text, read)
+    def histogram(self, name: str, help_text: str, counted: Histogram) -> None:
+        """Show what its owner counts as `chatserver_<name>`."""
+        self._watched.add_histogram(name, help_text, counted)
 
     def page(self) -> tuple[bytes, str]:
         """The text that Prometheus reads, and its media type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """A histogram that was counted elsewhere: `counts` has one more than `bounds_s`, for the rest."""
-
-    bounds_s: Sequence[float]
-    counts: Sequence[int]
-    sum_s: float
-
-
 class _Watched(Collector):
     """Numbers that are read when they are asked for."""
 
     def __init__(self) -> None:
-        self._histograms: list[tuple[str, str, Callable[[], Counts]]] = []
+        self._histograms: list[tuple[str, str, Histogram]] = []
         self._rows: list[tuple[str, str, Callable[[], Mapping[str, float]], str, bool]] = []
 
     def add(
@@ -98,8 +87,8 @@ class _Watched(Collector):
     ) -> None:
         self._rows.append((f"chatserver_{name}", help_text, read, label, counts))
 
-    def add_histogram(self, name: str, help_text: str, read: Callable[[], Counts]) -> None:
-        self._histograms.append((f"chatserver_{name}", help_text, read))
+    def add_histogram(self, name: str, help_text: str, counted: Histogram) -> None:
+        self._histograms.append((f"chatserver_{name}", help_text, counted))
 
     def collect(self) -> Iterable[Metric]:
         """One family for each number that is watched."""
@@ -109,11 +98,10 @@ class _Watched(Collector):
             for value, number in read().items():
                 family.add_metric([value] if label else [], number)
             yield family
-        for name, help_text, read_counts in self._histograms:
-            counted = read_counts()
-            bounds = [*map(floatToGoString, counted.bounds_s), "+Inf"]
+        for name, help_text, counted in self._histograms:
+            bounds = [*map(floatToGoString, counted.bounds), "+Inf"]
             buckets = list(zip(bounds, accumulate(counted.counts), strict=True))
-            yield HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=counted.sum_s)
+            yield HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=counted.total)
 
 
 def by_transport(transports: Iterable[str], always: Iterable[str]) -> Mapping[str, float]:

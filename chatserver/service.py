@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from chatserver.core import fields as rules
 from chatserver.core.errors import (
@@ -27,7 +27,7 @@ from chatserver.core.errors import (
 from chatserver.core.events import Audience, Draft, ReadChange, encode_json
 from chatserver.core.fields import Fields
 from chatserver.core.limits import Buckets, Limits
-from chatserver.journal.base import Appended, Journal
+from chatserver.journal.base import Appended, Journal, Told, settle
 from chatserver.sessions import Remembered
 from chatserver.store.base import Page, Store, User
 
@@ -69,12 +69,8 @@ class Range:
     limit: int = HISTORY_DEFAULT
 
 
-class _Message(NamedTuple):
-    """What a client wants to say, checked."""
-
-    to: str | None
-    text: str
-    client_id: str | None
+_Message = tuple[str | None, str, str | None]
+"""What a client wants to say, checked: to whom, text, `client_id`."""
 
 
 class Service:
@@ -97,10 +93,11 @@ class Service:
         self._on_append = on_append
         self._users: Remembered[str, User] = Remembered(USERS_REMEMBERED)
         self._users_generation = 0
+        # `from` of a message, made once for each state of a profile.
+        self._authors: Remembered[str, tuple[User, dict[str, str]]] = Remembered(USERS_REMEMBERED)
         self._leaving: set[str] = set()
         self._sending = Buckets(limits.send_rate, limits.send_burst)
         self._typing = Buckets(limits.send_rate, limits.send_burst)
-        self._in_flight: dict[tuple[str, str], asyncio.Future[Appended]] = {}
         self._reading: weakref.WeakValueDictionary[tuple[str, str | None], _Reading] = (
             weakref.WeakValueDictionary()
         )
@@ -147,22 +144,30 @@ class Service:
 
     # Messages.
 
-    async def submit(self, user_id: str, fields: Fields) -> asyncio.Future[Appended]:
-        """Give a message its place; the result is there once the message is durable.
+    async def submit(self, user_id: str, fields: Fields, told: Told) -> None:
+        """Give a message its place; `told` hears where it is once it is durable, or why it is not.
 
         Awaits nothing where the sender's mailbox is open (or `to` is absent) and the message is new, so
         messages submitted one after another stand in that order. A `clientId` that was used before
-        gets its first place, whatever else is wrong with the repeat. Raises `InvalidField`,
-        `RateLimited`, `Forbidden` (`to` is no friend), `Unavailable`.
+        gets its first place, whatever else is wrong with the repeat. Raises, and tells nothing then:
+        `InvalidField`, `RateLimited`, `Forbidden` (`to` is no friend), `Unavailable`.
         """
         user = self._users.get(user_id) or await self.user(user_id)
         message = self._read_message(user_id, fields)
-        return self._place(user, message) or await self._place_or_refuse(user, message)
+        if not self._place(user, message, told):
+            await self._place_or_refuse(user, message, told)
 
-    def submit_now(self, user_id: str, fields: Fields) -> asyncio.Future[Appended] | None:
-        """As `submit`; None, and nothing has happened, where that would have to look something up."""
+    def submit_now(self, user_id: str, fields: Fields, told: Told) -> bool:
+        """As `submit`; False, and nothing has happened, where that would have to look something up."""
         user = self._users.get(user_id)
-        return None if user is None else self._place(user, self._read_message(user_id, fields))
+        return user is not None and self._place(user, self._read_message(user_id, fields), told)
+
+    async def send(self, user_id: str, fields: Fields) -> Appended:
+        """As `submit`, and wait until it is durable."""
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        await self.submit(user_id, fields, partial(settle, future))
+        # A request that ends early does not take back a message that has its place: nobody hears of it then.
+        return await future
 
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
@@ -170,80 +175,72 @@ class Service:
         to = rules.optional_id(fields.get("to"), "to")
         if to == user_id:
             raise InvalidField("to", "You cannot write to yourself.")
-        return _Message(to, text, client_id)
+        return to, text, client_id
 
-    def _place(self, user: User, message: _Message) -> asyncio.Future[Appended] | None:
-        """Place what can be placed at once; None, and no rate is spent, for everything else."""
-        if message.client_id is not None:
-            first = self._in_flight.get((user.id, message.client_id))
-            if first is not None:
-                return _as_duplicate(first)
-        if message.to is not None and not (
+    def _place(self, user: User, message: _Message, told: Told) -> bool:
+        """Place what can be placed at once; False, and no rate is spent, for everything else."""
+        to, _, client_id = message
+        if client_id is not None and self._journal.is_placed(user.id, client_id):
+            self._append_message(user, message, told, spent=False)
+            return True
+        if to is not None and not (
             self._delivery.view_is_open(user.id)
-            and self._delivery.friend_since(user.id, message.to) is not None
+            and self._delivery.friend_since(user.id, to) is not None
         ):
-            return None
+            return False
         if self._sending.take(user.id, self._clock_s()):
-            return None
-        return self._append_message(user, message)
+            return False
+        self._append_message(user, message, told, spent=True)
+        return True
 
-    async def _place_or_refuse(self, user: User, message: _Message) -> asyncio.Future[Appended]:
+    async def _place_or_refuse(self, user: User, message: _Message, told: Told) -> None:
+        to, _, client_id = message
         refusal: ChatError | None = None
         wait_s = self._sending.take(user.id, self._clock_s())
         if wait_s:
             refusal = RateLimited("You are writing too fast.", wait_s)
-        elif message.to is not None and not await self._are_friends(user.id, message.to):
+        elif to is not None and not await self._are_friends(user.id, to):
             refusal = Forbidden("You can write to friends only.")
-        if refusal is not None:
-            return await self._first_or_refuse(
-                user.id, message.client_id, refusal, spent=not wait_s
-            )
-        return self._append_message(user, message)
-
-    async def send(self, user_id: str, fields: Fields) -> Appended:
-        """As `submit`, and wait until it is durable."""
-        # A request that ends early must not take back a message that has its place.
-        return await asyncio.shield(await self.submit(user_id, fields))
-
-    async def _first_or_refuse(
-        self, user_id: str, client_id: str | None, refusal: ChatError, spent: bool
-    ) -> asyncio.Future[Appended]:
-        """The answer to a repeat of an earlier message; else raise `refusal`."""
-        first = client_id and await self._store.find_message(user_id, client_id)
+        if refusal is None:
+            self._append_message(user, message, told, spent=True)
+            return
+        # The answer to a repeat of an earlier message is always that message's place.
+        first = client_id and await self._store.find_message(user.id, client_id)
         if not first:
             raise refusal
-        if spent:
-            self._sending.give_back(user_id)
-        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        future.set_result(Appended(first[0], first[1], True))
-        return future
+        if not wait_s:
+            self._sending.give_back(user.id)
+        told(Appended(first[0], first[1], True))
 
-    def _append_message(self, user: User, message: _Message) -> asyncio.Future[Appended]:
+    def _append_message(self, user: User, message: _Message, told: Told, spent: bool) -> None:
         to, text, client_id = message
         audience = Audience.FRIENDS if to is None else Audience.PAIR
         shown = {
-            "from": {"id": user.id, "name": user.name, "color": user.color},
+            "from": self._author(user),
             "to": to,
             "text": text,
             "clientId": client_id,
         }
         draft = Draft("message", audience, user.id, to, shown, client_id)
-        future = self._journal.place(draft)
-        if client_id is not None:
-            self._in_flight[user.id, client_id] = future
-        future.add_done_callback(partial(self._appended, user.id, client_id, self._clock_s()))
-        return future
+        self._journal.place(
+            draft, partial(self._appended, told, user.id if spent else None, self._clock_s())
+        )
+
+    def _author(self, user: User) -> dict[str, str]:
+        kept = self._authors.get(user.id)
+        if kept is None or kept[0] is not user:
+            kept = (user, {"id": user.id, "name": user.name, "color": user.color})
+            self._authors.put(user.id, kept)
+        return kept[1]
 
     def _appended(
-        self, user_id: str, client_id: str | None, began_s: float, done: asyncio.Future[Appended]
+        self, told: Told, spender: str | None, began_s: float, answer: Appended | Unavailable
     ) -> None:
-        if client_id is not None:
-            self._in_flight.pop((user_id, client_id), None)
-        if done.cancelled() or done.exception() is not None:
-            return
-        self._on_append(self._clock_s() - began_s)
-        if done.result().duplicate:
-            self._sending.give_back(user_id)
+        if isinstance(answer, Appended):
+            self._on_append(self._clock_s() - began_s)
+            if answer.duplicate and spender is not None:
+                self._sending.give_back(spender)
+        told(answer)
 
     async def _are_friends(self, user_id: str, other_id: str) -> bool:
         if self._delivery.view_is_open(user_id):
@@ -321,24 +318,3 @@ class _Reading:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.up_to = 0
-
-
-def _as_duplicate(first: asyncio.Future[Appended]) -> asyncio.Future[Appended]:
-    """A future that answers a repeat as soon as the first is answered."""
-    repeat: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-
-    def answer(done: asyncio.Future[Appended]) -> None:
-        if repeat.done():
-            return
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if error is not None:
-            repeat.set_exception(
-                error
-                if isinstance(error, Exception)
-                else Unavailable("The message may not have been kept.")
-            )
-        else:
-            repeat.set_result(Appended(done.result().seq, done.result().at_ms, True))
-
-    first.add_done_callback(answer)
-    return repeat

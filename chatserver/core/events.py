@@ -7,10 +7,11 @@ A `Signal` (presence, typing) has no seq, is never stored and never moves a curs
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from chatserver.core import framing
 
@@ -159,19 +160,17 @@ class Signal:
         return block
 
 
-_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
 def encode_json(value: Any) -> bytes:
     """`value` as one line of compact UTF-8 JSON.
 
     U+2028 and U+2029 are escaped: they are line ends to some readers of SSE and to JavaScript before
-    ECMAScript 2019. Raises ValueError on NaN and infinities, and UnicodeEncodeError on a lone surrogate.
+    ECMAScript 2019. NaN and the infinities become null. Raises TypeError for what JSON cannot hold, a
+    lone surrogate or an integer of more than 64 bits included.
     """
-    text = _dump(value)
-    if "\u2028" in text or "\u2029" in text:
-        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return text.encode("utf-8")
+    data = orjson.dumps(value)
+    if b"\xe2\x80" in data:  # how both begin in UTF-8, and so do dashes and quotation marks
+        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return data
 
 
 def encode_event(draft: Draft, seq: int, at_ms: int) -> Event:

@@ -115,6 +115,26 @@ def unmask(data: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
+def _only_text(data: bytes, max_bytes: int) -> str | None:
+    """The text, where `data` is one whole text frame and nothing else: what nearly always comes.
+
+    None for anything else, and for anything that is wrong: to be looked at closely.
+    """
+    if len(data) < 6 or data[0] != _FIN | OP_TEXT:
+        return None
+    size, start = data[1] ^ _MASKED, 6  # without its mask bit, it is over 127
+    if size == 126:
+        size, start = data[2] << 8 | data[3], 8
+    elif size > 126:
+        return None
+    if len(data) != start + size or not 0 < size <= max_bytes:
+        return None
+    try:
+        return unmask(data[start:], data[start - 4 : start]).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 class FrameParser:
     """Turns a client's bytes into messages; keeps what is not yet whole, bounded by `max_bytes`.
 
@@ -137,6 +157,10 @@ class FrameParser:
         Raises FrameError when the peer broke a rule; messages that were whole before that are lost with
         the connection, as they may be with any closing one.
         """
+        if not self._buffer and self._opcode is None:
+            text = _only_text(data, self._max_bytes)
+            if text is not None:
+                return [Received(OP_TEXT, text=text)]
         buffer = self._buffer + data if self._buffer else data
         received: list[Received] = []
         at = 0

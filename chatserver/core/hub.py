@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chatserver.core.events import Audience, Event, FriendChange, Signal
 from chatserver.core.friends import FriendGraph
-from chatserver.core.mailbox import Mailbox, Reader
+from chatserver.core.mailbox import Mailbox, Reader, cut_batch
 
 
 class Hub:
@@ -75,7 +75,11 @@ class Hub:
     # Publishing.
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Take the next events of the order; a seq at or below the head was applied before and is skipped."""
+        """Take the next events of the order; a seq at or below the head was applied before and is skipped.
+
+        Followers are told before this returns, of all of them at once; who pulls is marked.
+        """
+        fresh: list[Mailbox] = []
         at = 0
         while at < len(events):
             event, end = events[at], at + 1
@@ -85,9 +89,10 @@ class Hub:
                 # What one person tells their friends in a row, goes to the same mailboxes: one step.
                 while end < len(events) and _same_way(event, events[end]):
                     end += 1
-                self._deliver(events[at:end])
+                self._deliver(events[at:end], fresh)
                 self.head_seq = events[end - 1].seq
             at = end
+        self._tell(fresh)
 
     def _change_friends(self, change: FriendChange, seq: int) -> None:
         self.graph.change(change, seq)
@@ -96,8 +101,8 @@ class Hub:
                 if user_id in self._opening:
                     self._opening[user_id].append((seq, change))
 
-    def _deliver(self, run: Sequence[Event]) -> None:
-        graph, event = self.graph, run[0]
+    def _audience(self, event: Event) -> list[Mailbox]:
+        graph = self.graph
         mailboxes: list[Mailbox] = []
         if event.audience is Audience.FRIENDS:
             mailboxes.extend(graph.hearers(event.actor))
@@ -109,19 +114,44 @@ class Hub:
         own = graph.open.get(event.actor)
         if own is not None:
             mailboxes.append(own)
-        self.delivered_events += len(mailboxes) * len(run)
+        return mailboxes
+
+    def _deliver(self, run: Sequence[Event], fresh: list[Mailbox]) -> None:
+        """Put `run` into the mailboxes of its audience; those that had nothing new join `fresh`."""
+        mailboxes, count = self._audience(run[0]), len(run)
+        self.delivered_events += len(mailboxes) * count
         size_bytes = sum([len(event.payload) for event in run])
-        dirty = self._dirty
-        was_clean = not dirty
         for mailbox in mailboxes:
             mailbox.extend(run, size_bytes)
-            for reader in mailbox.readers:
-                if not reader.dirty:
-                    # As `mark` does it; a call for each of a thousand readers is a tenth of all this.
-                    reader.dirty = True
-                    dirty.append(reader)
-        if was_clean and dirty:
-            self._schedule_flush()
+            if not mailbox.fresh_events:
+                fresh.append(mailbox)
+            mailbox.fresh_events += count
+
+    def _tell(self, fresh: list[Mailbox]) -> None:
+        """Hand what is new to who follows, unless it is more than is written at once; mark who pulls."""
+        news: list[Event] = []
+        fits = True
+        for mailbox in fresh:
+            count = mailbox.fresh_events
+            mailbox.fresh_events = 0
+            followers = mailbox.followers
+            if followers:
+                latest = mailbox.events[-count:]
+                if (
+                    latest != news
+                ):  # by identity: of a circle of friends nearly all have the same news
+                    news = latest
+                    fits = count == len(news) == len(cut_batch(news))
+                if fits:
+                    mailbox.told_seq = news[-1].seq
+                    for follower in followers:
+                        follower.follow(news)
+                else:
+                    for follower in followers:
+                        follower.fall_behind()
+            if mailbox.pullers:
+                for reader in mailbox.pullers:
+                    self.mark(reader)
 
     def signal(self, signal: Signal, to: str | None) -> None:
         """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""

@@ -106,7 +106,8 @@ class Buckets:
 
     def take(self, key: str, now_s: float, tokens: float = 1.0) -> float:
         """As `TokenBucket.take`, for this key."""
-        return self._of(key, now_s).take(now_s, tokens)
+        bucket = self._buckets.get(key)
+        return (bucket or self._new(key, now_s)).take(now_s, tokens)
 
     def wait_s(self, key: str, now_s: float, tokens: float = 1.0) -> float:
         """As `TokenBucket.wait_s`, for this key."""
@@ -123,12 +124,10 @@ class Buckets:
         """The next use of `key` starts with a full bucket."""
         self._buckets.pop(key, None)
 
-    def _of(self, key: str, now_s: float) -> TokenBucket:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            if len(self._buckets) >= self._max_keys:
-                self._prune(now_s)
-            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst, now_s)
+    def _new(self, key: str, now_s: float) -> TokenBucket:
+        if len(self._buckets) >= self._max_keys:
+            self._prune(now_s)
+        bucket = self._buckets[key] = TokenBucket(self._rate, self._burst, now_s)
         return bucket
 
     def _prune(self, now_s: float) -> None:

@@ -29,7 +29,7 @@ class Reader(Protocol):
     """The client's own name for itself; empty where it gave none."""
 
     def flush(self) -> None:
-        """Write what the mailbox holds after the cursor. Must not raise, wait, or publish."""
+        """Write what the mailbox holds after its cursor. Must not raise, wait, or publish."""
         ...
 
     def offer(self, signal: Signal) -> None:
@@ -41,11 +41,26 @@ class Reader(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """The connection of a reader that has everything: it is handed what comes (`Mailbox.follow`)."""
+
+    def follow(self, events: list[Event]) -> None:
+        """Write these, which come next. The same rules as for `Reader.flush`."""
+        ...
+
+    def fall_behind(self) -> None:
+        """Have the reader pull again, from what was handed over last on."""
+        ...
+
+
 class Mailbox:
     """The events of one user, from `floor_seq` (exclusive) to the present.
 
     Bounded by `max_events` and `max_bytes` (of payload); past either the oldest leave and the floor
     rises. `friends` holds each friend with the seq at which the friendship began, as of the hub's head.
+
+    A reader pulls, at a cursor of its own; one that has everything may follow instead. Then its cursor is
+    `told_seq`, and that of all others that follow.
     """
 
     __slots__ = (
@@ -54,8 +69,12 @@ class Mailbox:
         "_max_events",
         "events",
         "floor_seq",
+        "followers",
+        "fresh_events",
         "friends",
+        "pullers",
         "readers",
+        "told_seq",
         "user_id",
     )
 
@@ -66,10 +85,47 @@ class Mailbox:
         self.floor_seq = floor_seq
         self.friends = friends
         self.readers: list[Reader] = []  # oldest first
+        # Never changed but replaced: so they can be gone through while readers come and go.
+        self.pullers: tuple[Reader, ...] = ()
+        self.followers: tuple[Follower, ...] = ()
+        self.told_seq = floor_seq
+        self.fresh_events = 0
+        """How many of the newest nobody has been told of yet: of the hub, while it takes a batch."""
         self.events: list[Event] = []
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
+
+    # Readers.
+
+    def attach(self, reader: Reader) -> None:
+        """Let `reader` pull."""
+        self.readers.append(reader)
+        self.pullers += (reader,)
+
+    def detach(self, reader: Reader) -> None:
+        """Forget a reader that pulls."""
+        self.readers.remove(reader)
+        self.pullers = tuple([other for other in self.pullers if other is not reader])
+
+    def follow(self, reader: Reader, follower: Follower, cursor: int) -> None:
+        """Hand `follower` what comes, instead of having `reader` pull it, which has all up to `cursor`.
+
+        The caller sees to it that nothing here lies after `cursor` (ValueError).
+        """
+        if self.events and self.events[-1].seq > cursor:
+            raise ValueError(f"a reader of {self.user_id} has not read everything")
+        self.pullers = tuple([other for other in self.pullers if other is not reader])
+        self.followers += (follower,)
+        self.told_seq = max(self.told_seq, cursor)
+
+    def pull(self, reader: Reader, follower: Follower) -> int:
+        """Undo `follow`; the cursor from which the reader goes on by itself."""
+        self.followers = tuple([other for other in self.followers if other is not follower])
+        self.pullers += (reader,)
+        return self.told_seq
+
+    # Events.
 
     def extend(self, run: Sequence[Event], size_bytes: int) -> None:
         """Add the newest events, `size_bytes` of payload in all.
@@ -97,14 +153,25 @@ class Mailbox:
         self.floor_seq = events[gone - 1].seq
         del events[:gone]
 
-    def read_after(self, cursor: int) -> Sequence[Event] | None:
-        """The events after `cursor`, oldest first, up to BATCH_BYTES of them; None where there is a gap."""
+    def read_after(self, cursor: int, like: list[Event] | None = None) -> list[Event] | None:
+        """The events after `cursor`, oldest first, up to BATCH_BYTES of them; None where there is a gap.
+
+        `like` is what another mailbox gave just now. Where this one would give the same, it is returned
+        itself: of a thousand friends nearly all stand equally far, and so only the first has to search.
+        """
         if cursor < self.floor_seq:
             return None
         events = self.events
+        if like:
+            start = len(events) - len(like)
+            if (
+                start >= 0
+                and events[start:] == like  # events are compared by identity
+                and like[0].seq > cursor
+                and (not start or events[start - 1].seq <= cursor)
+            ):
+                return like
         start = len(events)
-        if start and events[-1].seq > cursor and (start == 1 or events[-2].seq <= cursor):
-            return events[-1:]  # the common case: one that is new
         # Readers are nearly always close to the end: walking back beats a bisection.
         while start and events[start - 1].seq > cursor:
             start -= 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event, Signal
 
 
@@ -21,6 +22,20 @@ class Appended:
     seq: int
     at_ms: int
     duplicate: bool
+
+
+Told = Callable[[Appended | Unavailable], None]
+"""Who wants to hear where a draft stands, or that it could not be made durable."""
+
+
+def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> None:
+    """Let whoever awaits `future` have the answer; nobody may await it any more."""
+    if future.done():
+        return
+    if isinstance(answer, Appended):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +69,18 @@ class Journal(Protocol):
         """
         ...
 
-    def place(self, draft: Draft) -> asyncio.Future[Appended]:
-        """Give the draft its place now; the future has what `append` would return for it.
+    def place(self, draft: Draft, told: Told) -> None:
+        """Give the draft its place now; `told` hears later what `append` would return or raise for it.
 
-        For a caller who must go on in order without waiting: the places are those of the calls, and no
-        task is needed. What follows from the draft was handed to the follower before the future's callbacks
-        run, and they run before what the follower scheduled. Raises `Unavailable` at once where nothing can be accepted.
+        For a caller who must go on in order without waiting: the places are those of the calls, and neither
+        a task nor a future is needed. `told` is called once, on the loop, never from inside this call, just
+        before the follower gets what follows from the draft, in the same turn. It must not raise or publish.
+        Raises `Unavailable` at once where nothing can be accepted.
         """
+        ...
+
+    def is_placed(self, actor: str, client_id: str) -> bool:
+        """Whether an append of this `client_id` is on its way: its repeat will be a duplicate."""
         ...
 
     async def append(self, *drafts: Draft) -> list[Appended]:

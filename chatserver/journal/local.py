@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
-from chatserver.journal.base import Appended, View
+from chatserver.journal.base import Appended, Told, View, settle
 from chatserver.store.base import Entry, EventLog, InDoubt
 
 _log = logging.getLogger("chatserver.journal")
@@ -27,10 +28,13 @@ MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 MAX_BATCH = 1000
 """Appends in one transaction: about 10 ms of writing, so that a burst does not delay its first answer."""
-APART_S = 0.002
+APART_S = 0.004
 """Writes begin at least so far apart: what comes meanwhile goes together. A write costs about 110 µs of CPU
 for its fsync and 30 for its way to the thread and back, however little it holds (`docs/design/commit.md`).
 A message that comes after a quiet moment still goes at once."""
+INPUT_TURNS = 2
+"""Turns of the loop before a batch is taken: one to learn what has come in, one to read it. Who has just told
+thousands of readers has read nothing meanwhile; what came then should not have to wait for a batch of its own."""
 PROBE_S = 1.0
 """How often a database that failed is tried again while nobody appends."""
 SETTLE_S = (0.1, 2.0)
@@ -41,19 +45,17 @@ DROP_EVENTS = 2000
 CLOSE_S = 15.0
 """How long `close` waits for what was accepted; within the 30 s of a drain."""
 
-_Future = asyncio.Future[Appended]
-
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """One append on its way, and everybody who waits for it."""
 
     entry: Entry
-    future: _Future
-    """The place of the first event."""
+    told: Told
+    """Hears the place of the first event."""
     size_bytes: int
-    repeats: list[_Future] = field(default_factory=list)
-    """Appends of the same `client_id` that came while this one was on its way."""
+    repeats: list[Told] | None = None
+    """Of appends of the same `client_id` that came while this one was on its way."""
 
 
 class LocalJournal:
@@ -96,27 +98,35 @@ class LocalJournal:
         dropper = asyncio.create_task(self._drop_all(), name="journal-dropper")
         self._tasks = [writer, dropper]
 
-    def place(self, draft: Draft) -> _Future:
+    def place(self, draft: Draft, told: Told) -> None:
         self._refuse_where_full()
-        if draft.client_id is None:
-            return self._accept((draft,), None).future
-        key = (draft.actor, draft.client_id)
+        client_id = draft.client_id
+        if client_id is None:
+            self._accept((draft,), None, told)
+            return
+        key = (draft.actor, client_id)
         first = self._by_client.get(key)
-        if first is not None:
-            repeat: _Future = asyncio.get_running_loop().create_future()
-            first.repeats.append(repeat)
-            return repeat
-        waiting = self._by_client[key] = self._accept((draft,), draft.client_id)
-        return waiting.future
+        if first is None:
+            self._by_client[key] = self._accept((draft,), client_id, told)
+        elif first.repeats is None:
+            first.repeats = [told]
+        else:
+            first.repeats.append(told)
+
+    def is_placed(self, actor: str, client_id: str) -> bool:
+        return (actor, client_id) in self._by_client
 
     async def append(self, *drafts: Draft) -> list[Appended]:
-        if len(drafts) == 1:
-            return [await self.place(drafts[0])]
-        if not drafts or any(draft.client_id is not None for draft in drafts):
+        if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
             raise ValueError("An append is one draft, or several without a client_id.")
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        told = partial(settle, future)
+        if len(drafts) == 1:
+            self.place(drafts[0], told)
+            return [await future]
         self._refuse_where_full()
-        waiting = self._accept(drafts, None)
-        await waiting.future
+        waiting = self._accept(drafts, None, told)
+        await future
         # Without a client_id there is nothing that they could be repeats of.
         return [Appended(event.seq, event.at_ms, False) for event in waiting.entry.events]
 
@@ -149,10 +159,10 @@ class LocalJournal:
 
     # accepting
 
-    def _accept(self, drafts: Sequence[Draft], client_id: str | None) -> _Waiting:
-        entry = Entry(self._encode(drafts), client_id)
-        size_bytes = sum([len(event.payload) for event in entry.events])
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future(), size_bytes)
+    def _accept(self, drafts: Sequence[Draft], client_id: str | None, told: Told) -> _Waiting:
+        events = self._encode(drafts)
+        size_bytes = sum([len(event.payload) for event in events])
+        waiting = _Waiting(Entry(events, client_id), told, size_bytes)
         self._queue.append(waiting)
         self._queued_bytes += size_bytes
         self._wake.set()
@@ -171,7 +181,7 @@ class LocalJournal:
         first = max(self._last_seq + 1, at_ms * 1000)
         if first + len(drafts) > MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")
-        events = tuple(encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts))
+        events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])
         # Only now: a draft that cannot be encoded has taken no place.
         self._last_seq = events[-1].seq
         return events
@@ -182,8 +192,12 @@ class LocalJournal:
         loop, began_s = asyncio.get_running_loop(), 0.0
         while self._queue or not self._closing:
             if self._queue:
-                if (early_s := began_s + APART_S - loop.time()) > 0:
+                early_s = began_s + APART_S - loop.time()
+                if early_s > 0:
                     await asyncio.sleep(early_s)
+                else:
+                    for _ in range(INPUT_TURNS):
+                        await asyncio.sleep(0)
                 began_s = loop.time()
                 await self._write(self._take_batch())
                 continue
@@ -239,11 +253,10 @@ class LocalJournal:
             if older is None
             for event in waiting.entry.events
         ]
-        # Answered before they are handed on, but in the same turn: nobody hears the answer before the follower
-        # has the events, and an answer's callbacks run before the flush that the follower schedules. So a
-        # sender's acknowledgement and event leave in one write.
+        # Answered just before they are handed on: so a sender's acknowledgement and event leave in one write.
         for waiting, older in zip(batch, outcome, strict=True):
-            self._answer(waiting, older)
+            event = waiting.entry.events[0]
+            self._answer(waiting, older or Appended(event.seq, event.at_ms, duplicate=False))
         if events:
             self._head_seq = events[-1].seq
             try:
@@ -252,27 +265,29 @@ class LocalJournal:
                 # It promised not to. These events are durable, and the next ones must go their way.
                 _log.exception("the follower failed on the events up to %d", self._head_seq)
 
-    def _answer(self, waiting: _Waiting, older: Appended | None) -> None:
-        self._forget(waiting)
-        event = waiting.entry.events[0]
-        standing = older or Appended(event.seq, event.at_ms, duplicate=False)
-        if not waiting.future.done():
-            waiting.future.set_result(standing)
-        for repeat in waiting.repeats:
-            if not repeat.done():
-                repeat.set_result(replace(standing, duplicate=True))
-
-    def _fail(self, batch: Sequence[_Waiting] | deque[_Waiting], error: Unavailable) -> None:
+    def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
-            self._forget(waiting)
-            for future in (waiting.future, *waiting.repeats):
-                if not future.done():
-                    future.set_exception(Unavailable(error.detail, error.retry_after_s))
-            waiting.repeats.clear()
+            self._answer(waiting, Unavailable(error.detail, error.retry_after_s))
 
-    def _forget(self, waiting: _Waiting) -> None:
-        if waiting.entry.client_id is not None:
-            self._by_client.pop((waiting.entry.events[0].actor, waiting.entry.client_id), None)
+    def _answer(self, waiting: _Waiting, answer: Appended | Unavailable) -> None:
+        entry = waiting.entry
+        if entry.client_id is not None:
+            self._by_client.pop((entry.events[0].actor, entry.client_id), None)
+        told, repeats = waiting.told, waiting.repeats
+        # Once only: of a batch in doubt they have been told already when it turns out to have been written.
+        waiting.told, waiting.repeats = _nobody, None
+        self._tell(told, answer)
+        if repeats:
+            if isinstance(answer, Appended):
+                answer = replace(answer, duplicate=True)
+            for each in repeats:
+                self._tell(each, answer)
+
+    def _tell(self, told: Told, answer: Appended | Unavailable) -> None:
+        try:
+            told(answer)
+        except Exception:
+            _log.exception("somebody failed on being told of a place")
 
     # health and age
 
@@ -309,5 +324,5 @@ class LocalJournal:
             await asyncio.sleep(DROP_EVERY_S)
 
 
-def _nobody(events: Sequence[Event]) -> None:
-    """The follower before `start`."""
+def _nobody(what: object) -> None:
+    """The follower before `start`, and who has been told already."""

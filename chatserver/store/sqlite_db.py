@@ -244,8 +244,9 @@ class Database:
         try:
             db.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                self._run(db, job)
-            db.execute("COMMIT")
+                self._run(db, job, alone=len(jobs) == 1)
+            if db.in_transaction:
+                db.execute("COMMIT")
             self._tell(True, None)
         except sqlite3.Error as error:
             _roll_back(db)
@@ -255,8 +256,11 @@ class Database:
         assert self._loop is not None, "the writer runs only after start"
         self._loop.call_soon_threadsafe(self._deliver, jobs)
 
-    def _run(self, db: sqlite3.Connection, job: _Job) -> None:
-        db.execute("SAVEPOINT job")
+    def _run(self, db: sqlite3.Connection, job: _Job, alone: bool) -> None:
+        # A savepoint makes SQLite keep the former content of each page that changes: a third of the CPU time of
+        # ten messages. Where there is only one job, undoing everything undoes that job.
+        if not alone:
+            db.execute("SAVEPOINT job")
         try:
             job.result = job.work(db)
         except sqlite3.Error:
@@ -265,8 +269,9 @@ class Database:
         except Exception as error:
             # Anything else is that caller's alone, who gets it; the thread has to go on.
             job.error = error
-            db.execute("ROLLBACK TO job")
-        db.execute("RELEASE job")
+            db.execute("ROLLBACK" if alone else "ROLLBACK TO job")
+        if not alone:
+            db.execute("RELEASE job")
 
     def _tell(self, healthy: bool, error: sqlite3.Error | None) -> None:
         """Keep `healthy`, and log where it changes: an outage is one line, not one for every write."""

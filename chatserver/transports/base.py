@@ -9,8 +9,7 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
-from operator import attrgetter
+from collections.abc import Coroutine
 from typing import Any, ClassVar, Protocol
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, format_timestamp
@@ -23,10 +22,12 @@ from chatserver.core.errors import (
     Ending,
     Unavailable,
 )
-from chatserver.core.events import Event, Signal, encode_json
+from chatserver.core.events import Signal, encode_json
+from chatserver.core.lanes import PREFIX as LAB
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
 from chatserver.store.base import Login, User
+from chatserver.transports.joined import Joined
 from chatserver.transports.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -178,6 +179,9 @@ class Reader(ABC):
         """Whether a poll of this reader waits at the moment."""
         return False
 
+    def fall_behind(self) -> None:
+        """Where it follows its mailbox: pull again."""
+
     def cut(self) -> None:
         """Break the connection without a word."""
 
@@ -195,35 +199,13 @@ class Reader(ABC):
     def visit(self, now_s: float) -> float | None: ...
 
 
-class Joined:
-    """The bytes of several events one after another, shared by readers that are equally far.
-
-    `frame` is the attribute that holds an item's bytes. Of a burst to a thousand friends, the bytes are
-    joined once: readers are flushed one after another, so remembering the last join is enough.
-    """
-
-    def __init__(self, frame: str) -> None:
-        self._frame: Callable[[Event | Signal], bytes] = attrgetter(frame)
-        self._items: Sequence[Event | Signal] = ()
-        self._data = b""
-
-    def __call__(self, items: Sequence[Event | Signal]) -> bytes:
-        """The bytes of `items`."""
-        # Events are compared by identity, so this costs a fraction of joining them, and less than the
-        # look-up of one frame.
-        if items != self._items:
-            self._items = items
-            self._data = b"".join([self._frame(item) for item in items])
-        return self._data
-
-
 class StreamReader(Reader):
     """A reader with an open connection. The subclass knows how things look on the wire.
 
     `held` is True while something other than the mailbox is being written (greeting, replay).
     """
 
-    __slots__ = ("_drained", "_gate", "answers", "held", "wire")
+    __slots__ = ("_drained", "_gate", "following", "held", "wire")
 
     is_stream = True
 
@@ -233,8 +215,7 @@ class StreamReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self._gate = gate
         self._drained: asyncio.Future[None] | None = None
-        self.answers = b""
-        """What the next flush says beside events and signals."""
+        self.following = False
         self.held = True
         self.wire: Wire | None = None
 
@@ -294,30 +275,41 @@ class StreamReader(Reader):
         if wire is None or not self.attached:
             return
         if self.held or wire.pending:
-            wire.send(self.take_answers())  # they do not depend on how far the reader is
-            return
-        batch = self.mailbox.read_after(self.cursor)
-        if batch is None:
-            self.held = True
-            wire.send(self.take_answers())
-            run_on(self._mend())
+            wire.send(b"")  # what is corked does not depend on how far the reader is
             return
         data = b""
-        if batch:
-            self.cursor = batch[-1].seq
-            data = self.joined(batch)
-            if self.cursor < self.mailbox.events[-1].seq:
-                self.delivery.mark(self)  # it was more than one read gives
+        if not self.following:
+            batch = self.mailbox.read_after(self.cursor, self.joined.events)
+            if batch is None:
+                self.held = True
+                wire.send(b"")
+                run_on(self._mend())
+                return
+            if batch:
+                self.cursor = batch[-1].seq
+                data = self.joined.of(batch)
         if self.signals:
             data += self.joined(self.take_signals())
-        if self.answers:
-            data += self.take_answers()
         wire.send(data)
+        if not self.following:
+            self._go_on()
 
-    def take_answers(self) -> bytes:
-        """The waiting answers; none wait afterwards."""
-        answers, self.answers = self.answers, b""
-        return answers
+    def _go_on(self) -> None:
+        """After a read: pull what it did not give, or follow where it gave everything."""
+        mailbox, wire = self.mailbox, self.wire
+        assert wire is not None
+        if mailbox.events and mailbox.events[-1].seq > self.cursor:
+            self.delivery.mark(self)
+        elif wire.pending is None and not self.client.startswith(LAB):
+            mailbox.follow(self, wire, self.cursor)
+            self.following = True
+
+    def fall_behind(self) -> None:
+        """Pull again, at a cursor of its own, from what the wire was handed last on."""
+        if self.following:
+            assert self.wire is not None
+            self.following = False
+            self.cursor = self.mailbox.pull(self, self.wire)
 
     async def _mend(self) -> None:
         """Replay what has left the mailbox, page by page, or reset."""

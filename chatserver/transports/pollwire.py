@@ -116,6 +116,9 @@ class PollConnection:
         elif len(self._buffer) > HEAD_BYTES and self._wire is not None:
             self._wire.pause()
 
+    def fall_behind(self) -> None:
+        """Polls follow nothing."""
+
     def drained(self) -> None:
         """A long answer has left."""
         if self._poll is None and self._buffer:

@@ -22,7 +22,6 @@ from chatserver.core.errors import (
 from chatserver.core.lanes import request_bytes
 from chatserver.store.base import Login, User
 from chatserver.transports.base import (
-    Joined,
     StreamReader,
     http_date,
     parse_client,
@@ -30,6 +29,7 @@ from chatserver.transports.base import (
     query_of,
 )
 from chatserver.transports.door import Door
+from chatserver.transports.joined import Joined
 from chatserver.transports.wire import Wire
 
 RETRY_MS = (1000, 3000)
@@ -102,7 +102,7 @@ class EventsHandler(Door):
             raise Unavailable("The server is restarting.", delivery.return_ms() / 1000)
         reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
-            reader.wire = Wire(self.detach(), reader)
+            reader.wire = Wire(self.detach(), reader, reader.joined)
             # It refers back to the handler, a circle that Tornado would undo when it finishes.
             self.ui = ObjectDict()
         except StreamClosedError:

@@ -6,7 +6,6 @@ ready frames go to the wire as they are, and `core.framing.FrameParser` reads wh
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from functools import partial
@@ -33,12 +32,11 @@ from chatserver.core.fields import json_object
 from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery import Delivery
-from chatserver.journal.base import Appended
+from chatserver.journal.base import Appended, Told
 from chatserver.service import Service
 from chatserver.store.base import Login, User
 from chatserver.transports.base import (
     Gate,
-    Joined,
     StreamReader,
     parse_client,
     parse_cursor,
@@ -46,6 +44,7 @@ from chatserver.transports.base import (
     run_on,
 )
 from chatserver.transports.door import Door
+from chatserver.transports.joined import Joined
 from chatserver.transports.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ class SocketReader(StreamReader):
     def last_words(self, ending: Ending) -> bytes:
         bye = self.delivery.bye(ending)
         close = framing.ws_close(ending.close_code, ending.reason)
-        return self.take_answers() + bye.ws_frame + close
+        return bye.ws_frame + close
 
     def beat(self, now_s: float) -> float | None:
         limits = self.delivery.limits
@@ -161,7 +160,7 @@ class SocketReader(StreamReader):
         self.delivery.detach(self)
         if self.wire is not None:
             frame = framing.ws_frame(framing.OP_CLOSE, b"") if code is None else None
-            self.wire.send(self.take_answers() + (frame or framing.ws_close(code or 0, reason)))
+            self.wire.send(frame or framing.ws_close(code or 0, reason))
             self.wire.close_soon()
 
     def _receive_text(self, text: str) -> None:
@@ -181,13 +180,12 @@ class SocketReader(StreamReader):
     def _send_now(self, fields: dict[str, Any]) -> bool:
         """Place a message without a task, where nothing has to be looked up for it and nothing waits before it."""
         try:
-            future = self._service.submit_now(self._user.id, fields)
+            placed = self._service.submit_now(self._user.id, fields, self._told(fields))
         except ChatError as error:
             self._answer_error(error, fields)
             return True
-        if future is not None:
-            self._await_place(future, fields)
-        return future is not None
+        self._unacked += placed
+        return placed
 
     def greeted(self) -> None:
         # The first frame is the hello: what a hasty client sent before it, was kept until now.
@@ -219,7 +217,12 @@ class SocketReader(StreamReader):
         if kind == "ping":
             self._tell({"type": "pong"})
         elif kind == "send":
-            self._await_place(await self._service.submit(self._user.id, fields), fields)
+            self._unacked += 1
+            try:
+                await self._service.submit(self._user.id, fields, self._told(fields))
+            except BaseException:
+                self._unacked -= 1
+                raise
         elif kind == "typing":
             await self._service.typing(self._user.id, fields)
         elif kind == "read":
@@ -227,27 +230,20 @@ class SocketReader(StreamReader):
         else:
             raise BadRequest("type is send, typing, read or ping.")
 
-    def _await_place(self, future: asyncio.Future[Appended], fields: dict[str, Any]) -> None:
-        self._unacked += 1
-        future.add_done_callback(partial(self._acknowledge, fields.get("clientId")))
+    def _told(self, fields: dict[str, Any]) -> Told:
+        return partial(self._acknowledge, fields.get("clientId"))
 
-    def _acknowledge(self, client_id: Any, done: asyncio.Future[Appended]) -> None:
+    def _acknowledge(self, client_id: Any, answer: Appended | Unavailable) -> None:
         self._unacked -= 1
         self._resume_reading()
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is None:
-            place = done.result()
-            ack = {"type": "ack", "clientId": client_id, "seq": place.seq, "at": place.at_ms}
-            # With the flush of this turn: in one write with the sender's own event.
-            self.answers += framing.ws_text(encode_json(ack))
-            self.delivery.mark(self)
-        elif isinstance(error, ChatError):
-            self._refuse(error, client_id)
-        else:
-            log.error("a message could not be appended", exc_info=error)
-            self._refuse(Unavailable("The message could not be kept."), client_id)
+        if isinstance(answer, Unavailable):
+            self._refuse(answer, client_id)
+        elif self.wire is not None and self.attached:
+            ack = {"type": "ack", "clientId": client_id, "seq": answer.seq, "at": answer.at_ms}
+            # In one write with the sender's own event, which comes next; or by the flush, if there is none.
+            self.wire.corked += framing.ws_text(encode_json(ack))
+            if answer.duplicate or not self.following:
+                self.delivery.mark(self)
 
     def _resume_reading(self) -> None:
         if self.wire is not None and len(self._inbox or ()) + self._unacked < INBOX_FRAMES // 2:
@@ -261,7 +257,8 @@ class SocketReader(StreamReader):
 
     def _refuse(self, error: ChatError, client_id: Any) -> None:
         fields: dict[str, Any] = {"type": "error"}
-        if isinstance(client_id, str):
+        # Half a surrogate pair, for one, has no place in an answer.
+        if isinstance(client_id, str) and client_id.isprintable():
             fields["clientId"] = client_id
         fields |= {"code": error.code, "detail": error.detail, **error.extras()}
         self._tell(fields)
@@ -377,7 +374,7 @@ class SocketHandler(Door, WebSocketHandler):
             reader = SocketReader(
                 delivery, self.gate, self._service, login, user, mailbox, self._client
             )
-            reader.wire = Wire(stream, reader)
+            reader.wire = Wire(stream, reader, reader.joined)
             delivery.attach(reader)
             self._count(user.id)
         except Unavailable:
@@ -404,5 +401,7 @@ class _Nobody:
     def receive_data(self, data: bytes) -> None: ...
 
     def drained(self) -> None: ...
+
+    def fall_behind(self) -> None: ...
 
     def connection_lost(self) -> None: ...

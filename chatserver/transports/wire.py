@@ -14,8 +14,11 @@ from typing import Any, Protocol
 
 from tornado.iostream import IOStream, StreamClosedError
 
-READ_BYTES = 4096
-"""A read's size: clients send little, and a large buffer for each read costs time."""
+from chatserver.core.events import Event
+from chatserver.transports.joined import Joined
+
+READ_BYTES = 16 * 1024
+"""A read's size: clients send little, but whoever sends much at once is heard at once."""
 
 PENDING_BYTES = 1024 * 1024
 """What may wait for a peer that does not read: one batch of the mailbox and the answers to what the
@@ -34,6 +37,10 @@ class WireOwner(Protocol):
 
     def drained(self) -> None:
         """Everything that had to wait has left."""
+        ...
+
+    def fall_behind(self) -> None:
+        """What it was handed by `follow` did not all leave: it is to follow no more."""
         ...
 
     def connection_lost(self) -> None:
@@ -56,14 +63,17 @@ class Wire:
         "_sock",
         "bytes_down",
         "bytes_up",
+        "corked",
+        "joined",
         "pending",
         "progress_s",
     )
 
-    def __init__(self, stream: IOStream, owner: WireOwner) -> None:
+    def __init__(self, stream: IOStream, owner: WireOwner, joined: Joined | None = None) -> None:
         """Take the socket out of `stream`. What the peer sent already is received in the next turn.
 
-        `stream` is of no use afterwards. Raises StreamClosedError where the peer has gone.
+        `joined` makes the bytes of events, where this wire is to follow a mailbox. `stream` is of no use
+        afterwards. Raises StreamClosedError where the peer has gone.
         """
         if stream.closed():
             raise StreamClosedError()
@@ -80,6 +90,9 @@ class Wire:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream.io_loop.remove_handler(self._fd)
         self._owner: WireOwner | None = owner
+        self.joined = joined
+        self.corked = b""
+        """What leaves with the next write."""
         self.pending: bytearray | None = None
         """What waits for the kernel, never empty; `drained` follows."""
         self._closing = False
@@ -113,13 +126,13 @@ class Wire:
         return self._sock
 
     def send(self, data: bytes) -> None:
-        """Send `data`, now if the kernel takes it. Never waits, never raises."""
+        """Send what is corked and `data`, now if the kernel takes it. Never waits, never raises."""
+        if self.corked:
+            data, self.corked = self.corked + data, b""
         if not data or self._owner is None or self._closing:
             return
         if self.pending is not None:
-            self.pending += data
-            if len(self.pending) > PENDING_BYTES:
-                self.abort()
+            self._keep(data, 0)
             return
         try:
             sent = self._sock.send(data)
@@ -131,9 +144,49 @@ class Wire:
             return
         self.bytes_down += sent
         if sent < len(data):
-            self.pending = bytearray(memoryview(data)[sent:])
+            self._keep(data, sent)
+
+    def follow(self, events: list[Event]) -> None:
+        """As `send`, of the next events of the mailbox: what happens for each friend of each sender.
+
+        So it does without everything that is not needed there (nor does it count the bytes).
+        """
+        joined = self.joined
+        assert joined is not None
+        data = joined.data if events is joined.events else joined.of(events)
+        sent = 0
+        if self.pending is None:
+            if self.corked:
+                data, self.corked = self.corked + data, b""
+            try:
+                sent = self._sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self._loop.call_soon(self.abort)
+                return
+            if sent == len(data):
+                return
+        if self._owner is not None:
+            self._keep(data, sent)
+            self._owner.fall_behind()
+
+    def fall_behind(self) -> None:
+        """The owner is to pull again: more has come than is written at once."""
+        if self._owner is not None:
+            self._owner.fall_behind()
+
+    def _keep(self, data: bytes, sent: int) -> None:
+        """What did not leave, waits for the kernel; a peer that lets too much of it gather is cut off."""
+        rest = memoryview(data)[sent:]
+        if self.pending is None:
+            self.pending = bytearray(rest)
             self.progress_s = self._loop.time()
             self._loop.add_writer(self._fd, self._on_writable)
+        else:
+            self.pending += rest
+        if len(self.pending) > PENDING_BYTES:
+            self._loop.call_soon(self.abort)
 
     def close_soon(self) -> None:
         """Close once what was sent has left and the peer has closed, or after CLOSE_S at the latest."""
@@ -176,10 +229,12 @@ class Wire:
         except OSError:
             self.abort()
             return
-        if data:
-            self._receive(data)
-        else:
+        owner = self._owner
+        if not data:
             self.abort()
+        elif owner is not None:
+            self.bytes_up += len(data)
+            owner.receive_data(data)
 
     def _receive(self, data: bytes) -> None:
         if self._owner is not None:

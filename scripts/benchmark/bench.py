@@ -38,6 +38,7 @@ class Bench:
     rounds: int = 5
     round_s: float = 2.0
     peers_wanted: list[str] = field(default_factory=list)
+    minutes: float = 60.0
     started_at: float = field(default_factory=time.monotonic)
 
     def ours(self, messages: int = 0, **options: str) -> ChatServer:

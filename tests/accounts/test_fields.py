@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.core import fields
-from chatserver.core.errors import InvalidField
+from chatserver.core.errors import BadRequest, InvalidField
 
 ODD: list[object] = [None, 1, 1.5, True, [], ["a"], {}, {"$gt": ""}]
 
@@ -147,3 +147,26 @@ def test_an_integer_in_a_query_is_written_in_plain_digits() -> None:
     for bad in ("", "-1", "+1", " 1", "1_0", "\u0661", "1e3", "9" * 17):
         with pytest.raises(InvalidField):
             fields.written_integer(bad, "n", 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a":"\\ud800"}', {"a": "\ud800"}),
+        ('{"a":1e999}', {"a": float("inf")}),
+        (' {"a":[1,2.5,null,true],"b":"\\u00e9"} ', {"a": [1, 2.5, None, True], "b": "é"}),
+        ('{"a":1,"a":2}', {"a": 2}),
+    ],
+)
+def test_what_is_json_is_read_so_that_each_field_can_be_judged(text: str, value: object) -> None:
+    assert fields.json_object(text, "It") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", '{"a":NaN}', '{"a":-Infinity}', "{'a':1}", '{"a":1,}', "[" * 5000, "[1]", "1"]
+    + ['"\ud800"', '{"$a":1}', '{"a.b":1}'],
+)
+def test_what_is_no_json_object_of_ours_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest):
+        fields.json_object(text, "It")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from chatserver import demo
 from chatserver.cli import House, build
-from chatserver.core.errors import ChatError, Conflict, NotFound, Unauthenticated
+from chatserver.core.errors import ChatError, Conflict, NotFound, Unauthenticated, Unavailable
 from chatserver.core.limits import Limits
+from chatserver.journal.base import Appended
+from chatserver.service import Range
 from chatserver.settings import Settings
 from chatserver.store.base import User
 
@@ -88,16 +92,32 @@ def test_there_are_so_many_friends_and_no_more(data: Path) -> None:
 def test_messages_submitted_one_after_another_stand_in_that_order(data: Path) -> None:
     async def story(house: House) -> None:
         ann = await person(house, "ann")
-        futures = [
-            await house.service.submit(ann.id, {"text": str(n), "clientId": f"m{n}"})
-            for n in range(20)
-        ]
-        repeat = await house.service.submit(ann.id, {"text": "again", "clientId": "m7"})
-        places = [await future for future in futures]
-        assert [place.seq for place in places] == sorted(place.seq for place in places)
-        assert not any(place.duplicate for place in places)
-        again = await repeat
+        told: dict[int, Appended | Unavailable] = {}
+        for n in range(20):
+            fields = {"text": str(n), "clientId": f"m{n}"}
+            await house.service.submit(ann.id, fields, partial(told.__setitem__, n))
+        fields = {"text": "again", "clientId": "m7"}
+        again = await house.service.send(ann.id, fields)
+        places = [place for place in map(told.get, range(20)) if isinstance(place, Appended)]
+        assert [place.seq for place in places] == sorted({place.seq for place in places})
+        assert len(places) == 20 and not any(place.duplicate for place in places)
         assert (again.seq, again.duplicate) == (places[7].seq, True)
+
+    run(data, story)
+
+
+def test_a_message_shows_the_name_and_colour_of_its_moment(data: Path) -> None:
+    async def story(house: House) -> None:
+        ann = await person(house, "ann")
+        given = {"email": "ann@example.com", "password": PASSWORD}
+        _, login = await house.accounts.sign_in(given, "here", "")
+        shown = []
+        for name in ("Ann", "Anna"):
+            await house.accounts.change(login, {"firstName": name})
+            await house.service.send(ann.id, {"text": "who am I?"})
+            page = json.loads(await house.service.history(ann.id, Range()))
+            shown.append(page["messages"][-1]["from"]["name"])
+        assert shown == ["Ann", "Anna"]
 
     run(data, story)
 
@@ -131,7 +151,7 @@ def test_nothing_is_taken_from_somebody_who_is_leaving(data: Path) -> None:
         await house.friendships.befriend(bob.id, ann.id)
         house.service.begin_leaving(ann.id)
         with pytest.raises(Unauthenticated):
-            await house.service.submit(ann.id, {"text": "one more"})
+            await house.service.send(ann.id, {"text": "one more"})
         with pytest.raises(NotFound):
             await house.friendships.block(bob.id, ann.id)
         house.service.end_leaving(ann.id)

@@ -1,7 +1,7 @@
 """Hub, mailboxes and readers against a plain model: whatever happens in whatever order, a reader that
 resumes at its cursor sees exactly what it may see, in order, or is told that something was lost.
 
-The model is a list of everything that happened, and a look at it. Three faults are planted in the machine's
+The model is a list of everything that happened, and a look at it. Faults are planted in the machine's
 parts at the end, to show that it would notice.
 """
 
@@ -34,33 +34,61 @@ pairs = st.tuples(users, users).filter(lambda pair: pair[0] != pair[1])
 
 
 class Probe:
-    """A reader on some transport: pulls when flushed, as much as `greed` lets it."""
+    """A reader on some transport: pulls when flushed, as much as `greed` lets it; follows where it is `keen`.
+
+    `clogged`: its connection takes what it is handed, but lets nothing more in until it has `drained`.
+    """
 
     def __init__(
-        self, machine: Machine, user: str, mailbox: Mailbox, cursor: int, greed: int
+        self, machine: Machine, user: str, mailbox: Mailbox, greed: int, keen: bool
     ) -> None:
         self.machine = machine
         self.user = user
         self.mailbox = mailbox
-        self.cursor = cursor
+        self.cursor = machine.cursors[user]
         self.greed = greed
+        self.keen = keen
+        self.following = False
+        self.clogged = False
+        self.full = False
         self.dirty = False
         self.client = ""
-        self.attached = True
 
     def offer(self, signal: Signal) -> None: ...
 
     def end(self, ending: Ending) -> None: ...
 
     def flush(self) -> None:
-        batch = self.mailbox.read_after(self.cursor)
+        if self.following or self.full or self.machine.probes.get(self.user) is not self:
+            return
+        batch = self.mailbox.read_after(self.cursor, self.machine.like)
         if batch is None:
             self.machine.mend(self)
             batch = self.mailbox.read_after(self.cursor)
             assert batch is not None, "a replay or reset leads to the floor at least"
+        self.machine.like = batch
         # A slow connection takes a part, and asks again once that has left.
         self.machine.take(self, batch[: self.greed])
         if len(batch) > self.greed:
+            self.machine.hub.mark(self)
+        elif self.keen:
+            self.mailbox.follow(self, self, self.cursor)
+            self.following = True
+
+    def follow(self, events: list[Event]) -> None:
+        self.machine.take(self, events)
+        if self.clogged:
+            self.full = True
+            self.fall_behind()
+
+    def fall_behind(self) -> None:
+        if self.following:
+            self.following = False
+            self.cursor = self.mailbox.pull(self, self)
+
+    def drained(self) -> None:
+        if self.full:
+            self.full = self.clogged = False
             self.machine.hub.mark(self)
 
 
@@ -76,6 +104,7 @@ class Machine(RuleBasedStateMachine):
         self.friends: dict[frozenset[str], int] = {}
         self.cursors = dict.fromkeys(USERS, 0)
         self.probes: dict[str, Probe] = {}
+        self.like: list[Event] = []  # what was read last, by whomever
 
     def want_flush(self) -> None:
         assert not self.flush_wanted, "one flush a turn"
@@ -165,8 +194,26 @@ class Machine(RuleBasedStateMachine):
             Draft("message", Audience.FRIENDS, one, None, {"text": "after"}),
         )
 
-    @rule(user=users, greed=st.sampled_from([1, 2, 100]), after=st.integers(0, 2))
-    def connect_or_hop(self, user: str, greed: int, after: int) -> None:
+    @rule(count=st.integers(1, MAILBOX_EVENTS))
+    def several_write_at_once(self, count: int) -> None:
+        """More than a mailbox holds, at the most: what a follower is told of has partly gone by then."""
+        self.publish(
+            *(
+                Draft("message", Audience.FRIENDS, USERS[n % len(USERS)], None, {"text": "x"})
+                for n in range(count * len(USERS))
+            )
+        )
+
+    @rule(user=users)
+    def clog(self, user: str) -> None:
+        """The connection of this user has no room for more than one write."""
+        if user in self.probes:
+            self.probes[user].clogged = True
+
+    @rule(
+        user=users, greed=st.sampled_from([1, 2, 100]), after=st.integers(0, 2), keen=st.booleans()
+    )
+    def connect_or_hop(self, user: str, greed: int, after: int, keen: bool) -> None:
         """A new connection, at any transport, at the client's cursor. What was written to the old one and
         did not arrive is forgotten with it: then the cursor is older."""
         self.disconnect(user)
@@ -179,17 +226,16 @@ class Machine(RuleBasedStateMachine):
                 self.write_to_one((USERS[0], USERS[1]))
                 self.change_friendship((user, USERS[USERS.index(user) - 1]), "none")
             mailbox = self.hub.open(user, friends, at_seq)
-        probe = Probe(self, user, mailbox, self.cursors[user], greed)
-        self.probes[user] = probe
-        mailbox.readers.append(probe)
+        probe = self.probes[user] = Probe(self, user, mailbox, greed, keen)
+        mailbox.attach(probe)
         self.hub.mark(probe)
 
     @rule(user=users)
     def disconnect(self, user: str) -> None:
         probe = self.probes.pop(user, None)
         if probe is not None:
-            probe.mailbox.readers.remove(probe)
-            probe.flush = lambda: None  # type: ignore[method-assign]
+            probe.fall_behind()
+            probe.mailbox.detach(probe)
 
     @rule(user=users)
     def hibernate(self, user: str) -> None:
@@ -198,6 +244,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def turn_of_the_loop(self) -> None:
+        for probe in self.probes.values():
+            probe.drained()
         if self.flush_wanted:
             self.flush_wanted = False
             self.hub.flush()
@@ -239,7 +287,9 @@ def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        hub._deliver([event])
+        fresh: list[Mailbox] = []
+        hub._deliver([event], fresh)
+        hub._tell(fresh)
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
             hub._change_friends(event.change, event.seq)
@@ -253,9 +303,23 @@ def mark_without_scheduling(hub: Hub, reader: Any) -> None:
         hub._dirty.append(reader)
 
 
+def pull_again_from_too_far(mailbox: Mailbox, reader: Any, follower: Any) -> int:
+    right_seq = PULL(mailbox, reader, follower)
+    return mailbox.events[-1].seq if mailbox.events else right_seq
+
+
+def pull_again_from_too_near(mailbox: Mailbox, reader: Any, follower: Any) -> int:
+    return min(PULL(mailbox, reader, follower), *[event.seq - 1 for event in mailbox.events[-1:]])
+
+
+PULL = Mailbox.pull
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "fault"),
     [
+        (Mailbox, "pull", pull_again_from_too_far),
+        (Mailbox, "pull", pull_again_from_too_near),
         (Mailbox, "_evict", evict_without_raising_the_floor),
         (Hub, "apply", change_friends_after_the_delivery),
         (Hub, "mark", mark_without_scheduling),

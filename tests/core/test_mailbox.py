@@ -2,7 +2,8 @@
 
 import pytest
 
-from chatserver.core.events import Audience, Draft, Event, encode_event
+from chatserver.core.errors import Ending
+from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 
 
@@ -85,3 +86,61 @@ def test_an_event_that_does_not_follow_is_refused():
     add(box, event(11))
     with pytest.raises(ValueError):
         add(box, event(11))
+
+
+def test_mailboxes_with_the_same_news_give_the_same_list():
+    one, other, third = mailbox(), mailbox(), mailbox()
+    events = [event(seq) for seq in (3, 5, 9)]
+    for box in (one, other):
+        add(box, *events)
+    add(third, events[0], event(4), *events[1:])
+    first = one.read_after(3)
+    assert seqs(first) == [5, 9]
+    assert other.read_after(3, first) is first
+    assert seqs(other.read_after(0, first)) == [3, 5, 9], "it stands further back"
+    assert seqs(other.read_after(5, first)) == [9], "it has some of it"
+    assert seqs(third.read_after(3, first)) == [4, 5, 9], "it has one in between"
+    assert seqs(mailbox().read_after(0, first)) == []
+    assert mailbox(floor_seq=4).read_after(3, first) is None
+
+
+class Someone:
+    """A reader and a follower that does nothing."""
+
+    dirty = False
+    client = ""
+
+    def flush(self) -> None: ...
+
+    def offer(self, signal: Signal) -> None: ...
+
+    def end(self, ending: Ending) -> None: ...
+
+    def follow(self, events: list[Event]) -> None: ...
+
+    def fall_behind(self) -> None: ...
+
+
+def test_only_who_has_everything_may_follow():
+    box, someone = mailbox(), Someone()
+    box.attach(someone)
+    add(box, event(3), event(5))
+    with pytest.raises(ValueError):
+        box.follow(someone, someone, 3)
+    box.follow(someone, someone, 5)
+    assert (box.pullers, box.followers, box.readers) == ((), (someone,), [someone])
+
+
+def test_who_follows_no_more_goes_on_from_what_was_told_last():
+    box, someone = mailbox(floor_seq=2), Someone()
+    box.attach(someone)
+    box.follow(someone, someone, 7)  # nothing came to this mailbox up to 7, the head
+    assert box.pull(someone, someone) == 7
+    box.follow(someone, someone, 7)
+    add(box, event(9))
+    box.told_seq = 9
+    add(box, event(11))
+    assert box.pull(someone, someone) == 9
+    assert (box.pullers, box.followers) == ((someone,), ())
+    box.detach(someone)
+    assert (box.pullers, box.readers) == ((), [])

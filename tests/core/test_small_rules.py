@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.core.events import Audience, Draft, encode_event, encode_json
+from chatserver.core.histogram import FanoutLag, Histogram
 from chatserver.core.limits import Buckets, TokenBucket
 from chatserver.core.presence import Presence
 from chatserver.core.wheel import TimerWheel
@@ -129,3 +131,30 @@ def test_an_event_is_one_line_whatever_was_typed() -> None:
 
 def test_json_is_compact_utf8() -> None:
     assert encode_json({"a": "é", "b": [1, None]}) == '{"a":"é","b":[1,null]}'.encode()
+
+
+def test_json_has_no_place_for_what_is_none() -> None:
+    assert encode_json({"a": float("nan"), "b": "\u2028—\u2029"}) == (
+        '{"a":null,"b":"\\u2028—\\u2029"}'.encode()
+    )
+    for value in ("\ud800", 2**64, {1: 2}, object()):
+        with pytest.raises(TypeError):
+            encode_json({"a": value})
+
+
+def test_a_histogram_counts_a_value_at_the_first_bound_that_is_not_below_it() -> None:
+    sizes = Histogram((1, 2, 5))
+    for value in (0, 1, 1.5, 2, 5, 6, 100):
+        sizes.observe(value)
+    assert sizes.counts == [2, 2, 1, 2] and sizes.total == 115.5
+
+
+def test_the_lag_of_a_fan_out_is_that_of_its_oldest_event_and_never_negative() -> None:
+    lag = FanoutLag()
+    lag.end(5_000)
+    lag.begin(1_000)
+    lag.begin(1_090)
+    lag.end(1_100)
+    lag.begin(9_000)
+    lag.end(8_000)  # the clock was stepped back
+    assert sum(lag.seconds.counts) == 2 and lag.seconds.total == pytest.approx(0.1)

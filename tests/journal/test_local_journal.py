@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Event
 from chatserver.journal import local
-from chatserver.journal.base import Appended
+from chatserver.journal.base import Appended, settle
 from chatserver.journal.local import LocalJournal
 from chatserver.store.base import Entry, InDoubt
 from chatserver.store.sqlite import SqliteLog
@@ -72,12 +74,22 @@ class Scene:
         await self.journal.close()
         await self.db.close()
 
+    def place(self, text: str) -> asyncio.Future[Appended]:
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self.journal.place(message("ann", text), partial(settle, future))
+        return future
+
     async def say(self, text: str, client_id: str | None = None) -> Appended:
         return (await self.journal.append(message("ann", text, None, client_id)))[0]
 
     async def until_healthy(self) -> None:
         async with asyncio.timeout(10):
             while not self.journal.healthy:
+                await asyncio.sleep(0.01)
+
+    async def until_heard(self, heard: Sequence[object], count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(heard) < count:
                 await asyncio.sleep(0.01)
 
     @property
@@ -221,9 +233,75 @@ def test_a_batch_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_place_is_given_without_waiting(tmp_path: Path) -> None:
     async def run() -> None:
         async with Scene(tmp_path) as scene:
-            futures = [scene.journal.place(message("ann", str(n))) for n in range(3)]
+            futures = [scene.place(str(n)) for n in range(3)]
             seqs = [(await future).seq for future in reversed(futures)]
             assert seqs == sorted(seqs, reverse=True) and scene.texts == list("012")
+
+    asyncio.run(run())
+
+
+def test_who_wants_to_hear_is_told_once_and_just_before_the_follower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
+    heard: list[tuple[object, int]] = []
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            for fault in ("", "lost", "doubt-after"):
+                scene.log.faults = [fault]
+                before = len(heard)
+                scene.journal.place(
+                    message("ann", "x"), lambda answer: heard.append((answer, len(scene.events)))
+                )
+                assert len(heard) == before, "not from inside the call"
+                await scene.until_heard(heard, before + 1)
+            await scene.until_healthy()
+            await scene.say("and on")
+            assert len(scene.events) == 3
+
+    asyncio.run(run())
+    (placed, before), (lost, _), (doubted, _) = heard
+    assert isinstance(placed, Appended) and before == 0
+    assert isinstance(lost, Unavailable) and isinstance(doubted, Unavailable)
+    assert "made durable" in caplog.text
+
+
+def test_somebody_who_fails_on_being_told_takes_nobody_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(answer: object) -> None:
+        raise RuntimeError("a fault of the caller")
+
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            scene.journal.place(message("ann", "0"), fails)
+            await scene.say("1")
+            assert scene.texts == ["0", "1"]
+
+    asyncio.run(run())
+    assert caplog.text.count("failed on being told") == 1
+
+
+def test_what_is_to_be_read_when_a_batch_is_due_goes_with_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Scene(tmp_path) as scene:
+            ours, theirs = socket.socketpair()
+            theirs.setblocking(False)
+            read: list[asyncio.Future[Appended]] = []
+
+            def readable() -> None:
+                read.append(scene.place(theirs.recv(9).decode()))
+
+            asyncio.get_running_loop().add_reader(theirs, readable)
+            first = scene.place("first")
+            ours.send(b"in kernel")
+            await first
+            await read[0]
+            assert scene.log.writes == 1
+            asyncio.get_running_loop().remove_reader(theirs)
+            ours.close()
+            theirs.close()
 
     asyncio.run(run())
 
@@ -238,7 +316,7 @@ def test_what_comes_shortly_after_a_write_goes_together(
             await scene.say("first")
             futures = []
             for number in range(5):
-                futures.append(scene.journal.place(message("ann", str(number))))
+                futures.append(scene.place(str(number)))
                 await asyncio.sleep(0)  # each in a turn of its own
             await asyncio.gather(*futures)
             assert scene.log.writes == 2

@@ -183,6 +183,25 @@ def test_one_bad_frame_is_answered_with_an_error_and_the_connection_goes_on(
     in_loop(run())
 
 
+def test_a_client_id_that_cannot_be_written_back_is_refused_without_it(
+    server: ServerProcess,
+) -> None:
+    """It used to break off the reading of the whole packet, with a traceback in the log."""
+
+    async def run() -> None:
+        bob = await Person.register(server.url, "Bob")
+        client = RawSocket()
+        await client.open(server.url, bob.token)
+        for client_id in (r"\ud800", "ok"):
+            text = f'{{"type":"send","text":"hi","clientId":"{client_id}"}}'
+            client.send(client_frame(framing.OP_TEXT, text.encode()))
+        error = await client.text_of("error")
+        assert error["code"] == "invalid_field" and "clientId" not in error
+        assert (await client.text_of("ack"))["clientId"] == "ok"
+
+    in_loop(run())
+
+
 def test_a_pipelined_burst_is_acknowledged_and_echoed_in_order(server: ServerProcess) -> None:
     async def run() -> None:
         bob = await Person.register(server.url, "Bob")

@@ -6,6 +6,7 @@ from ..bench import Bench
 from ..figures import Table
 from .connections import memory
 from .conversations import chat, commit, groups
+from .endurance import hour
 from .fanout import growth, sse, ws
 from .headroom import headroom
 from .longpoll import longpoll
@@ -27,4 +28,7 @@ CASES: dict[str, Case] = {
     "growth": growth,
     "stall": stall,
     "start": start,
+    "hour": hour,
 }
+ON_REQUEST = ("hour",)
+"""Cases that are run only where they are asked for by name."""
