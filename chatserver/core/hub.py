@@ -80,6 +80,13 @@ class Hub:
         Followers are told before this returns, of all of them at once; who pulls is marked.
         """
         fresh: list[Mailbox] = []
+        try:
+            self._put(events, fresh)
+        finally:
+            # Whatever went wrong with one event: nobody may be left who never hears of what is there.
+            self._tell(fresh)
+
+    def _put(self, events: Sequence[Event], fresh: list[Mailbox]) -> None:
         at = 0
         while at < len(events):
             event, end = events[at], at + 1
@@ -92,7 +99,6 @@ class Hub:
                 self._deliver(events[at:end], fresh)
                 self.head_seq = events[end - 1].seq
             at = end
-        self._tell(fresh)
 
     def _change_friends(self, change: FriendChange, seq: int) -> None:
         self.graph.change(change, seq)
@@ -137,12 +143,11 @@ class Hub:
             followers = mailbox.followers
             if followers:
                 latest = mailbox.events[-count:]
-                if (
-                    latest != news
-                ):  # by identity: of a circle of friends nearly all have the same news
+                # Compared by identity. In a circle of friends nearly all have the same news.
+                if latest != news:
                     news = latest
-                    fits = count == len(news) == len(cut_batch(news))
-                if fits:
+                    fits = len(cut_batch(news)) == len(news)
+                if fits and len(news) == count:
                     mailbox.told_seq = news[-1].seq
                     for follower in followers:
                         follower.follow(news)
