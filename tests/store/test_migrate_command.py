@@ -33,6 +33,8 @@ def _start(source: Path | str, target: Path | str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=clean,
+        # Whoever runs the tests in the background may have them ignore it, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
