@@ -20,7 +20,7 @@ from .conversations import COMMIT_RATES
 
 FRIENDS = (50, 500, 5000)
 """Friends of the first users at full scale; a tenth of it in a quick look."""
-SCALE, QUICK_SCALE = (100_000, 1_000_000), (5_000, 20_000)
+SCALE, QUICK_SCALE = (100_000, 1_000_000), (3_000, 8_000)
 """Users, messages."""
 TIMES, QUICK_TIMES = 200, 40
 
