@@ -229,12 +229,10 @@ class Wire:
         except OSError:
             self.abort()
             return
-        owner = self._owner
-        if not data:
+        if data:
+            self._receive(data)
+        else:
             self.abort()
-        elif owner is not None:
-            self.bytes_up += len(data)
-            owner.receive_data(data)
 
     def _receive(self, data: bytes) -> None:
         if self._owner is not None:
