@@ -2,6 +2,6 @@
 
 import sys
 
-from chatserver.cli import main
+from chatserver.command.cli import main
 
 sys.exit(main())

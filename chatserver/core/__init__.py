@@ -1,1 +1,1 @@
-"""Floor 0: pure rules. No asyncio, no sockets, no files, no clock and no randomness: those are arguments."""
+"""Pure rules and shapes: the standard library and `orjson`. No clock, I/O or randomness: those are arguments."""

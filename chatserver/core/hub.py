@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from chatserver.core.events import Audience, Event, FriendChange, Signal
-from chatserver.core.friends import FriendGraph
+from chatserver.core.audience import AudienceIndex
+from chatserver.core.changes import FriendChange
+from chatserver.core.events import Audience, Event, Signal
 from chatserver.core.mailbox import Mailbox, Reader, cut_batch
 
 
@@ -26,7 +27,7 @@ class Hub:
         self.head_seq = head_seq
         self.delivered_events = 0
         """Appends to mailboxes, ever."""
-        self.graph = FriendGraph()
+        self.graph = AudienceIndex()
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._schedule_flush = schedule_flush

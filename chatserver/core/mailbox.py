@@ -21,7 +21,7 @@ _SURE_EVENTS = 7
 
 
 class Reader(Protocol):
-    """What the hub needs to know of a reader (implementations: `chatserver.transports.base`)."""
+    """What the hub needs to know of a reader (implementations: `chatserver.transports.reader`)."""
 
     dirty: bool
     """Marked for the flush of this turn."""

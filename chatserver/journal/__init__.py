@@ -1,1 +1,1 @@
-"""Floor 1: the durable order of events. `base` is the contract."""
+"""The durable order of events, and signals beside it. `contract` is the contract."""

@@ -16,8 +16,9 @@ from functools import partial
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
-from chatserver.journal.base import Appended, Told, View, settle
-from chatserver.store.base import Entry, EventLog, InDoubt
+from chatserver.core.visibility import View
+from chatserver.journal.contract import Appended, Told, settle
+from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 
 _log = logging.getLogger("chatserver.journal")
 

@@ -1,1 +1,1 @@
-"""Floor 1: where users, friendships, logins and the history are kept. `base` is the contract."""
+"""Where people, friendships, logins and the history are kept. `contract` is the contract."""

@@ -1,1 +1,1 @@
-"""Floor 3: one module for each way in. A transport knows readers and frames, never the store."""
+"""Ways in: one module each turns bytes into verbs, and does nothing else."""

@@ -17,20 +17,14 @@ from urllib.parse import parse_qs
 from tornado.httputil import HTTPHeaders
 
 from chatserver.core import framing
-from chatserver.core.errors import (
-    SUPERSEDED,
-    BadRequest,
-    ChatError,
-    Ending,
-    Unavailable,
-)
+from chatserver.core.errors import SUPERSEDED, BadRequest, ChatError, Ending, Unavailable
 from chatserver.core.events import Event, Signal
-from chatserver.core.lanes import PREFIX as LAB
-from chatserver.core.lanes import request_bytes
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
-from chatserver.delivery import Delivery
-from chatserver.store.base import Login
-from chatserver.transports.base import Gate, Reader, http_date, parse_client, parse_cursor, run_on
+from chatserver.core.people import Login
+from chatserver.core.tallies import PREFIX as LAB
+from chatserver.core.tallies import request_bytes
+from chatserver.delivery.delivery import Delivery
+from chatserver.transports.reader import Gate, Reader, http_date, parse_client, parse_cursor, run_on
 
 log = logging.getLogger(__name__)
 

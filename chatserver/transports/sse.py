@@ -13,24 +13,19 @@ from tornado.iostream import StreamClosedError
 from tornado.util import ObjectDict
 
 from chatserver.core import framing
-from chatserver.core.errors import (
-    ChatError,
-    Ending,
-    Unauthenticated,
-    Unavailable,
-)
-from chatserver.core.lanes import request_bytes
-from chatserver.store.base import Login, User
-from chatserver.transports.base import (
+from chatserver.core.errors import ChatError, Ending, Unauthenticated, Unavailable
+from chatserver.core.people import Login, User
+from chatserver.core.tallies import request_bytes
+from chatserver.transports.connection import Connection
+from chatserver.transports.doors import Door
+from chatserver.transports.encoding import Encoding
+from chatserver.transports.reader import (
     StreamReader,
     http_date,
     parse_client,
     parse_cursor,
     query_of,
 )
-from chatserver.transports.door import Door
-from chatserver.transports.joined import Joined
-from chatserver.transports.wire import Wire
 
 RETRY_MS = (1000, 3000)
 """Between these an EventSource waits before it comes back: jittered, or all come at once."""
@@ -52,7 +47,7 @@ class EventsReader(StreamReader):
 
     __slots__ = ()
 
-    joined = Joined("sse_block")
+    joined = Encoding("sse_block")
     transport: ClassVar[str] = "sse"
 
     def framed(self, payload: bytes, seq: int | None) -> bytes:
@@ -102,7 +97,7 @@ class EventsHandler(Door):
             raise Unavailable("The server is restarting.", delivery.return_ms() / 1000)
         reader = EventsReader(delivery, self.gate, login, mailbox, client)
         try:
-            reader.wire = Wire(self.detach(), reader, reader.joined)
+            reader.wire = Connection(self.detach(), reader, reader.joined)
             # It refers back to the handler, a circle that Tornado would undo when it finishes.
             self.ui = ObjectDict()
         except StreamClosedError:

@@ -29,13 +29,15 @@ from chatserver.core.errors import (
 )
 from chatserver.core.events import encode_json
 from chatserver.core.fields import json_object
-from chatserver.core.lanes import request_bytes, response_bytes
 from chatserver.core.mailbox import Mailbox
-from chatserver.delivery import Delivery
-from chatserver.journal.base import Appended, Told
-from chatserver.service import Service
-from chatserver.store.base import Login, User
-from chatserver.transports.base import (
+from chatserver.core.people import Login, User
+from chatserver.core.tallies import request_bytes, response_bytes
+from chatserver.delivery.delivery import Delivery
+from chatserver.journal.contract import Appended, Told
+from chatserver.transports.connection import Connection
+from chatserver.transports.doors import Door
+from chatserver.transports.encoding import Encoding
+from chatserver.transports.reader import (
     Gate,
     StreamReader,
     parse_client,
@@ -43,9 +45,7 @@ from chatserver.transports.base import (
     query_of,
     run_on,
 )
-from chatserver.transports.door import Door
-from chatserver.transports.joined import Joined
-from chatserver.transports.wire import Wire
+from chatserver.verbs.messages import Service
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class SocketReader(StreamReader):
         "_working",
     )
 
-    joined = Joined("ws_frame")
+    joined = Encoding("ws_frame")
     transport: ClassVar[str] = "websocket"
 
     def __init__(
@@ -374,7 +374,7 @@ class SocketHandler(Door, WebSocketHandler):
             reader = SocketReader(
                 delivery, self.gate, self._service, login, user, mailbox, self._client
             )
-            reader.wire = Wire(stream, reader, reader.joined)
+            reader.wire = Connection(stream, reader, reader.joined)
             delivery.attach(reader)
             self._count(user.id)
         except Unavailable:
@@ -390,7 +390,7 @@ class SocketHandler(Door, WebSocketHandler):
         lanes.count(user_id, self._client, SocketReader.transport, requests=1, up=up, down=down)
 
     def _send_away(self, stream: Any, bye: bytes, ending: Ending) -> None:
-        wire = Wire(stream, _Nobody())
+        wire = Connection(stream, _Nobody())
         wire.send(bye + framing.ws_close(ending.close_code, ending.reason))
         wire.close_soon()
 

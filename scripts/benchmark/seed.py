@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 from chatserver.core.events import Audience, Draft, encode_event
-from chatserver.keys import hash_password, token_hash
-from chatserver.store.sqlite_db import FILE
-from chatserver.store.sqlite_schema import migrate
-from chatserver.store.words import email_key, name_key, words
+from chatserver.core.names import email_key, name_key, words
+from chatserver.store.sqlite.database import FILE
+from chatserver.store.sqlite.schema import migrate
+from chatserver.verbs.keys import hash_password, token_hash
 
 from .crowd import Crowd, pairs_both_ways
 

@@ -20,8 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
-from chatserver.core.events import Audience, Draft, Event, FriendChange, Signal, encode_event
+from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
 from chatserver.core.hub import Hub
 from chatserver.core.mailbox import Mailbox
 

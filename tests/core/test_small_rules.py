@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from chatserver.core.events import Audience, Draft, encode_event, encode_json
 from chatserver.core.histogram import FanoutLag, Histogram
-from chatserver.core.limits import Buckets, TokenBucket
 from chatserver.core.presence import Presence
-from chatserver.core.wheel import TimerWheel
+from chatserver.core.prices import Buckets, TokenBucket
+from chatserver.core.timers import TimerWheel
 
 
 def test_a_page_reload_does_not_flicker() -> None:

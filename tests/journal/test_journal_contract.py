@@ -9,7 +9,7 @@ import pytest
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Audience, Draft, Event
-from chatserver.journal.base import View
+from chatserver.core.visibility import View
 from tests.store.kit import (
     DAY_MS,
     START_MS,

@@ -13,11 +13,11 @@ import pytest
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Event
 from chatserver.journal import local
-from chatserver.journal.base import Appended, settle
+from chatserver.journal.contract import Appended, settle
+from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
-from chatserver.store.base import Entry, InDoubt
-from chatserver.store.sqlite import SqliteLog
-from chatserver.store.sqlite_db import Database
+from chatserver.store.sqlite.database import Database
+from chatserver.store.sqlite.store import SqliteLog
 from tests.store.kit import Clock, message, text_of
 
 

@@ -12,21 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from chatserver.core.events import (
-    AccountEnd,
-    Audience,
-    Change,
-    Draft,
-    Event,
-    FriendChange,
-    ProfileChange,
-    ReadChange,
-)
-from chatserver.journal.base import Appended, View
+from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
+from chatserver.core.events import Audience, Draft, Event
+from chatserver.core.people import Account, Login, User
+from chatserver.core.visibility import View
+from chatserver.journal.contract import Appended
+from chatserver.journal.eventlog import EventLog
 from chatserver.journal.local import LocalJournal
-from chatserver.store.base import Account, EventLog, Login, Store, User
-from chatserver.store.mongo import MongoStore
-from chatserver.store.sqlite import SqliteStore
+from chatserver.store.contract import Store
+from chatserver.store.mongo.store import MongoStore
+from chatserver.store.sqlite.store import SqliteStore
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000

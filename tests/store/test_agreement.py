@@ -23,9 +23,10 @@ from hypothesis.stateful import (
 )
 
 from chatserver.core.events import Audience
+from chatserver.core.visibility import shows
 from chatserver.journal.local import LocalJournal
-from chatserver.store import mongo_find, sqlite_find
-from chatserver.store.visibility import shows
+from chatserver.store.mongo import finding as mongo_find
+from chatserver.store.sqlite import finding as sqlite_find
 from tests.store.kit import Home, MongoHome, SqliteHome, World, account, login
 from tests.store.mongo_server import NxServer, given_uri
 

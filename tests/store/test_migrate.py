@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from chatserver.migrate import Sum, migrate, total_of
-from chatserver.store import mongo_port, sqlite_port
-from chatserver.store.base import KINDS, Port, Record, StoreRefused
-from chatserver.store.mongo import MongoStore
-from chatserver.store.sqlite import SqliteStore
+from chatserver.store.archive import KINDS, Archive, Record, Sum, migrate, total_of
+from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo import archive as mongo_port
+from chatserver.store.mongo.store import MongoStore
+from chatserver.store.sqlite import archive as sqlite_port
+from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import DAY_MS, Home, MongoHome, SqliteHome, World, in_world, login
 from tests.store.mongo_server import NxServer, given_uri
 
@@ -117,7 +118,7 @@ class Interrupted(Exception):
 class Brittle:
     """A port that breaks at its n-th `add`, after having written half of the records."""
 
-    def __init__(self, port: Port, adds: int) -> None:
+    def __init__(self, port: Archive, adds: int) -> None:
         self._port = port
         self._adds = adds
         self.added = 0

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.events import encode_event
-from chatserver.migrate import Sum, total_of
-from chatserver.store.base import KINDS, Entry
-from chatserver.store.sqlite import SqliteStore
+from chatserver.journal.eventlog import Entry
+from chatserver.store.archive import KINDS, Sum, total_of
+from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import Clock, SqliteHome, World, in_world, message
 from tests.store.mongo_server import NxServer, given_uri
 

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from chatserver.core.changes import FriendChange, ProfileChange
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import FriendChange, ProfileChange, encode_event
+from chatserver.core.events import encode_event
 from chatserver.journal import local
-from chatserver.store import mongo_db
-from chatserver.store.base import Entry, StoreRefused
-from chatserver.store.mongo import MongoStore
-from chatserver.store.mongo_changes import apply_change
+from chatserver.journal.eventlog import Entry
+from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo import database as mongo_db
+from chatserver.store.mongo.changes import apply_change
+from chatserver.store.mongo.store import MongoStore
 from tests.store.kit import Clock, MongoHome, World, friend_draft, in_world, opened, text_of
 from tests.store.mongo_server import NxServer, database
 
@@ -290,7 +292,7 @@ def test_what_a_crash_left_half_done_is_finished_at_the_next_start(
                 async def crash(*_: object) -> None:
                     raise Crash
 
-                patch.setattr(f"chatserver.store.mongo_log.{step}", crash)
+                patch.setattr(f"chatserver.store.mongo.eventlog.{step}", crash)
                 entry = _friendship(world, *friends)
                 await world.log.write([entry])
         async with opened(mongo) as world:
@@ -340,8 +342,8 @@ _APPENDER = """
 import asyncio, sys, time
 from tests.store.kit import message
 from chatserver.journal.local import LocalJournal
-from chatserver.store import mongo_db
-from chatserver.store.mongo import MongoStore
+from chatserver.store.mongo import database as mongo_db
+from chatserver.store.mongo.store import MongoStore
 
 def clock():
     return time.time_ns() // 1_000_000

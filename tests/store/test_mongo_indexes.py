@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
-from chatserver.store import mongo_db, mongo_find
+from chatserver.store.mongo import database as mongo_db
+from chatserver.store.mongo import finding as mongo_find
 from tests.store.kit import MongoHome, World, in_world, login
 from tests.store.mongo_server import database
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chatserver.api import _ROUTES
+from chatserver.site.api import _ROUTES
 from tests.support.clients import Person, WebSocketReader, in_loop
 from tests.support.process import ServerProcess
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.errors import Unavailable
-from chatserver.store import sqlite_db
-from chatserver.store.base import StoreRefused
-from chatserver.store.sqlite import SqliteStore
-from chatserver.store.sqlite_db import FILE
-from chatserver.store.sqlite_schema import APPLICATION_ID, MIGRATIONS, migrate
+from chatserver.store.contract import StoreRefused
+from chatserver.store.sqlite import database as sqlite_db
+from chatserver.store.sqlite.database import FILE
+from chatserver.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
+from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import Clock, SqliteHome, World, account, in_world, opened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,7 +268,7 @@ import asyncio, sys, time
 from pathlib import Path
 from tests.store.kit import message
 from chatserver.journal.local import LocalJournal
-from chatserver.store.sqlite import SqliteStore
+from chatserver.store.sqlite.store import SqliteStore
 
 async def main():
     store = SqliteStore(Path(sys.argv[1]), lambda: time.time_ns() // 1_000_000)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.store import sqlite_find
-from chatserver.store.sqlite_db import FILE
+from chatserver.store.sqlite import finding as sqlite_find
+from chatserver.store.sqlite.database import FILE
 from tests.store.kit import SqliteHome, World, in_world, login
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chatserver.core.errors import Conflict
-from chatserver.store.base import User
+from chatserver.core.people import User
 from tests.store.kit import START_MS, Home, World, account, in_world, login
 
 # accounts

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.cli import House, _server, build
+from chatserver.command.cli import House, _server, build
+from chatserver.command.settings import Settings
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
-from chatserver.journal.base import Appended, settle
-from chatserver.settings import Settings
-from chatserver.store.base import User
+from chatserver.core.people import User
+from chatserver.journal.contract import Appended, settle
 from tests.support.clients import WebSocketReader
 
 LIMITS = Limits(readers_per_user=1000)

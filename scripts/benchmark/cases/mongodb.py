@@ -172,8 +172,8 @@ def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str,
 async def _measure(
     bench: Bench, table: Table, folder: Path, uri: str, questions: dict[str, Query], times: int
 ) -> None:
-    from chatserver.store.mongo import MongoStore
-    from chatserver.store.sqlite import SqliteStore
+    from chatserver.store.mongo.store import MongoStore
+    from chatserver.store.sqlite.store import SqliteStore
 
     def clock_ms() -> int:
         return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""The command `chatserver`: settings, building, and one file a command."""

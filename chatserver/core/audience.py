@@ -1,0 +1,59 @@
+"""Who hears whom, for the users whose mailbox is open here.
+
+An index from a sender to the mailboxes of the sender's friends, so that a broadcast needs no look-up. It is
+changed by friendship events, in their order, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chatserver.core.changes import FriendChange
+from chatserver.core.mailbox import Mailbox
+
+_NOBODY: dict[str, Mailbox] = {}
+
+
+class AudienceIndex:
+    """Open mailboxes by user, and by friend of the user."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Mailbox] = {}
+        self._hearers: dict[str, dict[str, Mailbox]] = {}
+
+    def add(self, mailbox: Mailbox) -> None:
+        """Let this mailbox hear its owner's friends from now on."""
+        self.open[mailbox.user_id] = mailbox
+        for friend in mailbox.friends:
+            self._hearers.setdefault(friend, {})[mailbox.user_id] = mailbox
+
+    def remove(self, user_id: str) -> None:
+        """Forget the mailbox of this user."""
+        mailbox = self.open.pop(user_id)
+        for friend in mailbox.friends:
+            self._unhear(friend, user_id)
+
+    def hearers(self, sender: str) -> Iterable[Mailbox]:
+        """The open mailboxes of the sender's friends. Do not change the graph while iterating."""
+        return self._hearers.get(sender, _NOBODY).values()
+
+    def change(self, change: FriendChange, seq: int) -> None:
+        """Apply a friendship's beginning or end at `seq` to both sides, where they are open."""
+        self._change_one(change.asker, change.other, change.relation, seq)
+        self._change_one(change.other, change.asker, change.relation, seq)
+
+    def _change_one(self, user_id: str, friend: str, relation: str, seq: int) -> None:
+        mailbox = self.open.get(user_id)
+        if mailbox is None:
+            return
+        if relation == "friend":
+            mailbox.friends.setdefault(friend, seq)
+            self._hearers.setdefault(friend, {})[user_id] = mailbox
+        elif mailbox.friends.pop(friend, None) is not None:
+            self._unhear(friend, user_id)
+
+    def _unhear(self, friend: str, user_id: str) -> None:
+        hearers = self._hearers[friend]
+        del hearers[user_id]
+        if not hearers:
+            del self._hearers[friend]

@@ -1,0 +1,1 @@
+"""From the order to this process's readers."""

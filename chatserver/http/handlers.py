@@ -1,0 +1,330 @@
+"""Floor 3: what every HTTP answer of ours shares. Who asks, from where, in what form; how a refusal looks.
+
+The rules are functions over headers, so that transports that are no `RequestHandler` use the same ones.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from chatserver.core.errors import (
+    BadRequest,
+    ChatError,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+from chatserver.core.events import encode_json
+from chatserver.core.people import Login
+from chatserver.delivery.delivery import Delivery
+from chatserver.http.admission import (
+    ALL_HEADERS,
+    HouseGate,
+    HttpSettings,
+    client_address,
+    is_https,
+    parse_json,
+    problem_response,
+)
+from chatserver.journal.contract import Journal
+from chatserver.store.contract import Store
+from chatserver.verbs.accounts import Accounts
+from chatserver.verbs.friendships import Friendships
+from chatserver.verbs.messages import Service
+from chatserver.verbs.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""Nothing but our own files: a text that became markup by mistake could still do nothing."""
+
+DISCARD_BYTES = 1024 * 1024
+"""So much of a body that is too large is read and thrown away, so that the client sees the answer and not
+a cut connection (RFC 9110, section 15.5.14); more, and the connection is closed."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that handlers use; made once by the command line."""
+
+    settings: HttpSettings
+    store: Store
+    journal: Journal
+    delivery: Delivery
+    sessions: Sessions
+    service: Service
+    friendships: Friendships
+    accounts: Accounts
+    gate: HouseGate
+    active_requests: int = 0
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    """A request with bounded body, our headers, and refusals as problems.
+
+    The body is taken in by hand (Tornado's `stream_request_body`), because Tornado answers one that is
+    too large with an empty 400, or reads it whole first.
+    """
+
+    parts: Parts
+    drained = True
+    """Whether requests are refused while the server drains."""
+
+    def initialize(self, parts: Parts, **more: Any) -> None:
+        self.parts = parts
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+        self._counted = False
+
+    def set_default_headers(self) -> None:
+        for name, value in ALL_HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def compute_etag(self) -> str | None:
+        """None: what a POST or a poll of the state answers is not to become a 304."""
+        return None
+
+    def admit(self) -> None:
+        """What can be refused for the headers alone. Raises `ChatError`."""
+        if self.drained and self.parts.delivery.draining:
+            raise Unavailable("The server is restarting.", self.parts.delivery.return_ms() / 1000)
+
+    def prepare(self) -> Awaitable[None] | None:
+        self.parts.active_requests += 1
+        self._counted = True
+        try:
+            self.admit()
+        except ChatError as error:
+            self._refuse_after_body(error)
+        # Our own bound counts, in `data_received`.
+        self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]
+        length = self.request.headers.get("Content-Length", "0")
+        if length.isdigit() and int(length) > DISCARD_BYTES:
+            raise TooLarge(self._too_large())
+        return None
+
+    def _refuse_after_body(self, error: ChatError) -> None:
+        # An answer before the body has been read closes the connection on what is still coming, and the
+        # client may then see a reset instead of the answer. So the refusal takes the verb's place.
+        def refuse(*_: str) -> None:
+            raise error
+
+        setattr(self, str(self.request.method).lower(), refuse)
+
+    def on_finish(self) -> None:
+        self._done()
+
+    def on_connection_close(self) -> None:
+        # Nobody is left to be answered; Tornado does not finish such a request.
+        super().on_connection_close()
+        self._done()
+
+    def _done(self) -> None:
+        if self._counted:
+            self.parts.active_requests -= 1
+            self._counted = False
+        self._chunks = []
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._body_bytes += len(chunk)
+        if self._body_bytes <= self.parts.settings.limits.body_bytes:
+            self._chunks.append(chunk)
+        elif self._body_bytes > DISCARD_BYTES and not self._finished:
+            # An answer before the request's end closes the connection.
+            self.tell(TooLarge(self._too_large()))
+        return None
+
+    def _too_large(self) -> str:
+        return f"A body has at most {self.parts.settings.limits.body_bytes} bytes."
+
+    def taken_body(self) -> bytes:
+        """The whole body. Raises `TooLarge`."""
+        if self._body_bytes > self.parts.settings.limits.body_bytes:
+            raise TooLarge(self._too_large())
+        return b"".join(self._chunks)
+
+    # Who asks.
+
+    @property
+    def address(self) -> str:
+        """The client's address, for limits."""
+        return client_address(self.request, self.parts.settings)
+
+    @property
+    def https(self) -> bool:
+        """Whether cookies are to be sent over https only."""
+        return is_https(self.request, self.parts.settings)
+
+    async def login(self) -> Login:
+        """Who asks; renews a cookie that is getting old. Raises `Unauthenticated`."""
+        headers, gate = self.request.headers, self.parts.gate
+        login = gate.known(headers) or await gate.resolve(headers)
+        renewed = self.parts.sessions.renewed_cookie(headers.get("Cookie"), login, self.https)
+        if renewed is not None:
+            self.add_header("Set-Cookie", renewed)
+        return login
+
+    def argument(self, name: str) -> str | None:
+        """The last value of a query argument; None where it is absent. Raises `BadRequest`."""
+        values = self.request.query_arguments.get(name)
+        if not values:
+            return None
+        try:
+            return values[-1].decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadRequest(f"The argument {name} is not UTF-8.") from None
+
+    # Refusals.
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        log_unexpected(self.request, typ, value, tb)
+
+    def allowed(self) -> str:
+        """The methods that this address answers, for `Allow`."""
+        nothing = RequestHandler._unimplemented_method
+        return ", ".join(m for m in METHODS if getattr(type(self), m.lower()) is not nothing)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tell a refusal; what it was is in `exc_info`."""
+        raised = kwargs.get("exc_info", (None, None, None))[1]
+        error = as_chat_error(raised, status_code)
+        if isinstance(error, MethodNotAllowed):
+            self.set_header("Allow", self.allowed())
+        if isinstance(error, TooLarge) and self._body_bytes == 0:
+            self.set_header("Connection", "close")
+        self.tell(error)
+
+    def tell(self, error: ChatError) -> None:
+        """Answer with a problem."""
+        status, headers, body = problem_response(error)
+        self.set_status(status)
+        for name, value in headers.get_all():
+            self.set_header(name, value)
+        self.finish(body)
+
+
+def log_unexpected(
+    request: HTTPServerRequest,
+    typ: type[BaseException] | None,
+    value: BaseException | None,
+    tb: TracebackType | None,
+) -> None:
+    """Log what nobody expected: refusals are the client's business, and it is told them."""
+    if isinstance(value, (ChatError, HTTPError, StreamClosedError)):
+        return
+    log.error("%s %s failed", request.method, request.path, exc_info=(typ, value, tb))  # type: ignore[arg-type]
+
+
+def as_chat_error(raised: BaseException | None, status: int) -> ChatError:
+    """What a client is told of an exception: never its text, unless it was meant to be told."""
+    if isinstance(raised, ChatError):
+        return raised
+    by_status: dict[int, Callable[[], ChatError]] = {
+        404: lambda: NotFound("There is nothing at this address."),
+        405: lambda: MethodNotAllowed("This address does not answer this method."),
+        413: lambda: TooLarge("The body is too large."),
+    }
+    if isinstance(raised, HTTPError) and raised.status_code in by_status:
+        return by_status[raised.status_code]()
+    if isinstance(raised, HTTPError) and 400 <= raised.status_code < 500:
+        return BadRequest("The request makes no sense.")
+    if raised is None and status in by_status:
+        return by_status[status]()
+    return ChatError("Something went wrong here; it has been noted.")
+
+
+class ApiHandler(BaseHandler):
+    """A JSON request: the origin is ours, the answer is not kept by anybody."""
+
+    sets_cookie = False
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+
+    def admit(self) -> None:
+        super().admit()
+        self.parts.gate.check_origin(self.request.headers, always=self.sets_cookie)
+
+    def fields(self) -> dict[str, object]:
+        """The JSON object in the body; empty where there is none."""
+        return parse_json(self.request.headers, self.taken_body())
+
+    def no_fields(self) -> None:
+        """For a request whose body says nothing: still none that a form could send."""
+        self.fields()
+
+    def answer(self, value: Any, status: int = 200) -> None:
+        """Answer with JSON; `value` may be bytes that are JSON already."""
+        body = value if isinstance(value, bytes) else encode_json(value)
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(body)
+
+    def done(self) -> None:
+        """Answer 204: it is done, and there is nothing to say."""
+        self.set_status(204)
+        self.finish()
+
+
+class PageHandler(BaseHandler):
+    """An answer for people: HTML, with the policy that keeps foreign script out."""
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", CSP)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+
+    def tell(self, error: ChatError) -> None:
+        """Answer with a page that says what is wrong. `detail` is ours, and holds no markup."""
+        problem = error.problem()
+        self.set_status(error.status)
+        self.set_header("Cache-Control", "no-store")
+        if "retryAfter" in problem:
+            self.set_header("Retry-After", str(problem["retryAfter"]))
+        title = f"{problem['title']}"
+        self.finish(
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+            f'<h1>{title}</h1><p>{error.detail}</p><p><a href="/">To the start</a></p></html>\n'
+        )
+
+
+class UnknownAddress(ApiHandler):
+    """404 for every method, as a problem."""
+
+    drained = False
+
+    def admit(self) -> None:
+        raise NotFound("There is nothing at this address.")
+
+
+def log_request(handler: RequestHandler) -> None:
+    """One line a request: no query, no headers, nothing that could be a secret."""
+    status = handler.get_status()
+    level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.DEBUG
+    request = handler.request
+    ms = 1000 * request.request_time()
+    log.log(level, "%s %s %d %.1f ms", request.method, request.path, status, ms)

@@ -1,0 +1,107 @@
+"""The contract of a journal: the durable, ordered, idempotent log of events. And of signals beside it.
+
+Cut by what it promises: order and durability are here; who somebody is and what can be looked up about
+them is the store's (`chatserver.store.contract`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatserver.core.errors import Unavailable
+from chatserver.core.events import Draft, Event, Signal
+from chatserver.core.visibility import View
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a draft stands. `duplicate` is True where an earlier append of the same `client_id` won."""
+
+    seq: int
+    at_ms: int
+    duplicate: bool
+
+
+Told = Callable[[Appended | Unavailable], None]
+"""Who wants to hear where a draft stands, or that it could not be made durable."""
+
+
+def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> None:
+    """Let whoever awaits `future` have the answer; nobody may await it any more."""
+    if future.done():
+        return
+    if isinstance(answer, Appended):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
+
+
+class Journal(Protocol):
+    """One total order. Everything below is for one event loop; no method blocks it."""
+
+    @property
+    def head_seq(self) -> int:
+        """The newest seq that was handed to the follower (0 before anything ever happened)."""
+        ...
+
+    @property
+    def healthy(self) -> bool:
+        """False while appends cannot be made durable."""
+        ...
+
+    async def start(self, follower: Callable[[Sequence[Event]], None]) -> None:
+        """Open the log and hand every later event to `follower`, in order, in batches, on the loop.
+
+        `head_seq` is set when this returns. The follower must not raise.
+        """
+        ...
+
+    def place(self, draft: Draft, told: Told) -> None:
+        """Give the draft its place now; `told` hears later what `append` would return or raise for it.
+
+        For a caller who must go on in order without waiting: the places are those of the calls, and neither
+        a task nor a future is needed. `told` is called once, on the loop, never from inside this call, just
+        before the follower gets what follows from the draft, in the same turn. It must not raise or publish.
+        Raises `Unavailable` at once where nothing can be accepted.
+        """
+        ...
+
+    def is_placed(self, actor: str, client_id: str) -> bool:
+        """Whether an append of this `client_id` is on its way: its repeat will be a duplicate."""
+        ...
+
+    async def append(self, *drafts: Draft) -> list[Appended]:
+        """Make the drafts durable, one after another with nothing between them, all or none.
+
+        Returns after they are durable and were handed to the follower. With several drafts none may
+        carry a `client_id`. Calls made in one order are placed in that order.
+        Raises `Unavailable` when durability cannot be had; the drafts may then still have happened
+        (so repeat only with a `client_id`).
+        """
+        ...
+
+    async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+        """How many events in (after, up_to] this view shows, counted to `cap` at the most.
+
+        None where events in that range may have been dropped by age: exact resumption is impossible.
+        """
+        ...
+
+    async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
+        """The first `limit` events in (after, up_to] that this view shows, ascending, as first encoded."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything accepted durable, then stop. Appends after this raise `Unavailable`."""
+        ...
+
+
+class Signals(Protocol):
+    """Passing facts between nodes: no order, no durability, may be lost."""
+
+    def publish(self, topic: str, signal: Signal, to: str | None) -> None:
+        """Offer `signal` to the friends of `signal.about`, or to the friend `to` alone; never waits."""
+        ...

@@ -1,0 +1,1 @@
+"""Addresses: the API, pages, the laboratory, metrics, and the server that listens."""

@@ -1,0 +1,93 @@
+"""The first look at a request: a poll's connection is taken over, everything else is the application's.
+
+A poll answered by a `RequestHandler` costs many times one that is answered on its own connection, and polls are
+what legacy clients do all day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.web import Application
+
+from chatserver.delivery.delivery import Delivery
+from chatserver.transports.pollconnection import HandBack, PollConnection, is_plain, is_poll
+from chatserver.transports.reader import Gate
+
+
+class Front(HTTPServerConnectionDelegate):
+    """What Tornado's HTTP server hands every request to.
+
+    `hand_back` is where a connection goes on that was taken over and then asked for something else.
+    """
+
+    def __init__(self, application: Application, gate: Gate, delivery: Delivery) -> None:
+        self.application = application
+        self.gate = gate
+        self.delivery = delivery
+        self.hand_back: HandBack = _nowhere
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """A delegate that makes its choice when the request line is there."""
+        return _Choice(self, server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        self.application.on_close(server_conn)
+
+
+def _nowhere(stream: IOStream, address: Any) -> None:
+    stream.close()
+
+
+class _Choice(HTTPMessageDelegate):
+    def __init__(self, front: Front, server_conn: object, request_conn: HTTPConnection) -> None:
+        self._front = front
+        self._server_conn = server_conn
+        self._request_conn = request_conn
+        self._chosen: HTTPMessageDelegate | None = None
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        assert isinstance(start_line, RequestStartLine)
+        front, connection = self._front, self._request_conn
+        if (
+            is_poll(start_line.method, start_line.path)
+            and is_plain(headers)
+            and isinstance(connection, HTTP1Connection)
+        ):
+            try:
+                polls = PollConnection(
+                    connection.detach(), front.gate, front.delivery, front.hand_back
+                )
+            except StreamClosedError:
+                return None
+            polls.begin(start_line.method, start_line.path, headers, start_line.version)
+            return None
+        self._chosen = front.application.start_request(self._server_conn, connection)
+        return self._chosen.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        assert self._chosen is not None
+        return self._chosen.data_received(chunk)
+
+    def finish(self) -> None:
+        assert self._chosen is not None
+        self._chosen.finish()
+
+    def on_connection_close(self) -> None:
+        if self._chosen is not None:
+            self._chosen.on_connection_close()

@@ -1,0 +1,122 @@
+"""The contract of a store: users, friendships, blocks, logins, tokens, and the history.
+
+A store and the local journal share one database; events are written by the journal with the change that
+each of them makes. Everything here may raise `Unavailable` when the database cannot answer in time.
+All times are integer milliseconds since 1970 (UTC); all ids are opaque strings made by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from chatserver.core.conversations import Page, ReadState
+from chatserver.core.people import Account, Friends, Login, User
+
+
+class Store(Protocol):
+    """Reads see everything that was durable when they were called."""
+
+    @property
+    def healthy(self) -> bool:
+        """False while the database cannot be used."""
+        ...
+
+    async def start(self) -> None:
+        """Open the database; make or migrate its schema. Raises `StoreRefused` with one sentence."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the database."""
+        ...
+
+    # accounts
+    async def add_account(self, account: Account) -> None:
+        """Keep a new account. Raises `Conflict` where the email (compared without case) is taken."""
+        ...
+
+    async def account(self, user_id: str) -> Account | None: ...
+
+    async def account_by_email(self, email: str) -> Account | None:
+        """Compared without case."""
+        ...
+
+    async def users(self, ids: Iterable[str]) -> dict[str, User]:
+        """Those of `ids` that exist."""
+        ...
+
+    async def set_password(self, user_id: str, password: str) -> None: ...
+
+    async def set_last_seen(self, seen: Mapping[str, int]) -> None:
+        """user id -> ms. Not urgent: may be written late."""
+        ...
+
+    async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
+        """Users whose name holds each word of `query` as the beginning of a word of their name, or whose
+        email is `query` exactly; without case; each with the viewer's relation. Never the viewer, never
+        who has blocked the viewer or is blocked by the viewer. Ordered by name. An empty query finds nobody."""
+        ...
+
+    # friends
+    async def friends(self, user_id: str) -> Friends: ...
+
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
+        """Friend id -> seq at which the friendship began; and the seq at which this is true."""
+        ...
+
+    async def relation(self, viewer: str, other: str) -> str:
+        """`none`, `friend`, `incoming` (other asked viewer) or `outgoing`."""
+        ...
+
+    async def blocks(self, user_id: str) -> list[User]: ...
+
+    async def blocked(self, by: str, user_id: str) -> bool: ...
+
+    async def set_block(self, by: str, user_id: str, blocked: bool) -> None:
+        """Block without a change of friendship (there was none), or unblock."""
+        ...
+
+    # logins and tokens
+    async def add_login(self, login: Login) -> None: ...
+
+    async def login(self, login_id: str) -> Login | None: ...
+
+    async def login_by_secret(self, secret_hash: bytes) -> Login | None: ...
+
+    async def logins(self, user_id: str, kind: str) -> list[Login]:
+        """Newest first; expired ones left out by the caller."""
+        ...
+
+    async def touch_logins(self, used: Mapping[str, int]) -> None:
+        """login id -> ms. Not urgent."""
+        ...
+
+    async def end_logins(self, login_ids: Iterable[str]) -> None: ...
+
+    async def drop_expired_logins(self, now_ms: int) -> None: ...
+
+    # the history
+    async def find_message(self, sender: str, client_id: str) -> tuple[int, int] | None:
+        """(seq, at) of the message that this sender wrote under this id, at any time in the past."""
+        ...
+
+    async def history(
+        self,
+        viewer: str,
+        peer: str | None,
+        before: int | None,
+        after: int | None,
+        limit: int,
+    ) -> Page:
+        """Messages of one conversation: with `peer`, or the broadcasts where it is None.
+
+        Own messages always; a friend's from the beginning of the friendship on. With `after` the oldest
+        after it, otherwise the newest (before `before`, if given).
+        """
+        ...
+
+    async def read_state(self, user_id: str) -> ReadState: ...
+
+
+class StoreRefused(Exception):
+    """The database cannot be used as it stands; the text is one sentence that says what to do."""

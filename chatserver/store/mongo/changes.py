@@ -1,0 +1,115 @@
+"""What an event changes in MongoDB: single-document steps that may be repeated, in any number.
+
+There are no transactions. Each step is guarded by the seq of its event, so that a repetition, or an old
+attempt that the server carries out late, changes nothing. An ended friendship stays as a document with the
+seq of its end, for the same reason.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from pymongo import errors
+
+from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
+from chatserver.core.events import Audience
+from chatserver.core.names import name_key, words
+from chatserver.store.mongo.database import MongoDb
+from chatserver.store.mongo.keys import by_actor, joined, pair
+
+NOBODY = ""
+"""Stands for "no peer" in a read position: the broadcasts."""
+
+
+async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) -> None:
+    """Do what the event at `seq` says; `first_seq` is where its append began."""
+    match change:
+        case FriendChange():
+            await _friend(db, change, seq)
+        case ProfileChange():
+            await _profile(db, change, seq)
+        case ReadChange():
+            peer = change.peer or NOBODY
+            await upsert(
+                db["reads"],
+                {"_id": joined(change.user_id, peer)},
+                {"$set": {"user": change.user_id, "peer": peer}, "$max": {"up_to": change.up_to}},
+            )
+        case AccountEnd():
+            await _end(db, change.user_id, first_seq)
+
+
+async def upsert(collection: Any, where: dict[str, Any], update: dict[str, Any]) -> None:
+    """Update the document that `where` says, or make it.
+
+    Where there is one with this `_id` but the rest of `where` does not hold, nothing happens: MongoDB
+    then tries to make it, and finds the `_id` taken.
+    """
+    with suppress(errors.DuplicateKeyError):
+        await collection.update_one(where, update, upsert=True)
+
+
+async def write_words(db: MongoDb, user_id: str, name: str) -> None:
+    """Make a user findable by the words of `name`. New ones first: there is no moment without any."""
+    fresh = {joined(user_id, word): word for word in words(name)}
+    for key, word in fresh.items():
+        await upsert(db["words"], {"_id": key}, {"$set": {"word": word, "user": user_id}})
+    for old in await db["words"].find({"user": user_id}, {"_id": 1}).to_list(None):
+        if old["_id"] not in fresh:
+            await db["words"].delete_many({"_id": old["_id"]})
+
+
+async def _friend(db: MongoDb, change: FriendChange, seq: int) -> None:
+    one, other = sorted((change.asker, change.other))
+    key = {"_id": pair(one, other), "seq": {"$lt": seq}}
+    place = {"a": one, "b": other, "seq": seq, "since": seq, "asker": change.asker}
+    if change.relation == "none":
+        await db["pairs"].update_one(key, {"$set": {"state": "none", "seq": seq}})
+    elif change.relation == "asked":
+        where = {**key, "state": "none"}
+        await upsert(db["pairs"], where, {"$set": {**place, "state": "asked"}})
+    elif change.relation == "friend":
+        where = {**key, "state": {"$ne": "friend"}}
+        await upsert(db["pairs"], where, {"$set": {**place, "state": "friend"}})
+    else:
+        raise ValueError(f"A friendship cannot become {change.relation!r}.")
+    if change.block:
+        await block(db, change.asker, change.other)
+
+
+async def block(db: MongoDb, by: str, user: str) -> None:
+    """`by` blocks `user`."""
+    await upsert(db["blocks"], {"_id": joined(by, user)}, {"$set": {"by": by, "user": user}})
+
+
+async def _profile(db: MongoDb, change: ProfileChange, seq: int) -> None:
+    first, last = change.first_name, change.last_name
+    fields = {
+        "first_name": first,
+        "last_name": last,
+        "name_key": name_key(first, last),
+        "color": change.color,
+        "seq": seq,
+    }
+    # At its own seq too: a repetition has to reach the words behind it.
+    guard = {"_id": change.user_id, "seq": {"$lte": seq}}
+    changed = await db["users"].update_one(guard, {"$set": fields})
+    if changed.matched_count:
+        await write_words(db, change.user_id, f"{first} {last}")
+
+
+async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
+    await db["users"].delete_many({"_id": user_id})
+    for collection, fields in (
+        ("words", ("user",)),
+        ("logins", ("user",)),
+        ("pairs", ("a", "b")),
+        ("blocks", ("by", "user")),
+        ("reads", ("user", "peer")),
+    ):
+        for field in fields:
+            await db[collection].delete_many({field: user_id})
+    for audience in Audience:
+        await db["events"].delete_many(by_actor(user_id, audience).between(0, first_seq))
+    await db["events"].delete_many({"about": user_id, "seq": {"$lt": first_seq}})

@@ -1,0 +1,200 @@
+"""Everything out of a SQLite store, and into one: the `Port` for `chatserver.store.archive`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+
+from chatserver.core.events import Audience, Event
+from chatserver.core.kinds import friend_named
+from chatserver.core.names import email_key, name_key
+from chatserver.store.archive import FIELDS, KINDS, Record
+from chatserver.store.contract import StoreRefused
+from chatserver.store.sqlite import finding as sqlite_find
+from chatserver.store.sqlite.changes import write_name
+from chatserver.store.sqlite.database import Database
+
+CHUNK = 1000
+_INVERSE = {"friend": "friend", "incoming": "outgoing", "outgoing": "incoming"}
+
+# Columns in the order of FIELDS, the table, and the columns of a unique key to read on by.
+_SOURCES = {
+    "users": (
+        "id, email, password, first_name, last_name, color, created_at, last_seen",
+        "users",
+        "id",
+    ),
+    "friendships": ("user_id, other_id, relation, since", "friendships", "user_id, other_id"),
+    "blocks": ("by_id, user_id", "blocks", "by_id, user_id"),
+    "logins": (
+        "id, user_id, kind, label, secret_hash, created_at, expires_at, last_used_at",
+        "logins",
+        "id",
+    ),
+    "reads": ("user_id, peer, up_to", "reads", "user_id, peer"),
+    "events": ("seq, type, audience, actor, peer, at, payload, client_id", "events", "seq"),
+}
+_ONCE = {"friendships": " AND user_id < other_id"}
+"""Both directions of a friendship are kept; a record is one of them."""
+
+
+class SqlitePort:
+    """The `Port` of a `SqliteStore`; usable while that is started."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def count(self, kind: str) -> int:
+        table, once = _SOURCES[kind][1], _ONCE.get(kind, "")
+        return await self._db.read(
+            lambda db: int(
+                db.execute(f"SELECT count(*) FROM {table} WHERE true{once}").fetchone()[0]
+            )
+        )
+
+    async def records(self, kind: str, after_seq: int) -> AsyncIterator[list[Record]]:
+        columns, table, key = _SOURCES[kind]
+        width = key.count(",") + 1
+        first = [after_seq] if kind == "events" else [""] * width
+        statement = (
+            f"SELECT {columns}, {key} FROM {table} WHERE ({key}) > ({', '.join('?' * width)})"
+            f"{_ONCE.get(kind, '')} ORDER BY {key} LIMIT {CHUNK}"
+        )
+        after: Sequence[str | int] = first
+        while True:
+            values = after
+
+            def work(db: sqlite3.Connection) -> list[tuple[str | int | bytes | None, ...]]:
+                return db.execute(statement, values).fetchall()  # noqa: B023
+
+            rows = await self._db.read(work)
+            if rows:
+                yield [dict(zip(FIELDS[kind], row, strict=False)) for row in rows]
+            if len(rows) < CHUNK:
+                return
+            after = [part for part in rows[-1][-width:] if isinstance(part, str | int)]
+
+    async def is_unfinished(self) -> bool:
+        return bool(await self._db.read(_notes))
+
+    async def begin(self) -> dict[str, int]:
+        def work(db: sqlite3.Connection) -> dict[str, int]:
+            notes = _notes(db)
+            if not notes:
+                for kind in KINDS:
+                    if db.execute(f"SELECT 1 FROM {_SOURCES[kind][1]} LIMIT 1").fetchone():
+                        raise StoreRefused(
+                            "The target holds data already: name a new one to migrate to."
+                        )
+                _note(db, "begun", 1)
+            return notes
+
+        return await self._db.write(work)
+
+    async def add(self, kind: str, records: Sequence[Record]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            for record in records:
+                _ADD[kind](db, record)
+            if kind == "events" and records:
+                _note(db, kind, int(records[-1]["seq"] or 0))
+
+        await self._db.write(work)
+
+    async def note(self, kind: str, value: int) -> None:
+        await self._db.write(lambda db: _note(db, kind, value))
+
+    async def places(self) -> tuple[int, int]:
+        return await self._db.read(
+            lambda db: (sqlite_find.last_seq(db), sqlite_find.dropped_seq(db))
+        )
+
+    async def finish(self, last_seq: int, dropped_seq: int) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'last_seq'", (last_seq,))
+            db.execute("UPDATE meta SET value = ? WHERE key = 'dropped_seq'", (dropped_seq,))
+            db.execute("DELETE FROM meta WHERE key LIKE 'migrated %'")
+
+        await self._db.write(work)
+
+
+def _notes(db: sqlite3.Connection) -> dict[str, int]:
+    rows = db.execute("SELECT key, value FROM meta WHERE key LIKE 'migrated %'")
+    return {key.removeprefix("migrated "): value for key, value in rows}
+
+
+def _note(db: sqlite3.Connection, kind: str, value: int) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"migrated {kind}", value))
+
+
+def _add_user(db: sqlite3.Connection, record: Record) -> None:
+    first, last = str(record["first_name"]), str(record["last_name"])
+    db.execute(
+        "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record["id"],
+            record["email"],
+            email_key(str(record["email"])),
+            record["password"],
+            first,
+            last,
+            name_key(first, last),
+            record["color"],
+            record["created_at"],
+            record["last_seen"],
+        ),
+    )
+    write_name(db, str(record["id"]), first, last)
+
+
+def _add_friendship(db: sqlite3.Connection, record: Record) -> None:
+    one, other, relation, since = (record[name] for name in FIELDS["friendships"])
+    db.executemany(
+        "INSERT OR IGNORE INTO friendships VALUES (?, ?, ?, ?)",
+        [(one, other, relation, since), (other, one, _INVERSE[str(relation)], since)],
+    )
+
+
+def _add_block(db: sqlite3.Connection, record: Record) -> None:
+    db.execute("INSERT OR IGNORE INTO blocks VALUES (:by, :user)", record)
+
+
+def _add_login(db: sqlite3.Connection, record: Record) -> None:
+    values = ", ".join(f":{name}" for name in FIELDS["logins"])
+    db.execute(f"INSERT OR IGNORE INTO logins VALUES ({values})", record)
+
+
+def _add_read(db: sqlite3.Connection, record: Record) -> None:
+    db.execute("INSERT OR IGNORE INTO reads VALUES (:user, :peer, :up_to)", record)
+
+
+def _add_event(db: sqlite3.Connection, record: Record) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO events VALUES"
+        " (:seq, :type, :audience, :actor, :to, :at, :payload, :client_id, :about)",
+        {**record, "about": friend_named(event_of(record))},
+    )
+
+
+def event_of(record: Record) -> Event:
+    """The event of a record."""
+    to, payload = record["to"], record["payload"]
+    assert isinstance(payload, bytes), "events are kept as bytes"
+    return Event(
+        int(record["seq"] or 0),
+        int(record["at"] or 0),
+        str(record["type"]),
+        Audience(int(record["audience"] or 0)),
+        str(record["actor"]),
+        None if to is None else str(to),
+        payload,
+    )
+
+
+_ADD = {
+    "users": _add_user,
+    "friendships": _add_friendship,
+    "blocks": _add_block,
+    "logins": _add_login,
+    "reads": _add_read,
+    "events": _add_event,
+}

@@ -1,0 +1,108 @@
+"""The tables of the SQLite store and how one version of them becomes the next.
+
+`MIGRATIONS[n]` leads from version n to n + 1; `PRAGMA user_version` says where a file stands. What was
+released is never edited: a change is one more entry.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from chatserver.store.contract import StoreRefused
+
+APPLICATION_ID = 0x63684174
+"""Marks a file as ours (SQLite, `PRAGMA application_id`): "chAt"."""
+
+OLDEST_SQLITE = (3, 38, 0)
+"""The first with STRICT tables (3.37) and JSON always built in."""
+
+_FIRST = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "INSERT INTO meta VALUES ('last_seq', 0), ('dropped_seq', 0)",
+    """CREATE TABLE users (
+        id TEXT PRIMARY KEY, email TEXT NOT NULL, email_key TEXT NOT NULL UNIQUE,
+        password TEXT NOT NULL, first_name TEXT NOT NULL, last_name TEXT NOT NULL,
+        name_key TEXT NOT NULL, color TEXT NOT NULL,
+        created_at INTEGER NOT NULL, last_seen INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    # One row for each word of a name: a search for the beginning of a word is a range of this index.
+    """CREATE TABLE name_words (
+        word TEXT NOT NULL, user_id TEXT NOT NULL, PRIMARY KEY (word, user_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX name_words_by_user ON name_words (user_id)",
+    # Both directions of a pair are rows of their own, so that "my friends" is one range.
+    """CREATE TABLE friendships (
+        user_id TEXT NOT NULL, other_id TEXT NOT NULL, relation TEXT NOT NULL, since INTEGER NOT NULL,
+        PRIMARY KEY (user_id, other_id)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE blocks (
+        by_id TEXT NOT NULL, user_id TEXT NOT NULL, PRIMARY KEY (by_id, user_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX blocks_by_user ON blocks (user_id)",
+    """CREATE TABLE logins (
+        id TEXT PRIMARY KEY, user_id TEXT NOT NULL, kind TEXT NOT NULL, label TEXT NOT NULL,
+        secret_hash BLOB UNIQUE, created_at INTEGER NOT NULL, expires_at INTEGER,
+        last_used_at INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX logins_by_user ON logins (user_id, kind, created_at)",
+    "CREATE INDEX logins_by_expiry ON logins (expires_at) WHERE expires_at IS NOT NULL",
+    # `peer` is '' for the broadcasts: a primary key holds no NULL.
+    """CREATE TABLE reads (
+        user_id TEXT NOT NULL, peer TEXT NOT NULL, up_to INTEGER NOT NULL,
+        PRIMARY KEY (user_id, peer)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX reads_by_peer ON reads (peer, user_id)",
+    # `about` is whom a friend event names, unless it tells of an end: those stay when an account goes.
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY, type TEXT NOT NULL, audience INTEGER NOT NULL, actor TEXT NOT NULL,
+        peer TEXT, at INTEGER NOT NULL, payload BLOB NOT NULL, client_id TEXT, about TEXT
+    ) STRICT""",
+    """CREATE UNIQUE INDEX events_by_client ON events (actor, client_id)
+        WHERE client_id IS NOT NULL""",
+    # `type` at the end lets a page of messages pass over other events without reading their rows.
+    "CREATE INDEX events_by_actor ON events (actor, audience, seq, type)",
+    "CREATE INDEX events_by_pair ON events (peer, actor, seq, type) WHERE audience = 1",
+    "CREATE INDEX events_passing ON events (at) WHERE type <> 'message'",
+    "CREATE INDEX events_about ON events (about) WHERE about IS NOT NULL",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)
+
+
+def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring an open file to the newest version, each step in a transaction of its own.
+
+    Raises `StoreRefused` where the file belongs to another program or to a newer version of this one;
+    it is then left as it was. Also where SQLite itself is too old.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreRefused(
+            f"SQLite {sqlite3.sqlite_version} is too old: use a Python that comes with 3.38 or later."
+        )
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    owner = int(db.execute("PRAGMA application_id").fetchone()[0])
+    in_use = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    if owner != APPLICATION_ID and (owner or version or in_use):
+        raise StoreRefused("The database was made by another program: choose another data folder.")
+    if version > len(migrations):
+        raise StoreRefused(
+            f"The database has schema version {version}, made by a newer chatserver than this one"
+            f" (which knows {len(migrations)}): install that newer version."
+        )
+    for number, statements in enumerate(migrations[version:], version + 1):
+        _step(db, number, statements)
+
+
+def _step(db: sqlite3.Connection, number: int, statements: Sequence[str]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements:
+            db.execute(statement)
+        # Both pragmas are part of the transaction (SQLite: they are fields of the file's header).
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")

@@ -1,0 +1,1 @@
+"""What people do: validate, decide, append. Nothing here knows a socket or HTTP."""

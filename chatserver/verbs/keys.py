@@ -1,0 +1,205 @@
+"""The one file that knows the cryptography: the key ring that seals cookies, and password hashing.
+
+What is sealed, and for how long, is decided in `chatserver.verbs.sessions`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidKey, InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+KEY_FILE = "keys.json"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+"""AES-GCM's own size (NIST SP 800-38D, section 8.2). Random: safe for 2^32 seals under one key."""
+
+ARGON2_MEMORY_KIB = 19 * 1024
+ARGON2_PASSES = 2
+ARGON2_LANES = 1
+"""19 MiB, two passes, one lane: the OWASP password storage cheat sheet's first choice for Argon2id."""
+
+NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$2qWuAwXxzht4M/oa+xgAmA$a80oAaF9VHNzowvUAe3+fog8uEkcfBZtgb0bmXUHjAQ"
+"""A password that nobody has: compared with where the account is unknown, so that the work is the same."""
+
+
+class KeysRefused(Exception):
+    """The key file cannot be used; the text is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    id: str
+    secret: bytes
+    created_at: int
+
+
+class KeyRing:
+    """Keys in a file with mode 0600: the newest seals, older ones still open.
+
+    Another process may rotate the file: a sealed text under an unknown key makes this one look again.
+    """
+
+    def __init__(self, path: Path, keys: Sequence[_Key]) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._use(keys)
+
+    @classmethod
+    def load(cls, folder: Path, now_ms: int) -> KeyRing:
+        """The ring in `folder`, made with one key where there is none. Raises `KeysRefused`."""
+        path = folder / KEY_FILE
+        try:
+            if not path.exists():
+                _write(path, [_new_key(now_ms)])
+            return cls(path, _read(path))
+        except OSError as error:
+            raise KeysRefused(f"Cannot use the key file {path}: {error.strerror}.") from error
+
+    @classmethod
+    def rotate(cls, folder: Path, now_ms: int, life_ms: int) -> tuple[int, int]:
+        """Add a key to the ring in `folder`; drop those that no living cookie can need.
+
+        A key seals until its successor is made, so it is needed for `life_ms` after that.
+        Returns how many keys there are now and how many were dropped. Raises `KeysRefused`.
+        """
+        path = folder / KEY_FILE
+        try:
+            old = _read(path) if path.exists() else []
+            keys = [_new_key(now_ms), *old]
+            kept = keys[:1]
+            for key, successor in zip(keys[1:], keys, strict=False):
+                if successor.created_at + life_ms > now_ms:
+                    kept.append(key)
+            _write(path, kept)
+        except OSError as error:
+            raise KeysRefused(f"Cannot use the key file {path}: {error.strerror}.") from error
+        return len(kept), len(keys) - len(kept)
+
+    def seal(self, purpose: str, text: str) -> str:
+        """`text` as characters that may stand in a cookie or a form, readable and changeable by nobody.
+
+        `purpose` is bound in: what was sealed for one purpose does not open for another.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._newest.encrypt(nonce, text.encode(), purpose.encode())
+        return f"{self._newest_id}.{base64.urlsafe_b64encode(nonce + sealed).rstrip(b'=').decode()}"
+
+    def open(self, purpose: str, sealed: str) -> str | None:
+        """What `seal` was given, or None where this is not the work of one of these keys."""
+        key_id, _, body = sealed.partition(".")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            self._look_again()
+            cipher = self._ciphers.get(key_id)
+        if cipher is None or not body.isascii() or len(body) > 4096:
+            return None
+        try:
+            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+            opened = cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], purpose.encode())
+        except (binascii.Error, ValueError, InvalidTag):
+            return None
+        return opened.decode()
+
+    def _use(self, keys: Sequence[_Key]) -> None:
+        self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
+        self._newest_id = keys[0].id
+        self._newest = self._ciphers[self._newest_id]
+
+    def _look_again(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._use(_read(self._path))
+            except (OSError, KeysRefused):
+                # The keys in memory still serve; a broken file is told at the next start.
+                return
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_ino)
+
+
+def _new_key(now_ms: int) -> _Key:
+    return _Key(secrets.token_hex(4), os.urandom(_KEY_BYTES), now_ms)
+
+
+def _read(path: Path) -> list[_Key]:
+    """The keys of the file, newest first."""
+    try:
+        rows = json.loads(path.read_text("utf-8"))["keys"]
+        keys = [
+            _Key(row["id"], base64.b64decode(row["key"], validate=True), int(row["createdAt"]))
+            for row in rows
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise KeysRefused(
+            f"The key file {path} is damaged: restore it, or remove it to sign everybody out."
+        ) from error
+    if not keys or any(len(key.secret) != _KEY_BYTES for key in keys):
+        raise KeysRefused(
+            f"The key file {path} is damaged: restore it, or remove it to sign everybody out."
+        )
+    return sorted(keys, key=lambda key: -key.created_at)
+
+
+def _write(path: Path, keys: Sequence[_Key]) -> None:
+    """Put the keys in place in one step, so that no reader and no crash sees half a file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rows = [
+        {"id": key.id, "key": base64.b64encode(key.secret).decode(), "createdAt": key.created_at}
+        for key in keys
+    ]
+    # mkstemp makes the file with mode 0600, so the keys are never readable by others.
+    descriptor, name = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"keys": rows}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def hash_password(password: str) -> str:
+    """The PHC string that is kept instead of `password`. Takes about 35 ms: call it in a thread."""
+    kdf = Argon2id(
+        salt=os.urandom(16),
+        length=32,
+        iterations=ARGON2_PASSES,
+        lanes=ARGON2_LANES,
+        memory_cost=ARGON2_MEMORY_KIB,
+    )
+    return kdf.derive_phc_encoded(password.encode())
+
+
+def password_matches(password: str, phc: str) -> bool:
+    """Whether `phc` was made of `password`. Takes as long as making it: call it in a thread."""
+    try:
+        Argon2id.verify_phc_encoded(password.encode(), phc)
+    except InvalidKey:
+        return False
+    return True
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a bearer token. Fast on purpose: 256 random bits need no stretching."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,89 @@
+"""One table of settings: options, environment, defaults and the document agree."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from chatserver.command.settings import (
+    SETTINGS,
+    Settings,
+    SettingsError,
+    add_options,
+    from_options,
+    markdown,
+)
+from chatserver.core.limits import Limits
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "settings.md"
+
+
+def parse(*arguments: str, **environment: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return from_options(vars(parser.parse_args(arguments)), environment)
+
+
+def test_without_any_word_the_defaults_count() -> None:
+    assert parse() == Settings()
+    assert parse().limits == Limits()
+
+
+def test_every_limit_is_a_setting() -> None:
+    assert {field.name for field in fields(Limits)} <= {row.name for row in SETTINGS}
+
+
+def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None:
+    environment = {"CHATSERVER_PORT": "1", "CHATSERVER_TEXT_CHARS": "10", "CHATSERVER_DEMO": "1"}
+    settings = parse("--port", "2", **environment)
+    assert (settings.port, settings.limits.text_chars, settings.demo) == (2, 10, True)
+
+
+def test_what_may_be_given_more_than_once_is_comma_separated_in_the_environment() -> None:
+    expected = ("http://a.example:80", "https://b.example:443")
+    assert parse("--origin", "http://a.example", "--origin", "https://B.example").origin == expected
+    environment = {"CHATSERVER_ORIGIN": "http://a.example, https://b.example"}
+    assert parse(**environment).origin == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "bad"),
+    [
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--port", "http"),
+        ("--origin", "example.com"),
+        ("--log-level", "loud"),
+        ("--trusted-proxy", "proxy"),
+        ("--metrics-token", "short"),
+        ("--text-chars", "0"),
+        ("--text-chars", "1.5"),
+        ("--send-rate", "nan"),
+        ("--send-rate", "inf"),
+        ("--heartbeat-s", "0"),
+        ("--heartbeat-s", "soon"),
+        ("--poll-wait-s", "56"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_setting(
+    flag: str, bad: str
+) -> None:
+    with pytest.raises(SettingsError, match=flag):
+        parse(f"{flag}={bad}")
+    if flag != "--poll-wait-s":
+        variable = "CHATSERVER_" + flag[2:].replace("-", "_").upper()
+        with pytest.raises(SettingsError, match=variable):
+            parse(**{variable: bad})
+
+
+def test_a_misspelt_variable_is_not_passed_over() -> None:
+    with pytest.raises(SettingsError, match="CHATSERVER_PROT"):
+        parse(CHATSERVER_PROT="1")
+
+
+def test_the_document_shows_the_table() -> None:
+    """To mend it: python -c 'from chatserver.command.settings import markdown; print(markdown())'."""
+    assert markdown() in DOCUMENT.read_text("utf-8")

@@ -1,0 +1,93 @@
+"""Keys seal what only they open; rotation keeps what living cookies need."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from chatserver.verbs.keys import (
+    KEY_FILE,
+    NOBODY,
+    KeyRing,
+    KeysRefused,
+    hash_password,
+    password_matches,
+)
+
+LIFE_MS = 1000
+
+
+def test_what_is_sealed_opens_for_its_purpose_only(tmp_path: Path) -> None:
+    ring = KeyRing.load(tmp_path, 0)
+    sealed = ring.seal("cookie", "hello")
+    assert "hello" not in sealed
+    assert ring.open("cookie", sealed) == "hello"
+    assert ring.open("form", sealed) is None
+
+
+def test_no_changed_character_opens(tmp_path: Path) -> None:
+    ring = KeyRing.load(tmp_path, 0)
+    sealed = ring.seal("cookie", "hello")
+    for at, char in enumerate(sealed[:-1]):
+        changed = sealed[:at] + ("A" if char != "A" else "B") + sealed[at + 1 :]
+        assert ring.open("cookie", changed) is None
+    for junk in (
+        "",
+        ".",
+        sealed + "!",
+        sealed[:20],
+        "x." * 9,
+        "\u00e9.\u00e9",
+        sealed + "A" * 5000,
+    ):
+        assert ring.open("cookie", junk) is None
+
+
+def test_the_key_file_is_for_its_owner_and_serves_the_next_start(tmp_path: Path) -> None:
+    sealed = KeyRing.load(tmp_path, 0).seal("cookie", "hello")
+    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+    assert KeyRing.load(tmp_path, 0).open("cookie", sealed) == "hello"
+
+
+def test_an_older_key_opens_and_a_running_server_learns_of_the_new_one(tmp_path: Path) -> None:
+    running = KeyRing.load(tmp_path, 0)
+    old = running.seal("cookie", "old")
+    assert KeyRing.rotate(tmp_path, 500, LIFE_MS) == (2, 0)
+    rotated = KeyRing.load(tmp_path, 500)
+    new = rotated.seal("cookie", "new")
+    assert rotated.open("cookie", old) == "old"
+    assert running.open("cookie", new) == "new"
+    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_a_key_is_dropped_when_no_cookie_of_it_can_live(tmp_path: Path) -> None:
+    old = KeyRing.load(tmp_path, 0).seal("cookie", "old")
+    KeyRing.rotate(tmp_path, 500, LIFE_MS)
+    # The first key sealed until 500, so what it sealed may live until 1500.
+    assert KeyRing.rotate(tmp_path, 1499, LIFE_MS) == (3, 0)
+    assert KeyRing.load(tmp_path, 0).open("cookie", old) == "old"
+    assert KeyRing.rotate(tmp_path, 1500, LIFE_MS) == (3, 1)
+    assert KeyRing.load(tmp_path, 0).open("cookie", old) is None
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"keys": []}', '{"keys": [{"id": "a"}]}', "\x00"])
+def test_a_damaged_key_file_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / KEY_FILE).write_text(content)
+    with pytest.raises(KeysRefused):
+        KeyRing.load(tmp_path, 0)
+    assert (tmp_path / KEY_FILE).read_text() == content
+
+
+def test_a_password_matches_its_own_hash_only() -> None:
+    phc = hash_password("correct horse")
+    assert phc.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert password_matches("correct horse", phc)
+    assert not password_matches("correct horse ", phc)
+    assert hash_password("correct horse") != phc
+
+
+def test_nobodys_password_is_well_formed_so_that_it_costs_the_same_work() -> None:
+    assert NOBODY.split("$")[:4] == hash_password("x").split("$")[:4]
+    assert not password_matches("", NOBODY)
