@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatClient } from '../../web/js/client.js';
 import { Connection } from '../../web/js/connection.js';
+import { LADDER, TRANSPORTS } from '../../web/js/core/transports.js';
 
 const timeout = 10_000;
-const RUNGS = ['websocket', 'sse', 'longpoll', 'poll'];
 
 /** Records what was opened; the test speaks for the server through `on`. */
 function paper() {
@@ -13,7 +13,7 @@ function paper() {
   const sent = [];
   const make = (rung) => class {
     constructor({ cursor, client, on }) {
-      Object.assign(this, { rung, cursor, client, on, closed: false, carries: rung === 'websocket' });
+      Object.assign(this, { rung, cursor, client, on, closed: false, carries: TRANSPORTS[rung].carriesFrames });
       opened.push(this);
     }
     close() { this.closed = true; }
@@ -23,7 +23,7 @@ function paper() {
     }
     probe() { this.probed = true; }
   };
-  return { opened, sent, transports: Object.fromEntries(RUNGS.map((rung) => [rung, make(rung)])) };
+  return { opened, sent, transports: Object.fromEntries(LADDER.map((rung) => [rung, make(rung)])) };
 }
 
 function connection(t, start = null) {
@@ -210,8 +210,8 @@ function chat(t, options = {}) {
     if (!answer) throw new TypeError('network');
     return new Response(JSON.stringify(answer.body), { status: answer.status });
   });
-  const client = new ChatClient({ transports, memory: { get: () => 'websocket', set() {} }, cursor: 0, ...options });
-  client.connect();
+  const client = new ChatClient({ transports, memory: { get: () => 'websocket', set() {} }, ...options });
+  client.connect(0);
   return { client, opened, sent, posts, answers };
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { climbWaitMs, retryWaitMs } from '../../web/js/core/backoff.js';
+import { BROADCASTS } from '../../web/js/core/conversation.js';
 import { contrast, readable } from '../../web/js/core/color.js';
 import { splitLinks } from '../../web/js/core/links.js';
 import { OUTBOX_MAX, Outbox } from '../../web/js/core/outbox.js';
@@ -24,7 +25,7 @@ test('the wait before a retry lies between zero and a bound that doubles and end
 
 test('a confirmed message leaves the outbox once, by ack or by its event', { timeout }, () => {
   const outbox = new Outbox();
-  outbox.add({ clientId: 'a', text: 'x', to: null, at: 1 });
+  outbox.add({ clientId: 'a', text: 'x', conversation: BROADCASTS, at: 1 });
   assert.equal(outbox.confirm('a'), true);
   assert.equal(outbox.confirm('a'), false);
   assert.equal(outbox.next, null);
@@ -32,7 +33,7 @@ test('a confirmed message leaves the outbox once, by ack or by its event', { tim
 
 test('the outbox gives its messages in the order in which they were written', { timeout }, () => {
   const outbox = new Outbox();
-  for (const clientId of ['a', 'b', 'c']) outbox.add({ clientId, text: clientId, to: null, at: 1 });
+  for (const clientId of ['a', 'b', 'c']) outbox.add({ clientId, text: clientId, conversation: BROADCASTS, at: 1 });
   outbox.fail('a', 'too long');
   assert.equal(outbox.next.clientId, 'b');
   outbox.retry('a');
@@ -41,7 +42,7 @@ test('the outbox gives its messages in the order in which they were written', { 
 });
 
 test('only a failed message can be given up', { timeout }, () => {
-  const outbox = new Outbox([{ clientId: 'a', text: 'x', to: null, at: 1, status: 'pending' }]);
+  const outbox = new Outbox([{ clientId: 'a', text: 'x', conversation: BROADCASTS, at: 1, status: 'pending' }]);
   outbox.discard('a');
   assert.equal(outbox.entries.length, 1);
   outbox.fail('a', 'no');
@@ -51,8 +52,8 @@ test('only a failed message can be given up', { timeout }, () => {
 
 test('the outbox is bounded', { timeout }, () => {
   const outbox = new Outbox();
-  for (let n = 0; n < OUTBOX_MAX; n += 1) outbox.add({ clientId: `${n}`, text: 'x', to: null, at: 1 });
-  assert.throws(() => outbox.add({ clientId: 'one more', text: 'x', to: null, at: 1 }), RangeError);
+  for (let n = 0; n < OUTBOX_MAX; n += 1) outbox.add({ clientId: `${n}`, text: 'x', conversation: BROADCASTS, at: 1 });
+  assert.throws(() => outbox.add({ clientId: 'one more', text: 'x', conversation: BROADCASTS, at: 1 }), RangeError);
 });
 
 test('messages stand once and in order however they come', { timeout }, () => {
@@ -79,7 +80,7 @@ test('rows have day separators, one new-message line before a message of others,
   timeline.add(message(4, 'bob', 90_000_001));
   const rows = timeline.rows({
     dayOf: (at) => `d${Math.floor(at / 86_400_000)}`, readUpTo: 1, me: 'me',
-    outgoing: [{ clientId: 'x', text: 'x', to: null, at: 1, status: 'pending' }],
+    outgoing: [{ clientId: 'x', text: 'x', conversation: BROADCASTS, at: 1, status: 'pending' }],
     notes: [{ id: 1, text: 'Connected!', afterSeq: 3 }, { id: 2, text: 'Disconnected!', afterSeq: 4 }],
   });
   assert.deepEqual(rows.map((row) => row.key),

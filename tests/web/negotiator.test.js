@@ -1,7 +1,8 @@
 // The table walked whole: every state that can be reached, and a way out of each.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LADDER, TABLE, initialState, step } from '../../web/js/core/negotiator.js';
+import { TABLE, initialState, step } from '../../web/js/core/negotiator.js';
+import { LADDER } from '../../web/js/core/transports.js';
 
 const timeout = 20_000;
 

@@ -1,19 +1,20 @@
 // Requests to the server's JSON interface (docs/protocol.md), and their refusals as errors.
 
+import { stopOfRefusal } from './core/endings.js';
+
 /** How long an answer may take, milliseconds; a password takes the server a moment. */
 const ANSWER_MS = 15_000;
 
+/** @typedef {{title?: string, detail?: string, code?: string, field?: string, retryAfter?: number}} Problem after RFC 9457 */
+
 /** The server refused; `status` 0 says that no answer came. */
 export class ApiError extends Error {
-  /** @param {number} status @param {any} problem a problem detail after RFC 9457 */
+  /** @param {number} status @param {Problem} problem */
   constructor(status, problem) {
     super(problem.detail || problem.title || 'The server cannot be reached.');
     this.status = status;
-    /** @type {string} */
     this.code = problem.code ?? (status ? 'unknown' : 'unreachable');
-    /** @type {string | undefined} */
     this.field = problem.field;
-    /** @type {number | undefined} */
     this.retryAfterMs = problem.retryAfter === undefined ? undefined : problem.retryAfter * 1000;
   }
 
@@ -23,12 +24,22 @@ export class ApiError extends Error {
   }
 }
 
+/** The requests of one page: it belongs to one account, or to nobody who is signed in. */
 export class Api {
   #base;
+  /** @type {Record<string, string>} */
+  #headers;
+  #stopped;
 
-  /** @param {string} [base] the server's origin and path prefix; '' for the page's own */
-  constructor(base = '') {
+  /**
+   * @param {string} [base] the server's origin and path prefix; '' for the page's own
+   * @param {string} [user] whose page it is: the server does nothing where the login is another's
+   * @param {(reason: string) => void} [stopped] told when the login ended, or is another's; the request is refused too
+   */
+  constructor(base = '', user = '', stopped = () => {}) {
     this.#base = base;
+    this.#headers = user ? { 'X-Chat-User': user } : {};
+    this.#stopped = stopped;
   }
 
   /**
@@ -49,7 +60,7 @@ export class Api {
         keepalive,
         credentials: 'same-origin',
         cache: 'no-store',
-        headers: body ? { 'Content-Type': 'application/json' } : {},
+        headers: body ? { ...this.#headers, 'Content-Type': 'application/json' } : this.#headers,
         body: body && JSON.stringify(body),
         signal: AbortSignal.timeout(ANSWER_MS),
       });
@@ -57,8 +68,11 @@ export class Api {
     } catch {
       throw new ApiError(0, {});
     }
-    if (!response.ok) throw new ApiError(response.status, answer ?? {});
-    return answer;
+    if (response.ok) return answer;
+    const error = new ApiError(response.status, answer ?? {});
+    const reason = stopOfRefusal(error);
+    if (reason) this.#stopped(reason);
+    throw error;
   }
 
   /** @param {string} path */

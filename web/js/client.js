@@ -4,6 +4,7 @@
 //     chat.addEventListener('event', ({ detail }) => console.log(detail));
 //     chat.connect();
 //     chat.send('Hello, all my friends');
+//     chat.send('Hello, my friend', direct(id));
 //
 // It finds a transport that works, climbs to a better one, comes back after every failure at its
 // cursor, and keeps what was written until the server has it. docs/client.md tells the rest.
@@ -11,56 +12,58 @@
 import { Api, ApiError } from './api.js';
 import { Connection } from './connection.js';
 import { retryWaitMs } from './core/backoff.js';
-import { LADDER } from './core/negotiator.js';
+import { BROADCASTS, toOf, withOf } from './core/conversation.js';
+import { Emitter } from './core/emitter.js';
+import { stopOfRefusal } from './core/endings.js';
 import { Outbox } from './core/outbox.js';
-import { TabLink, canShare } from './tabs.js';
+import { LADDER } from './core/transports.js';
+import { canShare, transportMemory } from './effects.js';
+import { listenForNudges } from './nudges.js';
+import { TabLink } from './tabs.js';
+import { CLASSES } from './transports/classes.js';
 
-export { TRANSPORTS } from './connection.js';
+export { BROADCASTS, direct } from './core/conversation.js';
+export { CLASSES };
 
-/** @typedef {import('./core/types.js').Rung} Rung */
+/** @typedef {import('./core/conversation.js').Conversation} Conversation */
+/** @typedef {import('./core/transports.js').Rung} Rung */
+/** @typedef {import('./core/types.js').ChatEvent} ChatEvent */
+/** @typedef {import('./core/types.js').Signal} Signal */
 /** @typedef {import('./core/types.js').Outgoing} Outgoing */
 
 /** How long an ack on the socket may take before the message goes over HTTP as well. */
 const ACK_MS = 8_000;
+/** What an error frame's code would be as an answer's status; any other is the message's own fault. */
+const STATUS = new Map([['rate_limited', 429], ['unavailable', 503], ['unauthenticated', 401]]);
 /** Typing is told at most this often. */
 const TYPING_MS = 3_000;
-/** The page's own nudges (it became visible…) come at most this often. */
-const NUDGE_MS = 3_000;
-const MEMORY_KEY = 'chat.transport';
-
-/** Where the transport that last worked is kept; a browser may forbid it. */
-const defaultMemory = {
-  get() {
-    try {
-      return localStorage.getItem(MEMORY_KEY);
-    } catch {
-      return null;
-    }
-  },
-  set(/** @type {string} */ rung) {
-    try {
-      localStorage.setItem(MEMORY_KEY, rung);
-    } catch {
-      // Without a memory the next page starts on long-polling.
-    }
-  },
-};
 
 /**
  * Dispatches `CustomEvent`s: `state`; `event` and `signal` with the item as `detail` (see
  * docs/protocol.md); `reset` (load friends and messages again); `sent` with
- * `{clientId, seq, at, text, to}`; `outbox`; `stop` with the reason as `detail`: it will not come
- * back by itself, and `signed out` asks for a sign-in.
+ * `{clientId, seq, at, text, conversation}`; `outbox`; `stop` with the reason as `detail`: it will
+ * not come back by itself. `signed out` asks for a sign-in; `another account` says that the browser
+ * is signed in to another one than this page is of.
+ *
+ * Making one does nothing yet, and after `disconnect` nothing of it is left.
+ *
+ * @extends {Emitter<import('./core/types.js').ClientDetails>}
  */
-export class ChatClient extends EventTarget {
+export class ChatClient extends Emitter {
   #api;
-  #link;
+  #options;
+  /** @type {TabLink | Connection | null} while it is connected, or tries to be */
+  #link = null;
   #outbox;
   #save;
-  #cursor;
+  /** @type {number | null} */
+  #cursor = null;
+  /** @type {readonly Rung[]} */
+  #rungs;
   /** @type {'idle' | 'connecting' | 'connected' | 'disconnected' | 'stopped'} */
   #state = 'idle';
-  #me = '';
+  #stopReason = '';
+  #me;
   /** @type {{clientId: string, framed: boolean} | null} the message under way */
   #underWay = null;
   #failures = 0;
@@ -69,40 +72,18 @@ export class ChatClient extends EventTarget {
   /** @type {Rung | null} */
   #lastLive = null;
   #typedAt = -Infinity;
-  #nudgedAt = -Infinity;
   #listening = new AbortController();
 
-  /**
-   * @param {object} [options]
-   * @param {string} [options.base] the server's origin and path prefix; '' for the page's own
-   * @param {number | null} [options.cursor] where to go on: the `seq` of a snapshot; null: the present
-   * @param {string} [options.client] the reader's name; drawn when absent
-   * @param {string} [options.share] share one connection with the tabs that say the same word (the user's id)
-   * @param {Rung[]} [options.rungs] the transports that may be used, best first
-   * @param {number} [options.pollMs] how often plain polling asks
-   * @param {Outgoing[]} [options.outbox] messages that an earlier life of the page left
-   * @param {(entries: Outgoing[]) => void} [options.save] called whenever the outbox has changed
-   * @param {Record<Rung, any>} [options.transports] other transport classes
-   * @param {{get: () => string | null, set: (rung: string) => void}} [options.memory]
-   */
+  /** @param {import('./core/types.js').ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    const { base = '', cursor = null, client = crypto.randomUUID(), share, rungs, pollMs } = options;
-    this.#api = new Api(base);
-    this.#cursor = cursor;
-    this.#outbox = new Outbox(options.outbox);
-    this.#save = options.save ?? (() => {});
-    const { transports, memory = defaultMemory } = options;
-    const link = {
-      base, client, rungs, pollMs, transports, memory,
-      on: {
-        event: (/** @type {any} */ event) => this.#receive(event),
-        signal: (/** @type {any} */ signal) => this.#receiveSignal(signal),
-        change: () => this.#changed(),
-        stop: (/** @type {string} */ reason) => this.#stop(reason),
-      },
-    };
-    this.#link = share && canShare() ? new TabLink({ ...link, scope: share }) : new Connection(link);
+    const { base, user = '', client = crypto.randomUUID(), outbox, save = () => {}, rungs = LADDER } = options;
+    this.#options = { ...options, client };
+    this.#api = new Api(base, user, (reason) => this.#stop(reason));
+    this.#me = user;
+    this.#outbox = new Outbox(outbox);
+    this.#save = save;
+    this.#rungs = rungs;
   }
 
   /** `idle`, `connecting` (for the first time), `connected`, `disconnected` or `stopped`. */
@@ -112,22 +93,22 @@ export class ChatClient extends EventTarget {
 
   /** @returns {Rung | null} the transport that delivers */
   get transport() {
-    return this.#link.live;
+    return this.#link?.live ?? null;
   }
 
   /** Why the transport is not the best one, or why nothing is connected; '' when all is well. */
   get reason() {
-    return this.#link.reason;
+    return this.#link?.reason ?? this.#stopReason;
   }
 
   /** The transports that may be used, best first. */
   get rungs() {
-    return this.#link.rungs;
+    return this.#link?.rungs ?? this.#rungs;
   }
 
   /** The `seq` of the last event seen: where any reader can go on. */
   get cursor() {
-    return this.#link.cursor ?? this.#cursor;
+    return this.#link?.cursor ?? this.#cursor;
   }
 
   /** @returns {Outgoing[]} messages that the server has not confirmed, oldest first */
@@ -140,18 +121,32 @@ export class ChatClient extends EventTarget {
     return this.#link instanceof TabLink && !this.#link.leads;
   }
 
-  connect() {
-    if (this.#state !== 'idle' && this.#state !== 'stopped') return;
+  /**
+   * Does nothing while it is connected already, or tries to be.
+   * @param {number | null} [cursor] where to go on: the `seq` of a snapshot; null: the present. Absent:
+   *   where it stood before, the first time the present
+   */
+  connect(cursor = this.cursor) {
+    if (this.#active) return;
+    this.#cursor = cursor;
+    this.#stopReason = '';
     this.#state = 'connecting';
-    this.#listen();
-    this.#link.start(this.cursor);
+    this.#listening = new AbortController();
+    this.#link = this.#makeLink();
+    listenForNudges({
+      nudge: () => {
+        this.#link?.nudge();
+        this.#pump();
+      },
+      probe: () => this.#link?.probe(),
+    }, this.#listening.signal);
+    this.#link.start(cursor);
     this.#pump();
   }
 
+  /** The outbox and the cursor are kept; `connect` goes on from there. */
   disconnect() {
-    this.#listening.abort();
-    clearTimeout(this.#pumpTimer);
-    this.#link.stop();
+    this.#end();
     this.#turn('idle');
   }
 
@@ -160,14 +155,14 @@ export class ChatClient extends EventTarget {
    * has it or refuses it, over whatever transport lives, and is posted once.
    *
    * @param {string} text
-   * @param {{to?: string | null}} [options] `to`: a friend's id
+   * @param {Conversation} [conversation] `direct(id)`: to that friend alone
    * @returns {string} the message's clientId
    * @throws {RangeError} when too many messages wait already
    */
-  send(text, { to = null } = {}) {
+  send(text, conversation = BROADCASTS) {
     const clientId = crypto.randomUUID();
     this.#typedAt = -Infinity;
-    this.#outbox.add({ clientId, text: text.replaceAll('\r\n', '\n'), to, at: Date.now() });
+    this.#outbox.add({ clientId, text: text.replaceAll('\r\n', '\n'), conversation, at: Date.now() });
     this.#outboxChanged();
     this.#pump();
     return clientId;
@@ -186,22 +181,22 @@ export class ChatClient extends EventTarget {
     this.#outboxChanged();
   }
 
-  /** Tell the friends, or one, that something is being written. @param {string | null} [to] */
-  typing(to = null) {
+  /** Tell the friends, or one, that something is being written. @param {Conversation} [conversation] */
+  typing(conversation = BROADCASTS) {
     const now = performance.now();
     if (now - this.#typedAt < TYPING_MS || this.#state !== 'connected') return;
     this.#typedAt = now;
-    const words = to ? { to } : {};
-    if (this.#link.send({ type: 'typing', ...words })) return;
+    const words = toOf(conversation);
+    if (this.#link?.send({ type: 'typing', ...words })) return;
     this.#api.post('/api/typing', words).catch(() => {
       // A hint: the next key stroke says it again.
     });
   }
 
-  /** Mark a conversation as read. @param {string | null} friend null: all friends @param {number} upTo */
-  read(friend, upTo) {
-    const words = friend ? { with: friend, upTo } : { upTo };
-    if (this.#link.send({ type: 'read', ...words })) return;
+  /** Mark a conversation as read. @param {Conversation} conversation @param {number} upTo */
+  read(conversation, upTo) {
+    const words = { ...withOf(conversation), upTo };
+    if (this.#link?.send({ type: 'read', ...words })) return;
     this.#api.post('/api/read', words).catch(() => {
       // The next message that is seen says it again, with a later position.
     });
@@ -212,49 +207,44 @@ export class ChatClient extends EventTarget {
    * @param {Rung | null} rung
    */
   choose(rung) {
-    this.#link.choose(rung ? LADDER.slice(LADDER.indexOf(rung)) : LADDER);
+    const rungs = rung ? LADDER.slice(LADDER.indexOf(rung)) : LADDER;
+    if (this.#link) this.#link.choose(rungs);
+    else this.#rungs = rungs;
   }
 
-  #listen() {
-    this.#listening.abort();
-    this.#listening = new AbortController();
-    const { signal } = this.#listening;
-    const nudge = () => {
-      if (performance.now() - this.#nudgedAt < NUDGE_MS) return;
-      this.#nudgedAt = performance.now();
-      this.#link.nudge();
-      this.#pump();
-    };
-    const hasten = () => {
-      this.#nudgedAt = -Infinity;
-      nudge();
-    };
-    globalThis.addEventListener?.('online', hasten, { signal });
-    globalThis.addEventListener?.('pageshow', nudge, { signal });
-    globalThis.addEventListener?.('offline', () => this.#link.probe(), { signal });
-    if (typeof document === 'undefined') return;
-    document.addEventListener('resume', hasten, { signal });
-    document.addEventListener('visibilitychange', () => {
-      if (document.visibilityState === 'visible') nudge();
-    }, { signal });
-    const network = /** @type {any} */ (navigator).connection;
-    network?.addEventListener?.('change', nudge, { signal });
+  get #active() {
+    return this.#state !== 'idle' && this.#state !== 'stopped';
   }
 
-  /** @param {string} type @param {any} [detail] */
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  /** A link lives from one `connect` to its end; what an earlier one says is not heard. */
+  #makeLink() {
+    const { base = '', user, client = '', share, pollMs, memory = transportMemory } = this.#options;
+    /** @type {(call: () => void) => void} */
+    const heard = (call) => {
+      if (this.#link === link) call();
+    };
+    const options = {
+      base, user, client, pollMs, memory, rungs: this.#rungs,
+      transports: this.#options.transports && { ...CLASSES, ...this.#options.transports },
+      on: {
+        event: (/** @type {ChatEvent} */ event) => heard(() => this.#receive(event)),
+        signal: (/** @type {Signal} */ signal) => heard(() => this.#receiveSignal(signal)),
+        change: () => heard(() => this.#changed()),
+        stop: (/** @type {string} */ reason) => heard(() => this.#stop(reason)),
+      },
+    };
+    const link = share && canShare() ? new TabLink({ ...options, scope: share }) : new Connection(options);
+    return link;
   }
 
   /** @param {ChatClient['state']} state */
   #turn(state) {
     this.#state = state;
-    this.#tell('state');
+    this.emit('state', null);
   }
 
   #changed() {
-    if (this.#state === 'idle' || this.#state === 'stopped') return;
-    const { live } = this.#link;
+    const live = this.transport;
     if (live !== this.#lastLive && this.#underWay?.framed) {
       // The socket that carried the message is gone, and its ack with it.
       this.#underWay = null;
@@ -265,36 +255,47 @@ export class ChatClient extends EventTarget {
     if (live) this.#pump();
   }
 
-  /** @param {string} reason */
-  #stop(reason) {
-    if (this.#state === 'idle' || this.#state === 'stopped') return;
+  /** Nothing goes on after this but requests that are under way. */
+  #end() {
+    const link = this.#link;
+    this.#cursor = this.cursor;
+    if (this.rungs.length) this.#rungs = this.rungs;
     this.#listening.abort();
     clearTimeout(this.#pumpTimer);
-    this.#turn('stopped');
-    this.#tell('stop', reason);
+    if (this.#underWay?.framed) this.#underWay = null;
+    this.#lastLive = null;
+    this.#link = null;
+    link?.stop();
   }
 
-  /** @param {any} event */
+  /** @param {string} reason */
+  #stop(reason) {
+    if (!this.#active) return;
+    this.#end();
+    this.#stopReason = reason;
+    this.#turn('stopped');
+    this.emit('stop', reason);
+  }
+
+  /** @param {ChatEvent} event */
   #receive(event) {
     if (event.type === 'reset') {
-      this.#tell('reset', event);
+      this.emit('reset', event);
       return;
     }
-    const own = event.type === 'message' && event.clientId && (!this.#me || event.from.id === this.#me);
-    const confirmed = own && this.#confirm(event.clientId);
-    this.#tell('event', event);
+    const { clientId } = event.type === 'message' && (!this.#me || event.from.id === this.#me) ? event : {};
+    const confirmed = Boolean(clientId) && this.#confirm(clientId ?? '');
+    this.emit('event', event);
     if (confirmed) this.#outboxChanged();
   }
 
-  /** @param {any} signal */
+  /** @param {Signal} signal */
   #receiveSignal(signal) {
-    if (signal.type === 'hello') this.#me = signal.user?.id ?? '';
+    if (signal.type === 'hello') this.#me = signal.user?.id ?? this.#me;
     if (signal.type === 'ack') this.#acknowledged(signal);
     else if (signal.type === 'error' && signal.clientId) {
-      const { code, detail, retryAfter } = signal;
-      const status = { rate_limited: 429, unavailable: 503, unauthenticated: 401 }[/** @type {string} */ (code)];
-      this.#refused(signal.clientId, new ApiError(status ?? 422, { code, detail, retryAfter }));
-    } else if (signal.type !== 'pong') this.#tell('signal', signal);
+      this.#refused(signal.clientId, new ApiError(STATUS.get(signal.code) ?? 422, signal));
+    } else if (signal.type !== 'pong') this.emit('signal', signal);
   }
 
   /** @param {string} clientId */
@@ -311,7 +312,7 @@ export class ChatClient extends EventTarget {
     const entry = this.#outbox.entries.find((one) => one.clientId === clientId);
     this.#confirm(clientId);
     if (!entry) return;
-    this.#tell('sent', { clientId, seq, at, text: entry.text, to: entry.to });
+    this.emit('sent', { clientId, seq, at, text: entry.text, conversation: entry.conversation });
     this.#outboxChanged();
   }
 
@@ -319,7 +320,9 @@ export class ChatClient extends EventTarget {
   #refused(clientId, error) {
     if (this.#underWay?.clientId !== clientId) return;
     this.#underWay = null;
-    if (error.status === 401) return this.#stop('signed out');
+    const stop = stopOfRefusal(error);
+    // It stays in the outbox, for when its writer is signed in.
+    if (stop) return this.#stop(stop);
     if (error.passing) {
       this.#failures += 1;
       const waitMs = retryWaitMs(this.#failures, Math.random());
@@ -333,24 +336,25 @@ export class ChatClient extends EventTarget {
 
   #outboxChanged() {
     this.#save(this.#outbox.entries);
-    this.#tell('outbox');
+    this.emit('outbox', null);
   }
 
   /** @param {number} ms */
   #pumpLater(ms) {
+    if (!this.#active) return;
     clearTimeout(this.#pumpTimer);
     this.#pumpTimer = setTimeout(() => this.#pump(), ms);
   }
 
   /** Send the oldest waiting message, if none is under way: one at a time keeps their order. */
   #pump() {
-    if (this.#underWay || this.#state === 'idle' || this.#state === 'stopped') return;
+    if (this.#underWay || !this.#active) return;
     const entry = this.#outbox.next;
     if (!entry) return;
     clearTimeout(this.#pumpTimer);
-    const { clientId, text, to } = entry;
-    const body = to ? { text, to, clientId } : { text, clientId };
-    const framed = this.#failures === 0 && this.#link.send({ type: 'send', ...body });
+    const { clientId, text, conversation } = entry;
+    const body = { text, ...toOf(conversation), clientId };
+    const framed = this.#failures === 0 && Boolean(this.#link?.send({ type: 'send', ...body }));
     this.#underWay = { clientId, framed };
     if (!framed) {
       this.#post(clientId, body).catch(() => this.#pumpLater(ACK_MS));

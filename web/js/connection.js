@@ -2,29 +2,25 @@
 // and passes on each event once, whichever transports brought it.
 
 import { climbWaitMs, retryWaitMs } from './core/backoff.js';
-import { LADDER, initialState, step } from './core/negotiator.js';
-import { LongpollTransport, PollTransport } from './transports/longpoll.js';
-import { SseTransport } from './transports/sse.js';
-import { WebSocketTransport } from './transports/websocket.js';
+import { isEvent } from './core/items.js';
+import { initialState, step } from './core/negotiator.js';
+import { LADDER, TRANSPORTS } from './core/transports.js';
+import { CLASSES } from './transports/classes.js';
 
-/** @typedef {import('./core/types.js').Rung} Rung */
+/** @typedef {import('./core/transports.js').Rung} Rung */
 /** @typedef {import('./core/types.js').Transport} Transport */
 /** @typedef {import('./core/types.js').TransportEnd} TransportEnd */
+/** @typedef {import('./core/types.js').TransportEvents} TransportEvents */
 /** @typedef {import('./core/negotiator.js').Happening} Happening */
 /** @typedef {import('./core/negotiator.js').Effect} Effect */
 
 /**
  * @typedef {object} LinkEvents
- * @property {(event: any) => void} event in order, each once
- * @property {(signal: any) => void} signal
+ * @property {(event: import('./core/types.js').ChatEvent) => void} event in order, each once
+ * @property {(signal: import('./core/types.js').Signal) => void} signal
  * @property {() => void} change `live`, `phase` or `reason` is another
  * @property {(reason: string) => void} stop it will not come back by itself
  */
-
-/** @type {Record<Rung, import('./core/types.js').TransportClass>} */
-export const TRANSPORTS = {
-  websocket: WebSocketTransport, sse: SseTransport, longpoll: LongpollTransport, poll: PollTransport,
-};
 
 /** A stream must deliver its first frame within this time, else something on the way drops it. */
 const FIRST_FRAME_MS = 3_000;
@@ -34,8 +30,6 @@ const SILENCE_GRACE_MS = 20_000;
 const HEARTBEAT_MS = 25_000;
 /** How long the answer to a probe may take. */
 const PROBE_MS = 4_000;
-/** A reader's name differs by transport, so that the trial does not end the live one. */
-const SUFFIX = { websocket: '.w', sse: '.s', longpoll: '.p', poll: '.p' };
 
 /** @typedef {{number: number, rung: Rung, transport: Transport | null, aliveAt: number}} Attempt */
 
@@ -60,6 +54,7 @@ export class Connection {
    * @param {object} options
    * @param {string} options.base
    * @param {string} options.client the reader's name, kept while the page lives
+   * @param {string} [options.user] whose page it is
    * @param {LinkEvents} options.on
    * @param {readonly Rung[]} [options.rungs] transports that may be used, best first
    * @param {Record<Rung, import('./core/types.js').TransportClass>} [options.transports]
@@ -119,8 +114,9 @@ export class Connection {
     const attempt = this.#live;
     if (!attempt) return;
     const askedAt = performance.now();
-    attempt.transport?.probe();
-    if (attempt.rung === 'sse' && askedAt - attempt.aliveAt < this.#heartbeatMs + PROBE_MS) return;
+    attempt.transport?.probe?.();
+    const { canBeAsked } = TRANSPORTS[attempt.rung];
+    if (!canBeAsked && askedAt - attempt.aliveAt < this.#heartbeatMs + PROBE_MS) return;
     this.#after('probe', PROBE_MS, () => {
       if (this.#live === attempt && attempt.aliveAt < askedAt) this.#lose(attempt, 'no sign of life');
     });
@@ -128,7 +124,8 @@ export class Connection {
 
   /** @param {object} frame @returns {boolean} false: nothing live carries frames up */
   send(frame) {
-    return this.#live?.transport?.send(frame) ?? false;
+    if (!this.#live || !TRANSPORTS[this.#live.rung].carriesFrames) return false;
+    return this.#live.transport?.send?.(frame) ?? false;
   }
 
   /** @param {Happening} event */
@@ -164,24 +161,24 @@ export class Connection {
     this.#trial = attempt;
     // A transport speaks with its attempt's number in mind: what a dropped one says is not heard.
     const heard = () => this.#live === attempt || this.#trial === attempt;
+    /** @type {TransportEvents} */
     const on = {
       ready: () => this.#trial === attempt && this.#dispatch({ type: 'ready' }),
-      item: (/** @type {any} */ item) => heard() && this.#receive(attempt, item),
-      cursor: (/** @type {number} */ cursor) => heard() && this.#adopt(cursor),
+      item: (item) => heard() && this.#receive(attempt, item),
+      cursor: (cursor) => heard() && this.#adopt(cursor),
       alive: () => heard() && this.#sign(attempt),
-      end: (/** @type {TransportEnd} */ end) => this.#ended(attempt, end),
+      end: (end) => this.#ended(attempt, end),
     };
-    const { base, client, pollMs, transports = TRANSPORTS } = this.#options;
-    const name = this.#state.rungs.length === 1 ? client : client + SUFFIX[rung];
+    const { base, client, user, pollMs, transports = CLASSES } = this.#options;
+    const name = this.#state.rungs.length === 1 ? client : client + TRANSPORTS[rung].suffix;
     try {
-      const options = { base, cursor: this.#cursor, client: name, pollMs, on };
-      attempt.transport = new transports[rung](/** @type {any} */ (options));
+      attempt.transport = new transports[rung]({ base, cursor: this.#cursor, client: name, user, pollMs, on });
     } catch (error) {
       // A browser without this transport, or one that forbids it here.
       const reason = `this browser has no ${rung}: ${error instanceof Error ? error.message : error}`;
       queueMicrotask(() => this.#ended(attempt, { reason }));
     }
-    if (rung === 'websocket' || rung === 'sse') {
+    if (TRANSPORTS[rung].streams) {
       this.#after('first', FIRST_FRAME_MS, () => {
         if (this.#trial === attempt) this.#lose(attempt, `nothing arrived in ${FIRST_FRAME_MS / 1000} s`);
       });
@@ -193,6 +190,7 @@ export class Connection {
     this.#live = this.#trial;
     this.#trial = null;
     this.#cancel('first');
+    this.#cancel('silence');
     if (!this.#live) return;
     this.#sign(this.#live);
     this.#options.memory?.set(this.#live.rung);
@@ -202,8 +200,14 @@ export class Connection {
   #close(which) {
     const attempt = which === 'live' ? this.#live : this.#trial;
     attempt?.transport?.close();
+    this.#leave(which);
+  }
+
+  /** @param {'live' | 'trial'} which */
+  #leave(which) {
     if (which === 'live') this.#live = null;
     else this.#trial = null;
+    this.#cancel(which === 'live' ? 'silence' : 'first');
   }
 
   /** @param {Attempt} attempt @param {string} reason */
@@ -217,8 +221,7 @@ export class Connection {
   #ended(attempt, end) {
     const wasLive = this.#live === attempt;
     if (!wasLive && this.#trial !== attempt) return;
-    if (wasLive) this.#live = null;
-    else this.#trial = null;
+    this.#leave(wasLive ? 'live' : 'trial');
     if (end.stop) this.#dispatch({ type: 'stop', reason: end.stop });
     else if (wasLive) {
       const { reason, retryMs, stable = false } = end;
@@ -229,26 +232,23 @@ export class Connection {
   /** @param {Attempt} attempt */
   #sign(attempt) {
     attempt.aliveAt = performance.now();
-    if (attempt !== this.#live || (attempt.rung !== 'websocket' && attempt.rung !== 'sse')) return;
+    if (attempt !== this.#live || !TRANSPORTS[attempt.rung].streams) return;
     const silenceMs = this.#heartbeatMs + SILENCE_GRACE_MS;
     this.#after('silence', silenceMs, () => {
       if (this.#live === attempt) this.#lose(attempt, 'the connection fell silent');
     });
   }
 
-  /** @param {Attempt} attempt @param {any} item */
+  /** @param {Attempt} attempt @param {import('./core/types.js').Item} item */
   #receive(attempt, item) {
     this.#sign(attempt);
-    if (item.type === 'hello') {
-      if (item.heartbeat) this.#heartbeatMs = item.heartbeat * 1000;
-      this.#cursor ??= item.seq;
+    if (!isEvent(item)) {
+      if (item.type === 'hello') {
+        if (item.heartbeat) this.#heartbeatMs = item.heartbeat * 1000;
+        this.#cursor ??= item.seq;
+      }
       this.#on.signal(item);
-    } else if (item.type === 'reset') {
-      this.#cursor = item.seq;
-      this.#on.event(item);
-    } else if (!Number.isSafeInteger(item.seq) || item.type === 'ack') {
-      this.#on.signal(item);
-    } else if (this.#cursor !== null && item.seq <= this.#cursor) {
+    } else if (item.type !== 'reset' && this.#cursor !== null && item.seq <= this.#cursor) {
       this.duplicates += 1;
     } else {
       this.#cursor = item.seq;

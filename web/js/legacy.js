@@ -1,13 +1,15 @@
 // The chat for old browsers: ES5, XMLHttpRequest and long-polling, nothing newer.
-// Sign in, register, friends, read and write. Loaded by /legacy, and by the page itself in
-// browsers that know no modules.
+// Sign in, register, friends, read and write. Loaded after legacy_basics.js by /legacy, and by the
+// page itself in browsers that know no modules.
 (function () {
   'use strict';
 
+  var basics = window.chatBasics;
   var HOLD_S = 25;
   var PAGE = 50;
   var KEEP = 300;
   var me = null;
+  var writer = '';
   var friends = {};
   var cursor = null;
   var poll = null;
@@ -20,90 +22,48 @@
   var shownSeq = {};
   var dark = window.matchMedia && window.matchMedia('(prefers-color-scheme: dark)').matches;
 
-  function make(tag, text, className) {
-    var element = document.createElement(tag);
-    if (text) element.appendChild(document.createTextNode(text));
-    if (className) element.className = className;
-    return element;
-  }
-
-  function empty(element) {
-    while (element.firstChild) element.removeChild(element.firstChild);
-  }
-
-  // Calls done(status, answer) once; status 0 says that no answer came.
-  function ask(method, path, body, timeoutMs, done) {
-    var request = new XMLHttpRequest();
-    var ended = false;
-    function finish(status) {
-      var answer = null;
-      if (ended) return;
-      ended = true;
-      window.clearTimeout(timer);
-      try {
-        answer = JSON.parse(request.responseText);
-      } catch (error) {
-        answer = null;
-      }
-      done(status, answer || {});
-    }
-    var timer = window.setTimeout(function () {
-      finish(0);
-      request.abort();
-    }, timeoutMs);
-    request.onreadystatechange = function () {
-      if (request.readyState === 4) finish(request.status);
-    };
-    request.open(method, path, true);
-    if (body) request.setRequestHeader('Content-Type', 'application/json');
-    request.send(body ? JSON.stringify(body) : null);
-    return request;
-  }
-
-  function field(form, label, name, type) {
-    var id = 'legacy-' + name;
-    var words = make('label', label);
-    var input = make('input');
-    words.htmlFor = id;
-    input.id = id;
-    input.name = name;
-    input.type = type;
-    form.appendChild(words);
-    form.appendChild(input);
-    return input;
-  }
-
-  function clear(title) {
-    var main = document.getElementById('main') || document.body;
-    empty(main);
-    main.appendChild(make('h1', title));
-    return main;
-  }
-
-  function button(label, action) {
-    var element = make('button', label);
-    element.type = 'button';
-    element.onclick = action;
-    return element;
-  }
-
-  function submitter(label) {
-    var element = make('button', label);
-    element.type = 'submit';
-    return element;
-  }
+  var make = basics.make;
+  var empty = basics.empty;
+  var ask = basics.ask;
+  var field = basics.field;
+  var clear = basics.clear;
+  var button = basics.button;
+  var submitter = basics.submitter;
 
   // Sign in and register
 
   function showEntrance(words) {
     var main = clear('Friends\u2019 chat');
-    life += 1;
-    me = null;
-    if (poll) poll.abort();
+    leave();
     main.appendChild(make('p', words || '', 'bad'));
     entranceForm(main, 'Login', '/api/login', [['Email', 'email', 'text'], ['Password', 'password', 'password']]);
     entranceForm(main, 'Register', '/api/register', [['First name', 'firstName', 'text'],
       ['Last name', 'lastName', 'text'], ['Email', 'email', 'text'], ['Password', 'password', 'password']]);
+  }
+
+  function leave() {
+    life += 1;
+    me = null;
+    basics.user = '';
+    if (poll) poll.abort();
+  }
+
+  // Whether the answer ends this page: the login is over, or is another account's.
+  function ended(status, answer) {
+    if (status === 401) showEntrance('Signed out.');
+    else if (me && status === 409 && answer.code === 'another_account') showAnother();
+    else return false;
+    return true;
+  }
+
+  function showAnother() {
+    var name = me.name;
+    var main = clear('Another account');
+    leave();
+    main.appendChild(make('p', 'This page is ' + name + '\u2019s, and this browser is now signed in to another account.'));
+    main.appendChild(button('Go on with the other account', function () {
+      window.location.reload();
+    }));
   }
 
   function entranceForm(main, title, path, fields) {
@@ -136,12 +96,16 @@
 
   function begin(user) {
     var main = clear('Friends\u2019 chat');
+    // What somebody else had written waits for nobody.
+    if (writer !== user.id) waiting = [];
+    writer = user.id;
     me = user;
+    basics.user = user.id;
     life += 1;
     main.appendChild(make('p', 'Signed in as ' + user.name + '. '));
     main.lastChild.appendChild(button('Logout', function () {
-      ask('POST', '/api/logout', {}, 20000, function () {
-        showEntrance('');
+      ask('POST', '/api/logout', {}, 20000, function (status, answer) {
+        if (!ended(status, answer)) showEntrance('');
       });
     }));
     view = { stream: make('div', '', 'stream'), words: make('p', '', 'bad'), friends: make('div') };
@@ -180,7 +144,7 @@
     note('Loading. Please wait.');
     ask('GET', '/api/messages?limit=' + PAGE, null, 20000, function (status, page) {
       if (mine !== life) return;
-      if (status === 401) return showEntrance('Signed out.');
+      if (ended(status, page)) return;
       if (status !== 200) return retry(reload);
       failures = 0;
       cursor = page.seq;
@@ -213,11 +177,12 @@
   // One poll after another; the cursor in each says what has been seen.
   function follow(wait) {
     var mine = life;
-    var path = '/poll?after=' + cursor + '&wait=' + wait + '&client=' + clientName;
+    var path = '/poll?after=' + cursor + '&wait=' + wait + '&client=' + clientName +
+      '&user=' + encodeURIComponent(me.id);
     var startedAt = new Date().getTime();
     poll = ask('GET', path, null, (wait + 15) * 1000, function (status, answer) {
       if (mine !== life) return;
-      if (status === 401) return showEntrance('Signed out.');
+      if (ended(status, answer)) return;
       if (status !== 200) {
         lost();
         return retry(followNow);
@@ -332,11 +297,8 @@
       if (mine !== life) return;
       empty(view.words);
       if (status === 0 || status >= 500 || status === 429) return retry(flush);
+      if (ended(status, answer)) return;
       waiting.shift();
-      if (status === 401) {
-        waiting.unshift(message);
-        return showEntrance('Signed out.');
-      }
       if (status >= 400) {
         view.words.appendChild(make('span', 'Not sent: ' + (answer.detail || status)));
         if (!view.text.value) view.text.value = message.text;
@@ -350,7 +312,7 @@
   function loadFriends() {
     var mine = life;
     ask('GET', '/api/friends', null, 20000, function (status, answer) {
-      if (mine !== life || status !== 200) return;
+      if (mine !== life || ended(status, answer) || status !== 200) return;
       friends = {};
       for (var i = 0; i < answer.friends.length; i += 1) friends[answer.friends[i].id] = answer.friends[i];
       view.incoming = answer.incoming;

@@ -4,64 +4,79 @@
 // The tab that holds a Web Lock leads: it has the connection and repeats what arrives on a
 // BroadcastChannel. Each other tab follows with a cursor of its own, so it notices when it missed
 // something, and can take over at any moment: it connects with its own cursor and misses nothing.
+// A follower asks (`join`) whenever another tab leads than it knew, and is told (`welcome`) what
+// came after its cursor. Two may believe for a moment that they lead, when one that did not answer
+// wakes up: what both repeat is true, and each event counts once.
+//
+// LIMIT: a server that was restored from a backup sends a `reset` to a lower position. A tab that
+// sleeps in the back-forward cache through it shows nothing new until the order is past its cursor.
 
-import { Connection } from './connection.js';
+import { Recent } from './core/recent.js';
+import { browserEffects } from './effects.js';
 
-/** @typedef {import('./core/types.js').Rung} Rung */
+/** @typedef {import('./core/transports.js').Rung} Rung */
+/** @typedef {import('./core/types.js').ChatEvent} ChatEvent */
+/** @typedef {import('./core/types.js').Signal} Signal */
+/** @typedef {import('./core/types.js').Seen} Seen */
+/** @typedef {import('./core/types.js').Join} Join */
+/** @typedef {import('./core/types.js').Welcome} Welcome */
+/** @typedef {import('./core/types.js').FromLeader} FromLeader */
+/** @typedef {import('./core/types.js').TabEffects} TabEffects */
 
-/** Events that a leader keeps for tabs that join or slept. */
-const KEPT_MAX = 500;
 /** How long a leader may take to answer before a visible tab takes its place. */
 const ANSWER_MS = 2_000;
 /** A tab that has heard nothing for so long asks whether the leader still lives. */
 const QUIET_MS = 30_000;
+/** Part of the names of channel and lock: tabs that speak otherwise, from before an update, are elsewhere. */
+const SPEECH = 2;
 
-/** Whether this browser can share a connection between its tabs. */
-export const canShare = () =>
-  typeof BroadcastChannel === 'function' && typeof navigator.locks?.request === 'function';
-
+/** Lives once: after `stop` it holds no channel, lock, timer or connection, and does not start again. */
 export class TabLink {
   #options;
+  #effects;
   #name;
-  #tab = crypto.randomUUID();
-  #channel;
-  /** @type {Connection | null} as the leader */
+  /** @type {import('./core/types.js').Channel | null} */
+  #channel = null;
+  /** @type {ReturnType<TabEffects['connect']> | null} as the leader */
   #connection = null;
+  /** Requests for the lock, counted: each answer carries its request's number. */
+  #requests = 0;
+  /** The request by which this tab leads; 0: it follows. */
+  #lease = 0;
   /** @type {(() => void) | null} gives the lock back */
   #release = null;
+  #queued = false;
+  #leaving = new AbortController();
+  /** @type {string | null} the tab that this one follows */
+  #leader = null;
+  /** Whether a `join` waits for its `welcome`. */
+  #asking = false;
+  /** @type {Join[]} as the leader: what cannot be answered before the cursor is known */
+  #late = [];
   /** @type {number | null} */
   #cursor = null;
-  #stopped = false;
-  /** @type {{phase: string, live: Rung | null, reason: string, rungs: readonly Rung[]}} */
-  #seen = { phase: 'opening', live: null, reason: '', rungs: [] };
-  /** @type {any[]} as the leader: the last events */
-  #kept = [];
-  /** @type {number} as the leader: everything after it is in `#kept` */
-  #floor = 0;
-  /** @type {Set<string>} as the leader: who is online */
-  #online = new Set();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #recent = new Recent();
+  /** @type {Set<string> | null} who is online, once that was told */
+  #online = null;
+  /** @type {Seen} */
+  #seen = { live: null, reason: '', rungs: [] };
+  /** @type {unknown} */
   #timer;
+  #stopped = false;
 
-  /** @param {ConstructorParameters<typeof Connection>[0] & {scope: string}} options `scope`: the user's id */
-  constructor(options) {
+  /**
+   * @param {import('./core/types.js').ConnectionOptions & {scope: string}} options `scope`: the user's id
+   * @param {TabEffects} [effects]
+   */
+  constructor(options, effects = browserEffects()) {
     this.#options = options;
-    this.#name = `chat:${options.base}:${options.scope}`;
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = (message) => this.#hear(message.data);
+    this.#effects = effects;
+    this.#name = `chat:${SPEECH}:${options.base}:${options.scope}`;
     this.#seen.rungs = options.rungs ?? [];
   }
 
   get leads() {
     return this.#connection !== null;
-  }
-
-  get #view() {
-    return this.#connection ?? this.#seen;
-  }
-
-  get phase() {
-    return this.#view.phase;
   }
 
   get live() {
@@ -76,23 +91,31 @@ export class TabLink {
     return this.#view.rungs;
   }
 
+  get #view() {
+    return this.#connection ?? this.#seen;
+  }
+
   get cursor() {
-    return this.#cursor;
+    return this.#connection?.cursor ?? this.#cursor;
   }
 
   /** @param {number | null} cursor */
   start(cursor) {
     this.#cursor = cursor;
-    this.#queue({});
+    if (cursor !== null) this.#recent.startAt(cursor);
+    this.#channel = this.#effects.openChannel(this.#name);
+    this.#channel.onmessage = (message) => this.#hear(message.data);
+    this.#queue();
     this.#join();
   }
 
   stop() {
     if (this.#stopped) return;
-    this.#stopped = true;
-    clearTimeout(this.#timer);
     this.#stepDown();
-    this.#channel.close();
+    this.#stopped = true;
+    this.#effects.clearTimer(this.#timer);
+    this.#leaving.abort();
+    this.#channel?.close();
   }
 
   /** @param {readonly Rung[]} rungs */
@@ -115,171 +138,253 @@ export class TabLink {
     return this.#connection?.send(frame) ?? false;
   }
 
-  /** @param {object} message */
+  /** @param {import('./core/types.js').TabMessage} message */
   #say(message) {
-    if (!this.#stopped) this.#channel.postMessage(message);
+    if (!this.#stopped) this.#channel?.postMessage(message);
   }
 
-  /** Wait for the lock, or take it from a leader that does not answer. @param {LockOptions} options */
-  #queue(options) {
-    const held = () => {
-      if (this.#stopped) return undefined;
-      return new Promise((resolve) => this.#lead(() => resolve(undefined)));
-    };
-    navigator.locks.request(this.#name, options, held).catch(() => {
-      // Another tab took the lock because this one did not answer: follow it.
-      if (this.#stopped) return;
-      this.#stepDown();
-      this.#queue({});
-      this.#join();
+  /** @param {number} ms @param {() => void} callback */
+  #after(ms, callback) {
+    this.#effects.clearTimer(this.#timer);
+    this.#timer = this.#effects.setTimer(callback, ms);
+  }
+
+  /** Wait for the lock, once at a time. */
+  #queue() {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#request({ signal: this.#leaving.signal }, () => {
+      this.#queued = false;
     });
   }
 
-  /** @param {() => void} release */
-  #lead(release) {
-    if (this.#connection) return release();
-    clearTimeout(this.#timer);
+  /** @param {LockOptions} options @param {() => void} [answered] */
+  #request(options, answered = () => {}) {
+    const number = ++this.#requests;
+    let granted = false;
+    const held = () => {
+      answered();
+      if (this.#stopped) return undefined;
+      granted = true;
+      return new Promise((resolve) => this.#lead(number, () => resolve(undefined)));
+    };
+    this.#effects.locks.request(this.#name, options, held).catch((error) => {
+      if (!granted) answered();
+      this.#lost(number, granted || error?.name === 'AbortError');
+    });
+  }
+
+  /** @param {number} request @param {boolean} taken by another tab; false: there is no lock to be had here */
+  #lost(request, taken) {
+    if (this.#stopped) return;
+    if (this.#lease === request) this.#stepDown();
+    if (this.#connection) return;
+    if (!taken) {
+      // A connection of its own is better than none.
+      this.#lead(request, () => {});
+      return;
+    }
+    this.#queue();
+    this.#join();
+  }
+
+  /** @param {number} lease @param {() => void} release */
+  #lead(lease, release) {
+    this.#release?.();
+    this.#lease = lease;
     this.#release = release;
-    this.#kept = [];
-    this.#floor = this.#cursor ?? 0;
-    const { on } = this.#options;
-    this.#connection = new Connection({
+    if (this.#connection) return;
+    this.#effects.clearTimer(this.#timer);
+    this.#asking = false;
+    this.#leader = null;
+    /** @type {(call: () => void) => void} what a connection says that was given up is not heard */
+    const heard = (call) => {
+      if (this.#connection === connection) call();
+    };
+    const connection = this.#effects.connect({
       ...this.#options,
       rungs: this.#seen.rungs.length ? this.#seen.rungs : undefined,
       on: {
-        event: (event) => this.#leadEvent(event),
-        signal: (signal) => this.#leadSignal(signal),
-        change: () => this.#leadChange(),
-        stop: (reason) => {
-          this.#say({ kind: 'stop', reason });
-          on.stop(reason);
-        },
+        event: (event) => heard(() => this.#leadEvent(event)),
+        signal: (signal) => heard(() => this.#leadSignal(signal)),
+        change: () => heard(() => this.#leadChange()),
+        stop: (reason) => heard(() => this.#leadStop(reason)),
       },
     });
-    this.#connection.start(this.#cursor);
+    this.#connection = connection;
+    connection.start(this.#cursor);
   }
 
   #stepDown() {
     const connection = this.#connection;
     if (!connection) return;
-    this.#seen = { phase: 'opening', live: null, reason: '', rungs: connection.rungs };
+    this.#seen = { live: null, reason: '', rungs: connection.rungs };
     this.#connection = null;
+    this.#late = [];
     connection.stop();
     this.#release?.();
     this.#release = null;
+    this.#lease = 0;
   }
 
-  /** @param {any} event */
+  /** @param {ChatEvent} event */
   #leadEvent(event) {
     const before = this.#cursor;
-    this.#cursor = event.seq;
-    if (event.type === 'reset') {
-      this.#kept = [];
-      this.#floor = event.seq;
-    } else {
-      this.#kept.push(event);
-      if (this.#kept.length > KEPT_MAX) this.#floor = this.#kept.shift().seq;
-    }
-    this.#say({ kind: 'event', event, before });
+    this.#note(event);
+    this.#say({ kind: 'event', leader: this.#effects.tab, event, before });
     this.#options.on.event(event);
   }
 
-  /** @param {any} signal */
+  /** @param {Signal} signal */
   #leadSignal(signal) {
-    if (signal.type === 'hello' && this.#cursor === null) this.#floor = this.#cursor = signal.seq;
-    if (signal.type === 'presence') {
-      if (signal.online instanceof Array) this.#online = new Set(signal.online);
-      else if (signal.online) this.#online.add(signal.user);
-      else this.#online.delete(signal.user);
+    this.#findCursor();
+    this.#notePresence(signal);
+    // What answers a frame answers this tab's.
+    if (signal.type !== 'ack' && signal.type !== 'error' && signal.type !== 'pong') {
+      this.#say({ kind: 'signal', leader: this.#effects.tab, signal });
     }
-    this.#say({ kind: 'signal', signal });
     this.#options.on.signal(signal);
   }
 
   #leadChange() {
-    if (!this.#connection) return;
-    this.#say({ kind: 'state', seen: this.#snapshot() });
+    this.#findCursor();
+    this.#say({ kind: 'state', leader: this.#effects.tab, seen: this.#shown });
     this.#options.on.change();
   }
 
-  #snapshot() {
-    const { phase, live, reason, rungs } = this.#view;
-    return { phase, live, reason, rungs };
+  /** @param {string} reason */
+  #leadStop(reason) {
+    this.#say({ kind: 'stop', leader: this.#effects.tab, reason });
+    this.stop();
+    this.#options.on.stop(reason);
+  }
+
+  /** Who began at the present learns where that is; then the others can be answered. */
+  #findCursor() {
+    const cursor = this.#connection?.cursor ?? null;
+    if (this.#cursor !== null || cursor === null) return;
+    this.#cursor = cursor;
+    this.#recent.startAt(cursor);
+    for (const join of this.#late.splice(0)) this.#answer(join);
+  }
+
+  /** @returns {Seen} */
+  get #shown() {
+    const { live, reason, rungs } = this.#view;
+    return { live, reason, rungs };
   }
 
   /** As a follower: ask the leader for what came after the cursor; none answers: take its place. */
   #join() {
     if (this.#stopped || this.#connection) return;
-    this.#say({ kind: 'join', tab: this.#tab, after: this.#cursor });
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      if (this.#connection || this.#stopped) return;
-      if (document.visibilityState === 'visible') this.#queue({ steal: true });
+    this.#asking = true;
+    this.#after(ANSWER_MS, () => {
+      if (this.#effects.visible()) this.#request({ steal: true });
       else this.#join();
-    }, ANSWER_MS);
+    });
+    this.#say({ kind: 'join', tab: this.#effects.tab, after: this.#cursor });
   }
 
-  /** As a follower: the leader lives. */
-  #heard() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#join(), QUIET_MS);
-  }
-
-  /** @param {any} message */
+  /** @param {import('./core/types.js').TabMessage} message */
   #hear(message) {
     if (this.#stopped) return;
-    if (this.#connection) this.#hearAsLeader(message);
-    else this.#hearAsFollower(message);
+    if (this.#connection) {
+      if (message.kind === 'choose') this.#connection.choose(message.rungs);
+      if (message.kind === 'join') this.#answer(message);
+    } else if ('leader' in message) this.#follow(message);
   }
 
-  /** @param {any} message */
-  #hearAsLeader(message) {
-    if (message.kind === 'choose') this.#connection?.choose(message.rungs);
-    if (message.kind !== 'join') return;
-    const after = message.after ?? this.#cursor;
-    const missed = after < this.#floor ? null : this.#kept.filter((event) => event.seq > after);
+  /** @param {Join} join */
+  #answer(join) {
+    const cursor = this.#cursor;
+    if (cursor === null) {
+      this.#late.push(join);
+      return;
+    }
     this.#say({
-      kind: 'welcome', tab: message.tab, cursor: this.#cursor, missed,
-      online: [...this.#online], seen: this.#snapshot(),
+      kind: 'welcome', leader: this.#effects.tab, tab: join.tab, cursor,
+      missed: this.#recent.after(join.after ?? cursor),
+      online: this.#online && [...this.#online], seen: this.#shown,
     });
   }
 
-  /** @param {any} message */
-  #hearAsFollower(message) {
-    if (message.kind === 'join' || message.kind === 'choose') return;
-    if (message.kind === 'welcome' && message.tab !== this.#tab) return;
-    this.#heard();
-    if (message.kind === 'welcome') this.#welcome(message);
-    else if (message.kind === 'event') this.#follow(message);
-    else if (message.kind === 'signal') this.#options.on.signal(message.signal);
-    else if (message.kind === 'state') {
+  /** @param {FromLeader} message */
+  #follow(message) {
+    if (message.kind === 'stop') {
+      this.#hearStop(message);
+      return;
+    }
+    const welcome = message.kind === 'welcome' && message.tab === this.#effects.tab ? message : null;
+    if (message.leader !== this.#leader) {
+      this.#leader = message.leader;
+      if (!welcome) this.#join();
+    }
+    if (welcome) this.#asking = false;
+    if (!this.#asking) this.#after(QUIET_MS, () => this.#join());
+    if (welcome) this.#welcome(welcome);
+    else if (message.kind === 'event') this.#followEvent(message);
+    else if (message.kind === 'signal') {
+      this.#notePresence(message.signal);
+      this.#options.on.signal(message.signal);
+    } else if (message.kind === 'state') {
       this.#seen = message.seen;
       this.#options.on.change();
-    } else if (message.kind === 'stop') this.#options.on.stop(message.reason);
+    }
   }
 
-  /** @param {any} message */
+  /** Of another than the leader it counts for nothing. @param {Extract<FromLeader, {kind: 'stop'}>} message */
+  #hearStop({ leader, reason }) {
+    if (leader !== this.#leader) return;
+    this.stop();
+    this.#options.on.stop(reason);
+  }
+
+  /** @param {Welcome} welcome */
   #welcome({ cursor, missed, online, seen }) {
     this.#seen = seen;
-    // The leader keeps less than this tab missed: as a reset, load everything again.
-    if (missed === null) this.#deliver({ type: 'reset', seq: cursor, lost: 'all', at: Date.now() });
-    else for (const event of missed) this.#deliver(event);
-    this.#cursor ??= cursor;
-    this.#options.on.signal({ type: 'presence', online });
+    if (missed === null && (this.#cursor ?? 0) < cursor) {
+      const reason = 'the other tab keeps less than this one missed';
+      this.#deliver({ type: 'reset', seq: cursor, lost: 'all', reason, at: this.#effects.now() });
+    } else for (const event of missed ?? []) this.#deliver(event);
+    if (this.#stopped) return;
+    if (this.#cursor === null) {
+      this.#cursor = cursor;
+      this.#recent.startAt(cursor);
+    }
+    if (online) {
+      this.#online = new Set(online);
+      this.#options.on.signal({ type: 'presence', online });
+    }
     this.#options.on.change();
   }
 
-  /** @param {{event: any, before: number | null}} message */
-  #follow({ event, before }) {
-    if (event.type === 'reset') this.#deliver(event);
-    else if (before !== null && this.#cursor !== null && this.#cursor < before) this.#join();
-    else this.#deliver(event);
+  /** @param {Extract<FromLeader, {kind: 'event'}>} told */
+  #followEvent({ event, before }) {
+    const follows = this.#cursor === null || (before !== null && before <= this.#cursor);
+    if (event.type === 'reset' || follows) this.#deliver(event);
+    // Something is missing; the answer to a join that is under way brings it.
+    else if (!this.#asking) this.#join();
   }
 
-  /** @param {any} event */
+  /** @param {ChatEvent} event */
   #deliver(event) {
+    if (this.#stopped) return;
     if (event.type !== 'reset' && this.#cursor !== null && event.seq <= this.#cursor) return;
-    this.#cursor = event.seq;
+    this.#note(event);
     this.#options.on.event(event);
+  }
+
+  /** @param {ChatEvent} event */
+  #note(event) {
+    this.#cursor = event.seq;
+    this.#recent.add(event);
+  }
+
+  /** @param {Signal} signal */
+  #notePresence(signal) {
+    if (signal.type !== 'presence') return;
+    if (!('user' in signal)) this.#online = new Set(signal.online);
+    else if (signal.online) this.#online?.add(signal.user);
+    else this.#online?.delete(signal.user);
   }
 }

@@ -5,7 +5,9 @@
 // some proxies complete the upgrade and then drop every frame. The one being tried beside it is
 // the `trial`. The old transport is closed only when the trial has delivered.
 
-/** @typedef {import('./types.js').Rung} Rung */
+import { LADDER, SUREST, TRANSPORTS } from './transports.js';
+
+/** @typedef {import('./transports.js').Rung} Rung */
 
 /**
  * @typedef {object} State
@@ -46,13 +48,10 @@
 
 /** @typedef {[State, Effect[]]} Step */
 
-/** All transports, best first. */
-export const LADDER = Object.freeze(/** @type {Rung[]} */ (['websocket', 'sse', 'longpoll', 'poll']));
-
 /** Counters stop here: the waits they stand for have reached their bounds long before. */
 const COUNT_MAX = 8;
 /** Openings that fail in a row before the others take turns. */
-const LONGPOLL_TRIES = 3;
+const SUREST_TRIES = 3;
 
 /**
  * @param {readonly Rung[]} [rungs] what may be used, best first
@@ -65,9 +64,6 @@ export function initialState(rungs = LADDER) {
   };
 }
 
-/** @param {Rung | null} rung */
-const isStream = (rung) => rung === 'websocket' || rung === 'sse';
-
 /** @param {number} count */
 const more = (count) => Math.min(COUNT_MAX, count + 1);
 
@@ -76,13 +72,12 @@ const withFailed = (state, rung) =>
   rung === null || state.failed.includes(rung) ? state.failed : [...state.failed, rung].sort();
 
 /**
- * Where to start: where it last worked, else on long-polling, whose first answer comes within
- * one round trip through any proxy.
+ * Where to start: where it last worked, else on the surest.
  * @param {State} state @param {Rung | null | undefined} wished @returns {Rung}
  */
 function firstRung(state, wished) {
   if (wished && state.rungs.includes(wished)) return wished;
-  return state.rungs.includes('longpoll') ? 'longpoll' : state.rungs[0];
+  return state.rungs.includes(SUREST) ? SUREST : state.rungs[0];
 }
 
 /**
@@ -91,7 +86,7 @@ function firstRung(state, wished) {
  * @param {State} state @param {Rung} rung @returns {Rung}
  */
 function lowerRung(state, rung) {
-  if (isStream(rung) && state.rungs.includes('longpoll')) return 'longpoll';
+  if (TRANSPORTS[rung].streams && state.rungs.includes(SUREST)) return SUREST;
   return state.rungs[state.rungs.indexOf(rung) + 1] ?? rung;
 }
 
@@ -101,7 +96,7 @@ function lowerRung(state, rung) {
  * @param {State} state @param {Rung} rung @param {number} failures @returns {Rung}
  */
 function rungAfter(state, rung, failures) {
-  if (failures < LONGPOLL_TRIES) return rung === 'longpoll' ? rung : lowerRung(state, rung);
+  if (failures < SUREST_TRIES) return rung === SUREST ? rung : lowerRung(state, rung);
   return state.rungs[(state.rungs.indexOf(rung) + 1) % state.rungs.length];
 }
 
@@ -205,7 +200,7 @@ function openingFail(state, event) {
   const failures = more(state.failures);
   const next = rungAfter(state, rung, failures);
   const { reason } = event;
-  if (isStream(rung) && next !== rung && failures < LONGPOLL_TRIES) {
+  if (TRANSPORTS[rung].streams && next !== rung && failures < SUREST_TRIES) {
     return open({ ...state, reason, failed: withFailed(state, rung) }, next, []);
   }
   // Polling fails too: it is the network or the server, which says nothing about the streams.

@@ -28,14 +28,14 @@ export class Outbox {
   }
 
   /**
-   * @param {{clientId: string, text: string, to: string | null, at: number}} message
+   * @param {Omit<Outgoing, 'status' | 'error'>} message
    * @throws {RangeError} when OUTBOX_MAX messages wait already
    */
-  add({ clientId, text, to, at }) {
+  add({ clientId, text, conversation, at }) {
     if (this.#entries.size >= OUTBOX_MAX) {
       throw new RangeError(`${OUTBOX_MAX} messages are waiting to be sent already`);
     }
-    this.#entries.set(clientId, { clientId, text, to, at, status: 'pending' });
+    this.#entries.set(clientId, { clientId, text, conversation, at, status: 'pending' });
   }
 
   /**

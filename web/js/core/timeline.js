@@ -1,14 +1,14 @@
 // One conversation's messages in their order: pure. Live events, pages of history and replays may
 // overlap in any way; each message stands here once, at its place.
 
-/** @typedef {import('./types.js').ChatEvent} ChatEvent */
+/** @typedef {import('./types.js').MessageEvent} MessageEvent */
 /** @typedef {import('./types.js').Outgoing} Outgoing */
 
 /**
  * @typedef {{kind: 'day', key: string, day: string}
  *   | {kind: 'new', key: string}
  *   | {kind: 'note', key: string, text: string}
- *   | {kind: 'message', key: string, event: ChatEvent, follows: boolean}
+ *   | {kind: 'message', key: string, event: MessageEvent, follows: boolean}
  *   | {kind: 'outgoing', key: string, entry: Outgoing}} Row
  */
 
@@ -16,7 +16,7 @@
 const GROUP_MS = 5 * 60_000;
 
 export class Timeline {
-  /** @type {ChatEvent[]} ascending by seq */
+  /** @type {MessageEvent[]} ascending by seq */
   #messages = [];
   /** Whether the server has older ones; unknown until the first page came. */
   more = true;
@@ -35,13 +35,13 @@ export class Timeline {
     return this.#messages[this.#messages.length - 1]?.seq ?? null;
   }
 
-  /** @returns {readonly ChatEvent[]} */
+  /** @returns {readonly MessageEvent[]} */
   get messages() {
     return this.#messages;
   }
 
   /**
-   * @param {ChatEvent} message
+   * @param {MessageEvent} message
    * @returns {boolean} false: it stood here already
    */
   add(message) {
@@ -53,7 +53,7 @@ export class Timeline {
 
   /**
    * A page of history, which reaches further back than what stands here, or is the first one.
-   * @param {ChatEvent[]} page ascending
+   * @param {MessageEvent[]} page ascending
    * @param {boolean} more whether the server has older ones still
    */
   addPage(page, more) {
@@ -101,7 +101,7 @@ export class Timeline {
     let day = '';
     let marked = readUpTo === null;
     let note = 0;
-    /** @type {ChatEvent | null} */
+    /** @type {MessageEvent | null} */
     let last = null;
     const noteRow = () => {
       const { id, text } = notes[note++];
@@ -116,7 +116,7 @@ export class Timeline {
         day = today;
         last = null;
       }
-      if (!marked && event.seq > /** @type {number} */ (readUpTo) && event.from?.id !== me) {
+      if (!marked && event.seq > /** @type {number} */ (readUpTo) && event.from.id !== me) {
         rows.push({ kind: 'new', key: 'new' });
         marked = true;
         last = null;
@@ -132,7 +132,7 @@ export class Timeline {
   }
 }
 
-/** @param {ChatEvent | null} last @param {ChatEvent} event */
+/** @param {MessageEvent | null} last @param {MessageEvent} event */
 function follows(last, event) {
-  return last !== null && last.from?.id === event.from?.id && event.at - last.at < GROUP_MS;
+  return last !== null && last.from.id === event.from.id && event.at - last.at < GROUP_MS;
 }

@@ -2,6 +2,7 @@
 
 import { Api, ApiError } from '../api.js';
 import { quantile, toCsv } from '../core/stats.js';
+import { LADDER } from '../core/transports.js';
 import { h, say } from '../ui/dom.js';
 import { ClassicLane, StreamLane } from './lanes.js';
 import { drawBars, drawDots, msWords } from './plot.js';
@@ -12,7 +13,9 @@ import { drawBars, drawDots, msWords } from './plot.js';
 const DRAW_MS = 250;
 const COUNT_MS = 2_000;
 
-const api = new Api();
+/** Says whose page it is, once that is known. */
+let api = new Api();
+let user = '';
 const controls = /** @type {HTMLElement} */ (document.getElementById('controls'));
 const summary = /** @type {HTMLTableElement} */ (document.getElementById('summary'));
 const board = /** @type {HTMLElement} */ (document.getElementById('lanes'));
@@ -31,7 +34,7 @@ let refused = 0;
 /** @returns {Run} */
 function newRun() {
   const id = crypto.randomUUID().slice(0, 8);
-  return { id, sent: new Map(), acknowledged: new Map(), pollMs: 2000 };
+  return { id, user, sent: new Map(), acknowledged: new Map(), pollMs: 2000 };
 }
 
 /** @param {string} label @param {Record<string, any>} props @param {(value: number) => string} words @param {(value: number) => void} apply */
@@ -70,10 +73,7 @@ function drawControls(temporary, friends) {
 
 function makeLanes() {
   lanes = [
-    new StreamLane('WebSocket', run, 'websocket'),
-    new StreamLane('Server-Sent Events', run, 'sse'),
-    new StreamLane('Long-polling', run, 'longpoll'),
-    new StreamLane('Polling', run, 'poll'),
+    ...LADDER.map((rung) => new StreamLane(run, rung)),
     new ClassicLane('Classic', run),
   ];
   cards.clear();
@@ -106,8 +106,8 @@ function start() {
   makeLanes();
   for (const lane of lanes) lane.start();
   running = true;
-  pace(run);
-  count(run);
+  pace(run).catch((error) => say(error.message));
+  count(run).catch((error) => say(error.message));
   say('Started');
 }
 
@@ -122,7 +122,7 @@ async function pace(mine) {
   const deadline = performance.now() + 5000;
   while (lanes.some((lane) => lane.state !== 'connected') && performance.now() < deadline) await pause(50);
   while (running && run === mine) {
-    send(mine, ++numbers);
+    send(mine, ++numbers).catch((error) => say(error.message));
     await pause(1000 / ratePerS);
   }
 }
@@ -219,6 +219,9 @@ async function leave() {
 
 async function open() {
   try {
+    user = (await api.get('/api/me')).user.id;
+    api = new Api('', user);
+    run = newRun();
     const { friends } = await api.get('/api/friends');
     drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
   } catch (error) {

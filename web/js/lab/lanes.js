@@ -1,14 +1,16 @@
 // One lane: a reader of the visitor's own account over one transport, with the means to disturb it.
 
-import { ChatClient, TRANSPORTS } from '../client.js';
+import { CLASSES, ChatClient } from '../client.js';
 import { Tally } from '../core/stats.js';
+import { TRANSPORTS } from '../core/transports.js';
 
-/** @typedef {import('../core/types.js').Rung} Rung */
+/** @typedef {import('../core/transports.js').Rung} Rung */
 /** @typedef {{number: number, sentMs: number, latencyMs: number}} Sighting */
 
 /**
  * @typedef {object} Run what all lanes share
  * @property {string} id
+ * @property {string} user whose laboratory it is
  * @property {Map<number, number>} sent message number to the time it was sent, milliseconds
  * @property {Map<number, number>} acknowledged message number to its seq
  * @property {number} pollMs
@@ -51,73 +53,85 @@ class Lane {
   }
 }
 
+/**
+ * Between the transport and the client stands the disturbance: everything that arrives waits for
+ * the lane's delay, in order, and a cut ends it without a word to the server.
+ */
+class Disturbance {
+  #inner;
+  #lane;
+  #ended = false;
+  #dueMs = 0;
+
+  /** @param {StreamLane} lane @param {Rung} rung @param {import('../core/types.js').TransportOptions} options */
+  constructor(lane, rung, options) {
+    const { on } = options;
+    this.#lane = lane;
+    this.#inner = new CLASSES[rung]({
+      ...options,
+      get pollMs() {
+        return lane.run.pollMs;
+      },
+      on: {
+        ready: () => this.#later(on.ready),
+        item: (item) => this.#later(() => on.item(item)),
+        cursor: (cursor) => this.#later(() => on.cursor(cursor)),
+        alive: () => this.#later(on.alive),
+        end: (end) => this.#later(() => on.end(end)),
+      },
+    });
+    this.end = () => on.end({ reason: 'cut here', stable: true });
+  }
+
+  /** @param {() => void} call */
+  #later(call) {
+    const now = performance.now();
+    this.#dueMs = Math.max(this.#dueMs, now + this.#lane.delayMs);
+    if (this.#dueMs <= now) call();
+    else setTimeout(() => this.#ended || call(), this.#dueMs - now);
+  }
+
+  close() {
+    this.#ended = true;
+    this.#inner.close();
+  }
+
+  /** @param {object} frame */
+  send(frame) {
+    return this.#inner.send?.(frame) ?? false;
+  }
+
+  probe() {
+    this.#inner.probe?.();
+  }
+
+  cut() {
+    this.close();
+    this.end();
+  }
+}
+
 /** WebSocket, SSE, long-polling or polling: a ChatClient that may use this one transport only. */
 export class StreamLane extends Lane {
-  /** @type {{cut: () => void} | null} */
+  /** @type {Disturbance | null} */
   #current = null;
 
-  /** @param {string} name @param {Run} run @param {Rung} rung */
-  constructor(name, run, rung) {
-    super(name, run);
+  /** @param {Run} run @param {Rung} rung */
+  constructor(run, rung) {
+    super(TRANSPORTS[rung].label, run);
     const lane = this;
-    // Between the transport and the client stands the disturbance: everything that arrives waits
-    // for the chosen delay, in order, and a cut ends it without a word to the server.
-    class Disturbed {
-      #inner;
-      #ended = false;
-      #dueMs = 0;
-
+    class Disturbed extends Disturbance {
       /** @param {import('../core/types.js').TransportOptions} options */
       constructor(options) {
-        const { on } = options;
-        /** @type {(call: () => void) => void} */
-        const later = (call) => {
-          const now = performance.now();
-          this.#dueMs = Math.max(this.#dueMs, now + lane.delayMs);
-          if (this.#dueMs <= now) call();
-          else setTimeout(() => this.#ended || call(), this.#dueMs - now);
-        };
-        this.#inner = new TRANSPORTS[rung]({
-          ...options,
-          get pollMs() {
-            return lane.run.pollMs;
-          },
-          on: {
-            ready: () => later(on.ready),
-            item: (item) => later(() => on.item(item)),
-            cursor: (cursor) => later(() => on.cursor(cursor)),
-            alive: () => later(on.alive),
-            end: (end) => later(() => on.end(end)),
-          },
-        });
-        this.end = () => on.end({ reason: 'cut here', stable: true });
+        super(lane, rung, options);
         lane.#current = this;
       }
-
-      close() {
-        this.#ended = true;
-        this.#inner.close();
-      }
-
-      /** @param {object} frame */
-      send(frame) {
-        return this.#inner.send(frame);
-      }
-
-      probe() {
-        this.#inner.probe();
-      }
-
-      cut() {
-        this.close();
-        this.end();
-      }
     }
-    const transports = /** @type {any} */ ({ [rung]: Disturbed });
     const memory = { get: () => null, set: () => {} };
-    this.chat = new ChatClient({ client: this.client, rungs: [rung], transports, memory });
-    this.chat.addEventListener('event', (event) => {
-      const { detail } = /** @type {CustomEvent} */ (event);
+    this.chat = new ChatClient({
+      user: run.user, client: this.client, rungs: [rung], transports: { [rung]: Disturbed }, memory,
+    });
+    this.chat.addEventListener('event', ({ detail }) => {
       if (detail.type === 'message') this.see(detail.text);
     });
   }

@@ -1,7 +1,12 @@
 // Transports 3 and 4: long-polling, and polling, which is the same and never waits.
 // The cursor in the next request is the acknowledgement, so a lost answer costs nothing.
 
+import { endOfBye, stopOfRefusal } from '../core/endings.js';
+import { TRANSPORTS } from '../core/transports.js';
+import { readerUrl } from './address.js';
+
 /** @typedef {import('../core/types.js').TransportOptions} TransportOptions */
+/** @typedef {{cursor: number, events: import('../core/types.js').Item[], more: boolean, timeout?: number}} Answer */
 
 /** How long the server may hold a poll, seconds; below the 60 that proxies allow. */
 const HOLD_S = 25;
@@ -23,8 +28,8 @@ class Refused extends Error {
 }
 
 export class LongpollTransport {
-  /** @type {boolean} */
-  static holds = true;
+  /** @type {import('../core/transports.js').Rung} */
+  static rung = 'longpoll';
   #options;
   #cursor;
   /** @type {AbortController | null} the request under way */
@@ -44,17 +49,13 @@ export class LongpollTransport {
   }
 
   get #holds() {
-    return /** @type {typeof LongpollTransport} */ (this.constructor).holds;
+    return TRANSPORTS[/** @type {typeof LongpollTransport} */ (this.constructor).rung].holds;
   }
 
   close() {
     this.#ended = true;
     this.#request?.abort();
     this.#wake?.();
-  }
-
-  send() {
-    return false;
   }
 
   /** Ask now: a held request may hang on a network that is gone, so it is given up and repeated. */
@@ -81,13 +82,10 @@ export class LongpollTransport {
     }
   }
 
-  /** @param {boolean} holds @returns {Promise<any>} null: given up to ask again */
+  /** @param {boolean} holds @returns {Promise<Answer | null>} null: given up to ask again */
   async #ask(holds) {
-    const { base, client } = this.#options;
-    const url = new URL(`${base}/poll`, location.href);
+    const url = readerUrl('/poll', this.#options, this.#cursor);
     url.searchParams.set('wait', String(holds ? HOLD_S : 0));
-    url.searchParams.set('client', client);
-    if (this.#cursor !== null) url.searchParams.set('after', String(this.#cursor));
     const limitMs = holds ? Math.max(this.#timeoutMs, HOLD_S * 1000 + ANSWER_MS) : ANSWER_MS;
     const request = new AbortController();
     this.#request = request;
@@ -107,26 +105,23 @@ export class LongpollTransport {
     }
   }
 
-  /** @param {any} answer */
+  /** @param {Answer} answer */
   #take(answer) {
     const { on } = this.#options;
     this.#answers += 1;
+    // Who began at the present knows now where that is; what is opened beside this goes on from there.
+    if (this.#cursor === null) on.cursor(answer.cursor);
     if (typeof answer.timeout === 'number') this.#timeoutMs = answer.timeout;
     if (this.#answers === 1) on.ready();
     else on.alive();
     for (const item of answer.events) {
       if (this.#ended) return;
-      if (item.type === 'bye') this.#sayBye(item);
+      if (item.type === 'bye') this.#finish(endOfBye(item));
       else on.item(item);
     }
     if (this.#ended) return;
     this.#cursor = answer.cursor;
     on.cursor(answer.cursor);
-  }
-
-  /** @param {any} bye */
-  #sayBye({ reason, reconnectIn, retry }) {
-    this.#finish(retry === false ? { reason, stop: reason } : { reason, retryMs: reconnectIn });
   }
 
   /** @param {number} ms @returns {Promise<void>} */
@@ -140,7 +135,7 @@ export class LongpollTransport {
     });
   }
 
-  /** @param {any} error */
+  /** @param {unknown} error */
   #fail(error) {
     this.#finish(error instanceof Refused ? error.end : { reason: 'the request failed' });
   }
@@ -156,14 +151,16 @@ export class LongpollTransport {
 
 /** The same requests with `wait=0`, one every few seconds. */
 export class PollTransport extends LongpollTransport {
-  static holds = false;
+  /** @type {import('../core/transports.js').Rung} */
+  static rung = 'poll';
 }
 
 /** @param {Response} response @returns {Promise<Refused>} */
 async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const reason = problem.detail || problem.title || `the server answered ${response.status}`;
-  if (response.status === 401) return new Refused(reason, { reason, stop: 'signed out' });
+  const stop = stopOfRefusal({ status: response.status, code: problem.code });
+  if (stop) return new Refused(reason, { reason, stop });
   const afterS = Number(response.headers.get('Retry-After')) || problem.retryAfter;
   const retryMs = afterS ? afterS * 1000 : undefined;
   return new Refused(reason, { reason, retryMs });

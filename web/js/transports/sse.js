@@ -1,6 +1,10 @@
 // Transport 2: Server-Sent Events (HTML standard, section 9.2).
 // EventSource reconnects by itself and stops for ever on some answers; here exactly one party
-// reconnects, the connection, so any error closes it and is told as the end.
+// reconnects, the connection, so any error closes it and is told as the end. A page's script sees no
+// status: why the server refused (204) is learnt by the poll that follows.
+
+import { endOfBye } from '../core/endings.js';
+import { readerUrl } from './address.js';
 
 /** @typedef {import('../core/types.js').TransportOptions} TransportOptions */
 
@@ -15,12 +19,9 @@ export class SseTransport {
   #openedAt = performance.now();
 
   /** @param {TransportOptions} options */
-  constructor({ base, cursor, client, on }) {
-    this.#on = on;
-    const url = new URL(`${base}/events`, location.href);
-    url.searchParams.set('client', client);
-    if (cursor !== null) url.searchParams.set('after', String(cursor));
-    this.#source = new EventSource(url);
+  constructor(options) {
+    this.#on = options.on;
+    this.#source = new EventSource(readerUrl('/events', options));
     this.#source.onmessage = (message) => this.#receive(message.data);
     this.#source.onerror = () => this.#end({ reason: 'the event stream broke' });
   }
@@ -32,16 +33,10 @@ export class SseTransport {
     this.#source.close();
   }
 
-  send() {
-    return false;
-  }
-
-  /** Nothing can be asked on a one-way stream: the server's ping is the sign of life. */
-  probe() {}
-
   /** @param {string} data */
   #receive(data) {
     if (this.#ended) return;
+    /** @type {import('../core/types.js').Item} */
     let item;
     try {
       item = JSON.parse(data);
@@ -50,8 +45,7 @@ export class SseTransport {
       return;
     }
     if (item.type === 'bye') {
-      const { reason, reconnectIn, retry } = item;
-      this.#end(retry === false ? { reason, stop: reason } : { reason, retryMs: reconnectIn });
+      this.#end(endOfBye(item));
       return;
     }
     if (!this.#ready) {

@@ -1,17 +1,12 @@
 // Transport 1: WebSocket (RFC 6455), subprotocol chat.v1.
 
+import { endOfClose } from '../core/endings.js';
+import { readerUrl } from './address.js';
+
 /** @typedef {import('../core/types.js').TransportOptions} TransportOptions */
 
-/** Close codes that mean: do not come back by yourself (docs/protocol.md). */
-const isFinal = (/** @type {number} */ code) => code === 4000 || (code >= 4500 && code <= 4999);
 /** A connection this old had proven itself, milliseconds. */
 const STABLE_MS = 10_000;
-
-const WORDS = /** @type {Record<number, string>} */ ({
-  1006: 'the connection broke', 1012: 'the server restarts', 4000: 'replaced by a newer connection',
-  4008: 'too slow', 4029: 'too many connections', 4500: 'bad frames', 4501: 'signed out',
-  4502: 'the session expired',
-});
 
 export class WebSocketTransport {
   #socket;
@@ -19,16 +14,14 @@ export class WebSocketTransport {
   #ready = false;
   #ended = false;
   #openedAt = performance.now();
-  /** @type {{reason?: string, reconnectIn?: number, retry?: boolean} | null} */
+  /** @type {import('../core/types.js').Bye | null} */
   #bye = null;
 
   /** @param {TransportOptions} options */
-  constructor({ base, cursor, client, on }) {
-    this.#on = on;
-    const url = new URL(`${base}/ws`, location.href);
+  constructor(options) {
+    this.#on = options.on;
+    const url = readerUrl('/ws', options);
     url.protocol = url.protocol.replace('http', 'ws');
-    url.searchParams.set('client', client);
-    if (cursor !== null) url.searchParams.set('after', String(cursor));
     this.#socket = new WebSocket(url, 'chat.v1');
     this.#socket.onmessage = (message) => this.#receive(message.data);
     this.#socket.onclose = (event) => this.#end(event.code, event.reason);
@@ -55,6 +48,7 @@ export class WebSocketTransport {
   /** @param {unknown} data */
   #receive(data) {
     if (this.#ended) return;
+    /** @type {import('../core/types.js').Item} */
     let item;
     try {
       item = JSON.parse(/** @type {string} */ (data));
@@ -77,14 +71,7 @@ export class WebSocketTransport {
   #end(code, words) {
     if (this.#ended) return;
     this.#ended = true;
-    const reason = this.#bye?.reason || words || WORDS[code] || `closed with code ${code}`;
-    const final = isFinal(code) || this.#bye?.retry === false;
-    const stop = code === 4501 || code === 4502 ? 'signed out' : reason;
-    this.#on.end({
-      reason,
-      stop: final ? stop : undefined,
-      retryMs: this.#bye && !final ? this.#bye.reconnectIn : undefined,
-      stable: performance.now() - this.#openedAt > STABLE_MS,
-    });
+    const stable = performance.now() - this.#openedAt > STABLE_MS;
+    this.#on.end({ ...endOfClose(code, words, this.#bye), stable });
   }
 }

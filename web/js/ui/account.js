@@ -43,6 +43,22 @@ export function loginView(app) {
 }
 
 /** @type {import('./app.js').View} */
+export function anotherView(app) {
+  const reload = () => {
+    location.hash = '#/chat';
+    location.reload();
+  };
+  const element = h('div', { class: 'page narrow' },
+    h('h1', {}, 'Another account'),
+    h('p', { class: 'words', role: 'status' },
+      `This page is ${app.words}'s, and this browser is now signed in to another account. `,
+      `What ${app.words} was writing is kept in this tab until ${app.words} signs in here again.`),
+    h('p', { class: 'row' },
+      h('button', { type: 'button', class: 'primary', 'data-focus': true, onclick: reload }, 'Go on with the other account')));
+  return { element };
+}
+
+/** @type {import('./app.js').View} */
 export function registerView(app) {
   const form = requestForm({
     fields: [

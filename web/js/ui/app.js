@@ -1,16 +1,15 @@
 // The page's frame: who is signed in, which view is shown, the navigation, the title.
 
 import { Api, ApiError } from '../api.js';
-import { homeView, loginView, registerView } from './account.js';
+import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
+import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { h, say } from './dom.js';
-import { friendsView } from './friends.js';
 import { Model } from './model.js';
-import { profileView } from './profile.js';
 
 /**
  * @typedef {object} App
- * @property {Api} api
+ * @property {Api} api says whose page it is, from sign-in to sign-out
  * @property {Model | null} model null: signed out
  * @property {(user: import('../core/types.js').User) => void} signedIn
  * @property {() => void} signedOut
@@ -23,20 +22,33 @@ const NAME = "Friends' chat";
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
 
-/** @type {Map<string, {title: string, view: View, signedIn: boolean | null}>} */
+/**
+ * @typedef {object} Route
+ * @property {string} title
+ * @property {View} [view]
+ * @property {() => Promise<View>} [load] of a view that most visits do not need: fetched when it is first shown
+ * @property {boolean | null} [signedIn] for whom; null: for all; absent: no link leads there
+ */
+
+/** @type {Map<string, Route>} */
 const ROUTES = new Map([
   ['home', { title: 'Home', view: homeView, signedIn: null }],
   ['register', { title: 'Register', view: registerView, signedIn: false }],
   ['login', { title: 'Login', view: loginView, signedIn: false }],
   ['chat', { title: 'Chat', view: chatView, signedIn: true }],
-  ['friends', { title: 'Find friends', view: friendsView, signedIn: true }],
-  ['profile', { title: 'Profile', view: profileView, signedIn: true }],
+  ['friends', { title: 'Find friends', load: async () => (await import('./friends.js')).friendsView, signedIn: true }],
+  ['profile', { title: 'Profile', load: async () => (await import('./profile.js')).profileView, signedIn: true }],
+  ['another', { title: 'Another account', view: anotherView }],
 ]);
 
 /** @type {(() => void) | undefined} */
 let closeView;
+/** Counted, so that a view that was loaded too late is not shown. */
+let shows = 0;
 /** Where to go after the sign-in that was asked for. */
 let wanted = '';
+/** The browser is signed in to another account than this page is of: it shows nothing else any more. */
+let ended = false;
 
 /** @type {App} */
 const app = {
@@ -53,27 +65,39 @@ const app = {
   signedOut() {
     app.model?.stop();
     app.model = null;
+    app.api = new Api();
     document.title = NAME;
   },
 };
 
 /** @param {import('../core/types.js').User} user */
 function begin(user) {
+  app.api = new Api('', user.id, (reason) => stopped(model, reason));
   const model = new Model(app.api, user);
   app.model = model;
   app.words = '';
   model.addEventListener('change', () => {
     if (app.model === model) drawFrame();
   });
-  model.addEventListener('stop', (event) => {
-    if (app.model !== model || /** @type {CustomEvent} */ (event).detail !== 'signed out') return;
+  model.addEventListener('stop', ({ detail }) => stopped(model, detail));
+  load(model).catch(() => {});
+}
+
+/** The page of this model has come to its end, whoever noticed. @param {Model} model @param {string} reason */
+function stopped(model, reason) {
+  if (app.model !== model) return;
+  if (reason === SIGNED_OUT) {
     wanted = location.hash;
     app.signedOut();
     app.words = 'You have been signed out. What you were writing is kept: sign in to go on.';
     location.hash = '#/login';
     show();
-  });
-  load(model).catch(() => {});
+  } else if (reason === ANOTHER_ACCOUNT) {
+    app.signedOut();
+    app.words = model.me.name;
+    ended = true;
+    show();
+  }
 }
 
 /** @param {Model} model */
@@ -82,11 +106,8 @@ async function load(model) {
     try {
       await model.start();
       return;
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) {
-        model.dispatchEvent(new CustomEvent('stop', { detail: 'signed out' }));
-        return;
-      }
+    } catch {
+      if (app.model !== model) return;
       if (!tries) model.note('The server cannot be reached. Trying again.');
       await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 1000 * 2 ** tries)));
     }
@@ -94,9 +115,10 @@ async function load(model) {
 }
 
 function routeNow() {
+  if (ended) return { name: 'another', part: '' };
   const [name, part = ''] = location.hash.replace(/^#\/?/, '').split('/');
   const route = ROUTES.get(name || (app.model ? 'chat' : 'home'));
-  if (!route) return { name: 'home', part: '' };
+  if (!route || route.signedIn === undefined) return { name: 'home', part: '' };
   if (route.signedIn === true && !app.model) {
     wanted = location.hash;
     return { name: 'login', part: '' };
@@ -106,15 +128,30 @@ function routeNow() {
 }
 
 function show() {
+  const number = ++shows;
   const { name, part } = routeNow();
-  const route = /** @type {NonNullable<ReturnType<typeof ROUTES.get>>} */ (ROUTES.get(name));
+  const route = /** @type {Route} */ (ROUTES.get(name));
+  if (route.view) {
+    place(name, part, route.title, route.view);
+    return;
+  }
+  route.load?.().then((view) => {
+    route.view = view;
+    if (number === shows) place(name, part, route.title, view);
+  }).catch(() => {
+    if (number === shows) say(`${route.title} could not be loaded: the server cannot be reached.`);
+  });
+}
+
+/** @param {string} name @param {string} part @param {string} title @param {View} makeView */
+function place(name, part, title, makeView) {
   closeView?.();
-  const view = route.view(app, /** @type {Model} */ (app.model), part);
+  const view = makeView(app, /** @type {Model} */ (app.model), part);
   closeView = view.close;
   main.replaceChildren(view.element);
   main.className = name;
   drawFrame();
-  say(route.title);
+  say(title);
   const first = main.querySelector('[data-focus]');
   if (first instanceof HTMLElement) first.focus();
   else if (document.activeElement === document.body) main.focus({ preventScroll: true });
@@ -128,12 +165,12 @@ function drawFrame() {
   const asked = app.model?.incoming.length ?? 0;
   const title = ROUTES.get(name)?.title ?? '';
   document.title = `${unread ? `(${unread}) ` : ''}${title} · ${NAME}`;
-  const state = JSON.stringify([name, unread, asked, Boolean(app.model)]);
+  const state = JSON.stringify([name, unread, asked, Boolean(app.model), ended]);
   if (state === framed) return;
   framed = state;
   const links = [];
   for (const [target, route] of ROUTES) {
-    if (route.signedIn !== null && route.signedIn !== Boolean(app.model)) continue;
+    if (ended || (route.signedIn !== null && route.signedIn !== Boolean(app.model))) continue;
     const count = target === 'chat' ? unread : target === 'friends' ? asked : 0;
     links.push(h('a', { href: `#/${target}`, 'aria-current': target === name && 'page' },
       route.title, count > 0 && badge(count, target === 'chat' ? 'unread' : 'asking')));
@@ -156,7 +193,9 @@ async function logout() {
       return;
     }
   }
+  if (ended) return;
   app.signedOut();
+  app.words = '';
   wanted = '';
   if (location.hash === '#/home') show();
   else location.hash = '#/home';

@@ -2,16 +2,32 @@
 // server's JSON interface, changes from the ChatClient; the views only read this and listen.
 
 import { ChatClient } from '../client.js';
+import { BROADCASTS, between, keyOf, ofKey, ofWith, toOf, withOf } from '../core/conversation.js';
+import { Emitter } from '../core/emitter.js';
 import { Timeline } from '../core/timeline.js';
 
+/** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('../core/types.js').ChatEvent} ChatEvent */
+/** @typedef {import('../core/types.js').MessageEvent} MessageEvent */
+/** @typedef {import('../core/types.js').ReadEvent} ReadEvent */
+/** @typedef {import('../core/types.js').ResetEvent} ResetEvent */
+/** @typedef {import('../core/types.js').Sender} Sender */
+/** @typedef {import('../core/types.js').Signal} Signal */
 /** @typedef {import('../core/types.js').User} User */
 /** @typedef {import('../core/types.js').Outgoing} Outgoing */
 /** @typedef {User & {online: boolean, lastSeen: number | null}} Friend */
 
 /**
- * @typedef {object} Conversation
- * @property {string} key a friend's id; '' for all friends
+ * What `GET /api/friends` and `GET /api/read` answer.
+ * @typedef {{friends: Friend[], incoming: User[], outgoing: User[], seq: number}} FriendsSnapshot
+ * @typedef {{read: {with: string | null, upTo: number}[], peers: {user: string, upTo: number}[],
+ *   unread: {with: string | null, count: number}[], seq: number}} ReadSnapshot
+ */
+
+/**
+ * What the page knows of a conversation.
+ * @typedef {object} Known
+ * @property {Conversation} conversation
  * @property {Timeline} timeline
  * @property {number} unread
  * @property {number} readUpTo
@@ -35,7 +51,9 @@ const outboxStore = (id) => ({
   /** @returns {Outgoing[]} */
   load() {
     try {
-      return JSON.parse(sessionStorage.getItem(`outbox:${id}`) ?? '[]');
+      const entries = JSON.parse(sessionStorage.getItem(`outbox:${id}`) ?? '[]');
+      // An older version of the page kept the wire's `to`.
+      return entries.map((/** @type {any} */ entry) => ({ conversation: ofWith(entry.to ?? null), ...entry }));
     } catch {
       return [];
     }
@@ -49,90 +67,100 @@ const outboxStore = (id) => ({
   },
 });
 
-/** Dispatches `change` (something to show), `arrival` (a message of another) and `stop`. */
-export class Model extends EventTarget {
+/**
+ * Dispatches `change` (something to show), `arrival` (a message of another), `connected`, `reload`
+ * (timelines begin anew) and `stop` with the reason.
+ * @extends {Emitter<{change: null, arrival: MessageEvent, connected: null, reload: null, stop: string}>}
+ */
+export class Model extends Emitter {
   #api;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #readTimer;
-  /** @type {Set<string>} */
+  /** @type {Set<string>} keys */
   #toRead = new Set();
   #told = false;
   #noteCount = 0;
   #snapshotSeq = 0;
   #refreshing = false;
   #drawing = false;
+  #stopped = false;
   /** @type {Map<string, Friend>} */
   friends = new Map();
   /** @type {User[]} */
   incoming = [];
   /** @type {User[]} */
   outgoing = [];
-  /** @type {Map<string, Conversation>} */
-  conversations = new Map();
+  /** @type {Map<string, Known>} by the conversation's key */
+  #known = new Map();
   /** @type {Map<string, number>} how far a friend has read the conversation with me */
   peers = new Map();
-  /** @type {Map<string, {to: string | null, timer: ReturnType<typeof setTimeout>}>} */
+  /** @type {Map<string, {conversation: Conversation, timer: ReturnType<typeof setTimeout>}>} by the writer's id */
   typists = new Map();
   /** @type {{id: number, text: string, afterSeq: number}[]} */
   notes = [];
-  /** @type {ChatClient} */
-  chat;
-
   /** @param {import('../api.js').Api} api @param {User} me */
   constructor(api, me) {
     super();
     this.#api = api;
     this.me = me;
-    this.chat = this.#makeClient(null);
+    const { load, save } = outboxStore(me.id);
+    this.chat = new ChatClient({ user: me.id, share: me.id, outbox: load(), save });
+    this.#listen();
     this.note('Loading. Please wait.');
   }
 
-  /** @param {number | null} cursor */
-  #makeClient(cursor) {
-    const store = outboxStore(this.me.id);
-    const { load, save } = store;
-    const chat = new ChatClient({ share: this.me.id, cursor, outbox: load(), save });
-    chat.addEventListener('event', (event) => this.#apply(/** @type {any} */ (event).detail));
-    chat.addEventListener('sent', (event) => this.#sent(/** @type {any} */ (event).detail));
-    chat.addEventListener('signal', (event) => this.#signal(/** @type {any} */ (event).detail));
+  #listen() {
+    const { chat } = this;
+    chat.addEventListener('event', ({ detail }) => this.#apply(detail));
+    chat.addEventListener('sent', ({ detail: { conversation, ...sent } }) => {
+      const { to = null } = toOf(conversation);
+      this.#message({ type: 'message', from: this.me, to, ...sent });
+    });
+    chat.addEventListener('signal', ({ detail }) => this.#signal(detail));
     chat.addEventListener('reset', () => this.refresh(true));
     chat.addEventListener('outbox', () => this.#changed());
     chat.addEventListener('state', () => this.#stateChanged());
-    chat.addEventListener('stop', (event) =>
-      this.dispatchEvent(new CustomEvent('stop', { detail: /** @type {any} */ (event).detail })));
-    return chat;
+    chat.addEventListener('stop', ({ detail }) => this.emit('stop', detail));
   }
 
   /** Load what is there, then follow from where it stood. */
   async start() {
     const seq = await this.#load();
-    this.chat = this.#makeClient(seq);
-    this.chat.connect();
+    if (this.#stopped) return;
+    this.chat.connect(seq);
     this.#changed();
   }
 
+  /** For good: what is still being loaded leads to nothing. */
   stop() {
+    this.#stopped = true;
     clearTimeout(this.#readTimer);
     this.chat.disconnect();
   }
 
-  /** @param {string} key @returns {Conversation} */
-  conversation(key) {
-    let found = this.conversations.get(key);
+  /** @param {Conversation} conversation @returns {Known} */
+  known(conversation) {
+    const key = keyOf(conversation);
+    let found = this.#known.get(key);
     if (!found) {
-      found = { key, timeline: new Timeline(), unread: 0, readUpTo: 0, loading: false };
-      this.conversations.set(key, found);
+      found = { conversation, timeline: new Timeline(), unread: 0, readUpTo: 0, loading: false };
+      this.#known.set(key, found);
     }
     return found;
   }
 
+  /** @param {Conversation} conversation */
+  unreadIn(conversation) {
+    return this.#known.get(keyOf(conversation))?.unread ?? 0;
+  }
+
   get unread() {
     let unread = 0;
-    for (const conversation of this.conversations.values()) unread += conversation.unread;
+    for (const known of this.#known.values()) unread += known.unread;
     return unread;
   }
 
-  /** The user as known now, or as an event told. @param {User} user @returns {User} */
+  /** The user as known now, or as an event told. @param {Sender} user @returns {Sender} */
   current(user) {
     return user.id === this.me.id ? this.me : this.friends.get(user.id) ?? user;
   }
@@ -145,32 +173,39 @@ export class Model extends EventTarget {
       this.#api.get('/api/read'),
     ]);
     this.#adoptFriends(friends);
-    this.conversation('').timeline.addPage(page.messages, page.more);
+    this.known(BROADCASTS).timeline.addPage(page.messages, page.more);
     this.#adoptRead(read);
     return Math.min(friends.seq, page.seq, read.seq);
   }
 
-  /** @param {any} friends */
+  /** @param {FriendsSnapshot} snapshot */
   #adoptFriends({ friends, incoming, outgoing }) {
-    this.friends = new Map(friends.map((/** @type {Friend} */ friend) => [friend.id, friend]));
+    this.friends = new Map(friends.map((friend) => [friend.id, friend]));
     this.incoming = incoming;
     this.outgoing = outgoing;
-    for (const key of [...this.conversations.keys()]) {
-      if (key && !this.friends.has(key)) this.conversations.delete(key);
+    for (const [key, { conversation }] of [...this.#known]) {
+      if (!this.isOpen(conversation)) this.#known.delete(key);
     }
   }
 
-  /** @param {any} read */
+  /** Whether one can write there: to all friends, or to one of them. @param {Conversation} conversation */
+  isOpen(conversation) {
+    return conversation.kind !== 'direct' || this.friends.has(conversation.user);
+  }
+
+  /** @param {ReadSnapshot} snapshot */
   #adoptRead({ read, peers, unread, seq }) {
     this.#snapshotSeq = seq;
-    for (const conversation of this.conversations.values()) conversation.unread = 0;
-    for (const one of read) {
-      if (!one.with || this.friends.has(one.with)) this.conversation(one.with ?? '').readUpTo = one.upTo;
+    for (const known of this.#known.values()) known.unread = 0;
+    for (const { with: user, upTo } of read) {
+      const conversation = ofWith(user);
+      if (this.isOpen(conversation)) this.known(conversation).readUpTo = upTo;
     }
-    for (const one of unread) {
-      if (!one.with || this.friends.has(one.with)) this.conversation(one.with ?? '').unread = one.count;
+    for (const { with: user, count } of unread) {
+      const conversation = ofWith(user);
+      if (this.isOpen(conversation)) this.known(conversation).unread = count;
     }
-    this.peers = new Map(peers.map((/** @type {any} */ one) => [one.user, one.upTo]));
+    this.peers = new Map(peers.map((one) => [one.user, one.upTo]));
   }
 
   /**
@@ -182,9 +217,9 @@ export class Model extends EventTarget {
     this.#refreshing = true;
     try {
       if (messages) {
-        for (const conversation of this.conversations.values()) conversation.timeline = new Timeline();
+        for (const known of this.#known.values()) known.timeline = new Timeline();
         await this.#load();
-        this.dispatchEvent(new CustomEvent('reload'));
+        this.emit('reload', null);
       } else {
         this.#adoptFriends(await this.#api.get('/api/friends'));
       }
@@ -195,14 +230,13 @@ export class Model extends EventTarget {
     this.#changed();
   }
 
-  /** Read older messages, or the first page. @param {string} key */
-  async loadOlder(key) {
-    const conversation = this.conversation(key);
-    const { timeline } = conversation;
-    if (conversation.loading || (timeline.loaded && !timeline.more)) return;
-    conversation.loading = true;
-    const query = new URLSearchParams({ limit: String(PAGE) });
-    if (key) query.set('with', key);
+  /** Read older messages, or the first page. @param {Conversation} conversation */
+  async loadOlder(conversation) {
+    const known = this.known(conversation);
+    const { timeline } = known;
+    if (known.loading || (timeline.loaded && !timeline.more)) return;
+    known.loading = true;
+    const query = new URLSearchParams({ limit: String(PAGE), ...withOf(conversation) });
     if (timeline.loaded && timeline.firstSeq) query.set('before', String(timeline.firstSeq));
     try {
       const { messages, more } = await this.#api.get(`/api/messages?${query}`);
@@ -210,22 +244,22 @@ export class Model extends EventTarget {
     } catch {
       // Scrolling again asks again.
     }
-    conversation.loading = false;
+    known.loading = false;
     this.#changed();
   }
 
-  /** All of it has been seen. @param {string} key */
-  markRead(key) {
-    const conversation = this.conversation(key);
-    const last = conversation.timeline.lastSeq ?? 0;
-    if (last <= conversation.readUpTo && !conversation.unread) return;
-    conversation.readUpTo = Math.max(last, conversation.readUpTo);
-    conversation.unread = 0;
-    conversation.timeline.trim(KEEP);
-    this.#toRead.add(key);
+  /** All of it has been seen. @param {Conversation} conversation */
+  markRead(conversation) {
+    const known = this.known(conversation);
+    const last = known.timeline.lastSeq ?? 0;
+    if (last <= known.readUpTo && !known.unread) return;
+    known.readUpTo = Math.max(last, known.readUpTo);
+    known.unread = 0;
+    known.timeline.trim(KEEP);
+    this.#toRead.add(keyOf(conversation));
     clearTimeout(this.#readTimer);
     this.#readTimer = setTimeout(() => {
-      for (const one of this.#toRead) this.chat.read(one || null, this.conversation(one).readUpTo);
+      for (const key of this.#toRead) this.chat.read(ofKey(key), this.known(ofKey(key)).readUpTo);
       this.#toRead.clear();
     }, READ_MS);
     this.#changed();
@@ -233,7 +267,7 @@ export class Model extends EventTarget {
 
   /** @param {string} text */
   note(text) {
-    const afterSeq = Math.max(0, ...[...this.conversations.values()].map((one) => one.timeline.lastSeq ?? 0));
+    const afterSeq = Math.max(0, ...[...this.#known.values()].map((one) => one.timeline.lastSeq ?? 0));
     this.notes = [...this.notes, { id: ++this.#noteCount, text, afterSeq }].slice(-NOTES_MAX);
     this.#changed();
   }
@@ -245,7 +279,7 @@ export class Model extends EventTarget {
     const draw = () => {
       if (!this.#drawing) return;
       this.#drawing = false;
-      this.dispatchEvent(new CustomEvent('change'));
+      this.emit('change', null);
     };
     if (document.visibilityState === 'visible') requestAnimationFrame(draw);
     setTimeout(draw, DRAW_MS);
@@ -257,37 +291,25 @@ export class Model extends EventTarget {
     if (connected !== this.#told && state !== 'connecting') {
       this.#told = connected;
       this.note(connected ? 'Connected!' : 'Disconnected!');
-      if (connected) this.dispatchEvent(new CustomEvent('connected'));
+      if (connected) this.emit('connected', null);
     }
     this.#changed();
   }
 
-  /** @param {ChatEvent} message */
-  #keyOf(message) {
-    if (!message.to) return '';
-    return message.from?.id === this.me.id ? message.to : /** @type {User} */ (message.from).id;
-  }
-
-  /** @param {{clientId: string, seq: number, at: number, text: string, to: string | null}} sent */
-  #sent({ clientId, seq, at, text, to }) {
-    const { me: from } = this;
-    this.#message({ type: 'message', seq, at, from, to, text, clientId });
-  }
-
-  /** @param {ChatEvent} event */
+  /** @param {MessageEvent} event */
   #message(event) {
-    const conversation = this.conversation(this.#keyOf(event));
-    if (!conversation.timeline.add(event)) return;
-    const sender = event.from?.id ?? '';
+    const sender = event.from.id;
+    const known = this.known(between(sender, event.to, this.me.id));
+    if (!known.timeline.add(event)) return;
     const typist = this.typists.get(sender);
     if (typist) clearTimeout(typist.timer);
     this.typists.delete(sender);
     if (sender === this.me.id || event.seq <= this.#snapshotSeq) return;
-    conversation.unread += 1;
-    this.dispatchEvent(new CustomEvent('arrival', { detail: { event, key: conversation.key } }));
+    known.unread += 1;
+    this.emit('arrival', event);
   }
 
-  /** @param {ChatEvent} event */
+  /** @param {Exclude<ChatEvent, ResetEvent>} event */
   #apply(event) {
     if (event.type === 'message') this.#message(event);
     else if (event.type === 'friend') this.refresh(event.relation === 'none' && this.friends.has(event.user.id));
@@ -303,36 +325,36 @@ export class Model extends EventTarget {
     if (friend) Object.assign(friend, user);
   }
 
-  /** @param {ChatEvent} event */
-  #read({ user, with: other, upTo = 0 }) {
+  /** @param {ReadEvent} event */
+  #read({ user, with: other, upTo }) {
     if (user !== this.me.id) {
       this.peers.set(user, Math.max(upTo, this.peers.get(user) ?? 0));
       return;
     }
-    const conversation = this.conversation(other ?? '');
-    if (upTo <= conversation.readUpTo && !conversation.unread) return;
-    conversation.readUpTo = Math.max(upTo, conversation.readUpTo);
-    const { messages } = conversation.timeline;
-    conversation.unread = Math.min(
-      conversation.unread,
-      messages.filter((one) => one.seq > upTo && one.from?.id !== this.me.id).length);
+    const known = this.known(ofWith(other));
+    if (upTo <= known.readUpTo && !known.unread) return;
+    known.readUpTo = Math.max(upTo, known.readUpTo);
+    const { messages } = known.timeline;
+    known.unread = Math.min(
+      known.unread,
+      messages.filter((one) => one.seq > upTo && one.from.id !== this.me.id).length);
   }
 
-  /** @param {any} signal */
+  /** @param {Signal} signal */
   #signal(signal) {
-    if (signal.type === 'presence' && signal.online instanceof Array) {
-      const online = new Set(signal.online);
-      for (const friend of this.friends.values()) friend.online = online.has(friend.id);
-    } else if (signal.type === 'presence') {
+    if (signal.type === 'presence' && 'user' in signal) {
       const friend = this.friends.get(signal.user);
       if (friend) Object.assign(friend, { online: signal.online, lastSeen: signal.lastSeen ?? friend.lastSeen });
+    } else if (signal.type === 'presence') {
+      const online = new Set(signal.online);
+      for (const friend of this.friends.values()) friend.online = online.has(friend.id);
     } else if (signal.type === 'typing' && signal.from !== this.me.id) {
       clearTimeout(this.typists.get(signal.from)?.timer);
       const timer = setTimeout(() => {
         this.typists.delete(signal.from);
         this.#changed();
       }, TYPING_MS);
-      this.typists.set(signal.from, { to: signal.to ?? null, timer });
+      this.typists.set(signal.from, { conversation: between(signal.from, signal.to ?? null, this.me.id), timer });
     } else return;
     this.#changed();
   }

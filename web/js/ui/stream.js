@@ -1,6 +1,7 @@
 // One conversation's messages on the screen.
 
 import { readable } from '../core/color.js';
+import { same } from '../core/conversation.js';
 import { splitLinks } from '../core/links.js';
 import { dayOf, h, timeOf } from './dom.js';
 
@@ -18,7 +19,7 @@ const background = (own) => (dark.matches ? (own ? '#1c2927' : '#16181d') : (own
 
 export class Stream {
   #model;
-  #key;
+  #conversation;
   #list = h('ol', { class: 'rows' });
   /** @type {Map<string, {element: HTMLElement, mark: string}>} */
   #shown = new Map();
@@ -30,12 +31,12 @@ export class Stream {
   /** @type {number | null} the new-message line's place, fixed while the view is open */
   #line;
 
-  /** @param {Model} model @param {string} key the conversation's */
-  constructor(model, key) {
+  /** @param {Model} model @param {import('../core/conversation.js').Conversation} conversation */
+  constructor(model, conversation) {
     this.#model = model;
-    this.#key = key;
-    const conversation = model.conversation(key);
-    this.#line = conversation.unread ? conversation.readUpTo : null;
+    this.#conversation = conversation;
+    const known = model.known(conversation);
+    this.#line = known.unread ? known.readUpTo : null;
     this.box = h('div', { class: 'stream', role: 'region', tabIndex: 0, 'aria-label': 'Messages' }, this.#list);
     this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.toNewest() });
     const { signal } = this.#closing;
@@ -48,7 +49,7 @@ export class Stream {
     this.#resizes = new ResizeObserver(() => this.#stick());
     this.#resizes.observe(this.box);
     this.draw();
-    if (!conversation.timeline.loaded) this.#older();
+    if (!known.timeline.loaded) this.#older();
   }
 
   close() {
@@ -64,12 +65,12 @@ export class Stream {
 
   /** Show what the model knows: rows that stay keep their elements. */
   draw() {
-    const { timeline } = this.#model.conversation(this.#key);
+    const { timeline } = this.#model.known(this.#conversation);
     const rows = timeline.rows({
       dayOf,
       readUpTo: this.#line,
       me: this.#model.me.id,
-      outgoing: this.#model.chat.outbox.filter((one) => (one.to ?? '') === this.#key),
+      outgoing: this.#model.chat.outbox.filter((one) => same(one.conversation, this.#conversation)),
       notes: this.#model.notes,
     });
     const height = this.box.scrollHeight;
@@ -109,14 +110,16 @@ export class Stream {
   #markOf(row) {
     if (row.kind === 'outgoing') return row.entry.status;
     if (row.kind !== 'message') return '';
-    const { name, color } = this.#model.current(/** @type {any} */ (row.event.from));
+    const { name, color } = this.#model.current(row.event.from);
     return `${row.follows}|${dark.matches}|${color}|${this.#standing(row.event)}|${name}`;
   }
 
-  /** How far an own message has come. @param {import('../core/types.js').ChatEvent} event */
+  /** How far an own message has come. @param {import('../core/types.js').MessageEvent} event */
   #standing(event) {
-    if (event.from?.id !== this.#model.me.id) return '';
-    return this.#key && (this.#model.peers.get(this.#key) ?? 0) >= event.seq ? 'read' : 'sent';
+    const { me, peers } = this.#model;
+    const conversation = this.#conversation;
+    if (event.from.id !== me.id) return '';
+    return conversation.kind === 'direct' && (peers.get(conversation.user) ?? 0) >= event.seq ? 'read' : 'sent';
   }
 
   /** @param {Row} row @returns {HTMLElement} */
@@ -127,9 +130,9 @@ export class Stream {
     if (row.kind === 'outgoing') return this.#outgoing(row.entry);
     const { event, follows } = row;
     const standing = this.#standing(event);
-    const user = this.#model.current(/** @type {any} */ (event.from));
+    const user = this.#model.current(event.from);
     return h('li', { class: `message${follows ? ' follows' : ''}${standing ? ' own' : ''}` },
-      name(user, Boolean(standing)), ' ', textOf(event.text ?? ''),
+      name(user, Boolean(standing)), ' ', textOf(event.text),
       h('span', { class: 'meta' },
         h('time', { dateTime: new Date(event.at).toISOString(), title: dayOf(event.at) }, timeOf(event.at)),
         standing && mark(standing)));
@@ -163,12 +166,12 @@ export class Stream {
     this.box.scrollTop = this.box.scrollHeight;
     this.#scrolledTo = this.box.scrollTop;
     // A first page that does not fill the screen leaves nothing to scroll.
-    const { timeline } = this.#model.conversation(this.#key);
+    const { timeline } = this.#model.known(this.#conversation);
     if (timeline.loaded && timeline.more && this.box.scrollHeight <= this.box.clientHeight) this.#older();
   }
 
   #older() {
-    this.#model.loadOlder(this.#key).catch(() => {
+    this.#model.loadOlder(this.#conversation).catch(() => {
       // The next scroll asks again.
     });
   }
@@ -182,16 +185,16 @@ export class Stream {
     if (this.#follows) this.#arrived = 0;
     this.jump.hidden = this.#follows;
     this.jump.textContent = this.#arrived ? `${this.#arrived} new ↓` : 'Jump to newest ↓';
-    const conversation = this.#model.conversation(this.#key);
+    const known = this.#model.known(this.#conversation);
     const visible = document.visibilityState === 'visible';
-    if (visible && this.#follows && conversation.timeline.loaded) this.#model.markRead(this.#key);
-    else if (!visible && this.#line === null && conversation.unread === 0) {
-      this.#line = conversation.timeline.lastSeq;
+    if (visible && this.#follows && known.timeline.loaded) this.#model.markRead(this.#conversation);
+    else if (!visible && this.#line === null && known.unread === 0) {
+      this.#line = known.timeline.lastSeq;
     }
   }
 }
 
-/** @param {import('../core/types.js').User} user @param {boolean} own */
+/** @param {import('../core/types.js').Sender} user @param {boolean} own */
 function name(user, own) {
   const element = h('span', { class: 'name' }, user.name);
   element.style.color = readable(user.color, background(own));
@@ -204,9 +207,11 @@ function textOf(text) {
     href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow ugc' }, words) : words)));
 }
 
-/** @param {string} standing */
+const SIGNS = { pending: '…', sent: '✓', read: '✓✓' };
+
+/** @param {keyof typeof SIGNS} standing */
 function mark(standing) {
-  const sign = /** @type {any} */ ({ pending: '…', sent: '✓', read: '✓✓' })[standing];
+  const sign = SIGNS[standing];
   return h('span', { class: `mark ${standing}`, title: standing },
     h('span', { 'aria-hidden': 'true' }, sign), h('span', { class: 'unseen' }, standing));
 }
