@@ -1,8 +1,8 @@
-"""A friends' chat server: five transports reading one mailbox per user.
+"""A friends' chat server: four transports that read one mailbox per user, and classic pages.
 
-The package is a house of floors: a module imports its own floor and those below it
-(`docs/architecture.md`). `core` is pure; `store` and `journal` keep things; `sessions`, `service` and
-`delivery` hold the rules; `transports` and the handlers speak to clients; `cli` puts it together.
+The package is a house of floors, and each folder is one: it imports its own floor and those before it
+(`docs/architecture.md`). `core` is pure; `journal` and `store` keep things; `verbs` is what people do; `delivery`,
+`http`, `transports` and `site` speak to clients; `command` puts it together.
 """
 
 __version__ = "0.1.0"

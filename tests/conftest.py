@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.store.mongo_server import NxServer, given_uri
+from tests.support.clients import close_opened
 from tests.support.process import ServerProcess
 
 FAST = ("--send-rate", "10000", "--send-burst", "10000")
@@ -15,6 +19,24 @@ FAST = ("--send-rate", "10000", "--send-burst", "10000")
 
 Backend = Callable[[], tuple[str, ...]]
 """The options that give a server an empty database; the data folder comes on top."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def test_…` on a loop of its own, and close the clients that it opened."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    asyncio.run(_to_the_end(pyfuncitem.obj(**arguments)))
+    return True
+
+
+async def _to_the_end(test: Coroutine[Any, Any, None]) -> None:
+    try:
+        await test
+    finally:
+        await close_opened()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

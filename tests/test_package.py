@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import Person, in_loop
+from tests.support.clients import Person
 from tests.support.process import ServerProcess
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.timeout(300)
-def test_the_installed_package_serves_its_page_from_any_folder(tmp_path: Path) -> None:
+async def test_the_installed_package_serves_its_page_from_any_folder(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     # Building leaves folders beside setup.cfg: build a copy of what git knows.
@@ -36,18 +36,14 @@ def test_the_installed_package_serves_its_page_from_any_folder(tmp_path: Path) -
     server.command = [str(tmp_path / "venv" / "bin" / "chatserver")]
     server.folder = tmp_path
     with server:
-
-        async def run() -> None:
-            ann = await Person.sign_in(server.url, "ann@example.com", "demo-password")
-            page = await ann.http.get("/")
-            assert page.status_code == 200 and "<title>" in page.text
-            scripts = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
-            assert scripts
-            for script in scripts:
-                assert (await ann.http.get(script)).status_code == 200, script
-            assert (await ann.http.get("/classic")).status_code == 200
-
-        in_loop(run())
+        ann = await Person.sign_in(server.url, "ann@example.com", "demo-password")
+        page = await ann.http.get("/")
+        assert page.status_code == 200 and "<title>" in page.text
+        scripts = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+        assert scripts
+        for script in scripts:
+            assert (await ann.http.get(script)).status_code == 200, script
+        assert (await ann.http.get("/classic")).status_code == 200
     assert server.complaints() == []
 
 
@@ -56,37 +52,34 @@ def readme_script(number: int) -> str:
 
 
 @pytest.mark.parametrize(("number", "scheme"), [(1, "http"), (2, "ws")])
-def test_a_script_of_the_readme_shows_each_message_once(
+async def test_a_script_of_the_readme_shows_each_message_once(
     server: ServerProcess, number: int, scheme: str
 ) -> None:
-    async def run() -> None:
-        ann = await Person.register(server.url, "Ann")
-        bob = await Person.register(server.url, "Bob")
-        await ann.befriend(bob)
-        url = server.url.replace("http", scheme)
-        script = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-u",
-            "-c",
-            readme_script(number),
-            url,
-            ann.token,
-            stdout=subprocess.PIPE,
-        )
-        assert script.stdout is not None
-        try:
-            async with asyncio.timeout(20):
-                while b"presence" not in await script.stdout.readline():
-                    pass
-                for text in ("one", "two", "three"):
-                    await bob.send(text)
-                seen: list[str] = []
-                while "three" not in seen:
-                    line = (await script.stdout.readline()).decode()
-                    seen += re.findall(r"['\"]text['\"]: ?['\"](one|two|three)", line)
-        finally:
-            script.kill()
-            await script.wait()
-        assert seen == ["one", "two", "three"]
-
-    in_loop(run())
+    ann = await Person.register(server.url, "Ann")
+    bob = await Person.register(server.url, "Bob")
+    await ann.befriend(bob)
+    url = server.url.replace("http", scheme)
+    script = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-u",
+        "-c",
+        readme_script(number),
+        url,
+        ann.token,
+        stdout=subprocess.PIPE,
+    )
+    assert script.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            while b"presence" not in await script.stdout.readline():
+                pass
+            for text in ("one", "two", "three"):
+                await bob.send(text)
+            seen: list[str] = []
+            while "three" not in seen:
+                line = (await script.stdout.readline()).decode()
+                seen += re.findall(r"['\"]text['\"]: ?['\"](one|two|three)", line)
+    finally:
+        script.kill()
+        await script.wait()
+    assert seen == ["one", "two", "three"]

@@ -1,4 +1,4 @@
-"""Floor 5: every setting, in one table. The command line, the environment and `docs/settings.md` read it.
+"""Every setting, in one table. The command line, the environment and `docs/settings.md` read it.
 
 An option wins over its environment variable, that over the default.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -220,6 +221,11 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = N
             group.add_argument(row.flag, action="append", metavar="X", help=text)
         else:
             group.add_argument(row.flag, metavar="X", help=text)
+
+
+def from_given(options: argparse.Namespace) -> Settings:
+    """The settings of a command that was run with these options, in the environment of this process."""
+    return from_options(vars(options), os.environ)
 
 
 def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:

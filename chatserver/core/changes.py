@@ -1,8 +1,14 @@
-"""What an event does to the store: the change that is committed with it."""
+"""What an event does to the store and to whoever remembers something: the change that takes its place with it.
+
+A change is committed with its event, or (where a store has no transactions) applied after it, idempotently by
+seq. Whoever caches follows the changes (`journal.contract.Follower`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from chatserver.core.conversations import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +37,38 @@ class ProfileChange:
 
 @dataclass(frozen=True, slots=True)
 class ReadChange:
-    """How far a user has read: the conversation with `peer`, or the broadcasts where it is None."""
+    """How far a user has read a conversation."""
 
     user_id: str
-    peer: str | None
+    conversation: Conversation
     up_to: int
 
 
 @dataclass(frozen=True, slots=True)
+class LoginsEnd:
+    """These logins of a user end: signed out, revoked."""
+
+    user_id: str
+    login_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """A new password (a PHC string). The account's generation becomes the seq of this change.
+
+    The login `kept`, if any, gets the new generation; every other login of the user ends.
+    """
+
+    user_id: str
+    password: str
+    kept: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountEnd:
-    """The account, its logins, tokens, friendships and everything it wrote go."""
+    """The account, its logins, friendships and everything that it wrote go."""
 
     user_id: str
 
 
-Change = FriendChange | ProfileChange | ReadChange | AccountEnd
-"""What an event does to the store. Committed with the event, or (where a store has no
-transactions) applied after it, idempotently by seq."""
+Change = FriendChange | ProfileChange | ReadChange | LoginsEnd | PasswordChange | AccountEnd

@@ -1,4 +1,4 @@
-"""Conversations, the part of one that a reader asks for, and what a store answers. Shapes only."""
+"""Conversations as values, the part of one that somebody asks for, and what a store answers. Shapes only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,49 @@ from dataclasses import dataclass
 
 from chatserver.core.events import Event
 
+PAGE_EVENTS = 50
+"""How many messages a page of history has where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcasts:
+    """What somebody and their friends write to all of their friends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """What somebody and `user_id` write to each other."""
+
+    user_id: str
+
+
+Conversation = Broadcasts | Direct
+"""As one of its members sees it. A group would be one more class here."""
+
+BROADCASTS = Broadcasts()
+
+
+def conversation_with(peer: str | None) -> Conversation:
+    """The conversation that `with` or `to` of the wire means: a friend's id, or None for all friends."""
+    return BROADCASTS if peer is None else Direct(peer)
+
+
+def peer_of(conversation: Conversation) -> str | None:
+    """What stands for this conversation in `with` and `to` of the wire."""
+    return conversation.user_id if isinstance(conversation, Direct) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What part of a conversation a reader of history asks for."""
+    """What part of a conversation is asked for: up to `limit` messages between two seqs, both excluded.
 
-    peer: str | None = None
+    With `after` the oldest of them, otherwise the newest.
+    """
+
+    conversation: Conversation = BROADCASTS
     before: int | None = None
     after: int | None = None
-    limit: int = 50
+    limit: int = PAGE_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +63,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """Read positions: own by peer (None: broadcasts), and how far friends read the talk with me."""
+    """Read positions: the own ones, and how far friends have read the conversation with me. True at `seq`."""
 
-    own: Mapping[str | None, int]
+    own: Mapping[Conversation, int]
     peers: Mapping[str, int]
-    unread: Mapping[str | None, int]
-    """Messages of others after the own position, counted to 1,000 at most, by conversation."""
+    unread: Mapping[Conversation, int]
+    """Messages of others after the own position, counted to 1,000 at most; none where there are none."""
     seq: int

@@ -7,6 +7,7 @@ ChatError (code, HTTP status)
 ├── NotFound            not_found               404
 ├── MethodNotAllowed    method_not_allowed      405
 ├── Conflict            conflict                409
+├── AnotherAccount      another_account         409
 ├── TooLarge            too_large               413
 ├── UnsupportedMedia    unsupported_media_type  415
 ├── InvalidField        invalid_field           422   + field
@@ -90,6 +91,13 @@ class Conflict(ChatError):
     status = 409
 
 
+class AnotherAccount(ChatError):
+    """The page that asks belongs to another account than the login that it brings."""
+
+    code = "another_account"
+    status = 409
+
+
 class TooLarge(ChatError):
     code = "too_large"
     status = 413
@@ -159,3 +167,4 @@ TOO_MANY = Ending(4029, "too many connections", True)
 BAD_FRAMES = Ending(4500, "bad frames", False)
 SIGNED_OUT = Ending(4501, "signed out", False)
 SESSION_EXPIRED = Ending(4502, "session expired", False)
+ANOTHER_ACCOUNT = Ending(4503, "another account", False)

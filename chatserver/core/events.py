@@ -1,20 +1,21 @@
 """Events and signals: made once, encoded once, sent byte-identical to everyone who may see them.
 
 A `Draft` is what somebody wants to happen; the journal gives it a seq and a time and makes it an `Event`.
-A `Signal` (presence, typing) has no seq, is never stored and never moves a cursor.
+A `Signal` (presence, typing) has no seq, is never stored and never moves a cursor. What stands in each of them
+is said in `core.vocabulary`.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from chatserver.core import framing
-from chatserver.core.changes import Change
+if TYPE_CHECKING:
+    from chatserver.core.changes import Change
 
 MAX_SEQ = 2**53 - 1
 """The largest integer that JavaScript holds exactly (ECMA-262, Number.MAX_SAFE_INTEGER)."""
@@ -29,6 +30,8 @@ class Audience(enum.IntEnum):
     """The actor, and `to` while the two are friends."""
     FRIENDS = 2
     """The actor and all of the actor's friends."""
+    NOBODY = 3
+    """No user: it is a notice, for whoever follows the order."""
 
 
 @dataclass(slots=True)
@@ -53,8 +56,9 @@ class Draft:
 class Event:
     """An immutable fact with its place in the one order of the service.
 
-    `payload` is its JSON, one line of UTF-8. The WebSocket frame and the SSE block are made on first
-    use and shared by every reader. `change` is present on live events only, not on replayed ones.
+    `payload` is its JSON, one line of UTF-8, exactly as long as its content. Frames are not kept here: whoever
+    writes a batch makes them once for all readers (`transports.encoding`). `change` is present on live events
+    only, not on replayed ones.
     """
 
     seq: int
@@ -65,24 +69,11 @@ class Event:
     to: str | None
     payload: bytes
     change: Change | None = None
-    _ws_frame: bytes | None = field(default=None, repr=False)
-    _sse_block: bytes | None = field(default=None, repr=False)
 
-    @property
-    def ws_frame(self) -> bytes:
-        """The event as one unmasked WebSocket text frame (RFC 6455, section 5.2)."""
-        frame = self._ws_frame
-        if frame is None:
-            frame = self._ws_frame = framing.ws_text(self.payload)
-        return frame
 
-    @property
-    def sse_block(self) -> bytes:
-        """The event as `id:` and one `data:` line (HTML, section 9.2)."""
-        block = self._sse_block
-        if block is None:
-            block = self._sse_block = framing.sse_block(self.payload, self.seq)
-        return block
+EVENT_BYTES = 220
+"""What an event holds beside its payload: itself, its integers, the header of its bytes, a place in a list.
+Measured (`tests/core/test_memory.py`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,28 +87,10 @@ class Signal:
     type: str
     about: str
     payload: bytes
-    _ws_frame: bytes | None = field(default=None, repr=False)
-    _sse_block: bytes | None = field(default=None, repr=False)
-
-    @property
-    def ws_frame(self) -> bytes:
-        """The signal as one unmasked WebSocket text frame."""
-        frame = self._ws_frame
-        if frame is None:
-            frame = self._ws_frame = framing.ws_text(self.payload)
-        return frame
-
-    @property
-    def sse_block(self) -> bytes:
-        """The signal as data without an id, so that it never moves `Last-Event-ID`."""
-        block = self._sse_block
-        if block is None:
-            block = self._sse_block = framing.sse_block(self.payload, None)
-        return block
 
 
 def encode_json(value: Any) -> bytes:
-    """`value` as one line of compact UTF-8 JSON.
+    """`value` as one line of compact UTF-8 JSON, in bytes that are exactly as long as their content.
 
     U+2028 and U+2029 are escaped: they are line ends to some readers of SSE and to JavaScript before
     ECMAScript 2019. NaN and the infinities become null. Raises TypeError for what JSON cannot hold, a
@@ -126,12 +99,27 @@ def encode_json(value: Any) -> bytes:
     data = orjson.dumps(value)
     if b"\xe2\x80" in data:  # how both begin in UTF-8, and so do dashes and quotation marks
         data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return data
+    # orjson gives out a buffer of 1 KiB and more for 120 bytes of JSON: copy what may be kept.
+    return bytes(memoryview(data))
+
+
+def encode_body(draft: Draft) -> bytes:
+    """The JSON object of what `draft` says, without `seq`, `type` and `at`. Raises as `encode_json`."""
+    return encode_json(draft.fields)
+
+
+def splice(type_: str, seq: int, at_ms: int, body: bytes) -> bytes:
+    """The payload of an event: `body` with its place in front.
+
+    So a journal that learns the place after it has kept the body makes the same bytes as one that knew it.
+    """
+    head = b'{"seq":%d,"type":"%b","at":%d' % (seq, type_.encode(), at_ms)
+    return head + (b"}" if body == b"{}" else b"," + body[1:])
 
 
 def encode_event(draft: Draft, seq: int, at_ms: int) -> Event:
-    """The event that `draft` becomes at `seq`: the only place where an event's JSON is made."""
-    payload = encode_json({"seq": seq, "type": draft.type, "at": at_ms, **draft.fields})
+    """The event that `draft` becomes at `seq`."""
+    payload = splice(draft.type, seq, at_ms, encode_body(draft))
     return Event(
         seq, at_ms, draft.type, draft.audience, draft.actor, draft.to, payload, draft.change
     )

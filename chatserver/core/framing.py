@@ -1,4 +1,4 @@
-"""How bytes look on the wire: WebSocket frames (RFC 6455), SSE blocks (HTML, section 9.2), poll answers.
+"""How bytes look on the wire: WebSocket frames (RFC 6455) and SSE blocks (HTML, section 9.2).
 
 Pure: bytes in, messages out; no socket is touched here. `FrameParser` is the server's side of
 RFC 6455, sections 5 and 7: it is fed whatever the socket gave and returns what it means.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -63,16 +62,6 @@ def sse_block(payload: bytes, seq: int | None) -> bytes:
     if seq is None:
         return b"data: %b\n\n" % payload
     return b"id: %d\ndata: %b\n\n" % (seq, payload)
-
-
-def poll_body(cursor: int, payloads: Iterable[bytes], more: bool, timeout_ms: int) -> bytes:
-    """The JSON of a poll's answer, made of payloads that are JSON already."""
-    return b'{"cursor":%d,"events":[%b],"more":%b,"timeout":%d}' % (
-        cursor,
-        b",".join(payloads),
-        b"true" if more else b"false",
-        timeout_ms,
-    )
 
 
 class FrameError(Exception):
@@ -141,13 +130,13 @@ class FrameParser:
     After a FrameError or a close frame it takes no more.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_max_bytes", "_opcode", "_parts", "_size")
+    __slots__ = ("_buffer", "_decoder", "_max_bytes", "_opcode", "_fragments", "_size")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._buffer = b""
         self._opcode: int | None = None  # of the message whose fragments are being gathered
-        self._parts: list[str] | list[bytes] | None = None
+        self._fragments: list[str] | list[bytes] | None = None
         self._size = 0
         self._decoder: codecs.IncrementalDecoder | None = None
 
@@ -238,30 +227,30 @@ class FrameParser:
 
     def _begin(self, opcode: int) -> None:
         self._opcode = opcode
-        self._parts = []
+        self._fragments = []
         self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == OP_TEXT else None
 
     def _gather(self, final: bool, payload: bytes) -> Received | None:
-        assert self._parts is not None
+        assert self._fragments is not None
         self._size += len(payload)
-        if len(self._parts) >= self._max_bytes // 16:
+        if len(self._fragments) >= self._max_bytes // 16:
             # Empty and tiny fragments add nothing to the size and would be kept without bound.
             self._fail(TOO_BIG, "too many fragments")
         if self._decoder is None:
-            self._parts.append(payload)  # type: ignore[arg-type]
+            self._fragments.append(payload)  # type: ignore[arg-type]
         else:
             try:
-                self._parts.append(self._decoder.decode(payload, final))  # type: ignore[arg-type]
+                self._fragments.append(self._decoder.decode(payload, final))  # type: ignore[arg-type]
             except UnicodeDecodeError:
                 self._fail(NOT_UTF8, "text is UTF-8")
         if not final:
             return None
-        parts, opcode = self._parts, self._opcode
-        self._opcode = self._parts = self._decoder = None
+        fragments, opcode = self._fragments, self._opcode
+        self._opcode = self._fragments = self._decoder = None
         self._size = 0
         if opcode == OP_BINARY:
-            return Received(OP_BINARY, data=b"".join(parts))  # type: ignore[arg-type]
-        return Received(OP_TEXT, text="".join(parts))  # type: ignore[arg-type]
+            return Received(OP_BINARY, data=b"".join(fragments))  # type: ignore[arg-type]
+        return Received(OP_TEXT, text="".join(fragments))  # type: ignore[arg-type]
 
     def _control(self, opcode: int, payload: bytes) -> Received:
         if opcode != OP_CLOSE or not payload:

@@ -1,7 +1,7 @@
-"""The users of this process: events in, in order; marked readers out, one flush a turn.
+"""The users of this process: events in, in order, to the mailboxes of their audience and on to the readers.
 
-Publishing appends and marks. It never writes, waits or publishes; what a reader then costs is paid in its
-own flush.
+A reader that has everything takes what is new at once; any other is marked, and pulls in one flush a turn of
+the loop. Nothing here waits or publishes.
 """
 
 from __future__ import annotations
@@ -11,26 +11,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from chatserver.core.audience import AudienceIndex
 from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
-from chatserver.core.mailbox import Mailbox, Reader, cut_batch
+from chatserver.core.mailbox import Mailbox, Reader, cut_batch, size_of
+from chatserver.core.visibility import shows
 
 
 class Hub:
     """Mailboxes and their readers.
 
     `schedule_flush` is called when the first reader becomes dirty; it must bring about one call of `flush`
-    soon, not now. `head_seq` is the newest seq applied.
+    soon, not now. `failed` is called with a reader that broke its promise not to raise, so that the others get what
+    is theirs. `head_seq` is the newest seq applied.
     """
 
     def __init__(
-        self, head_seq: int, max_events: int, max_bytes: int, schedule_flush: Callable[[], None]
+        self,
+        head_seq: int,
+        max_events: int,
+        max_bytes: int,
+        schedule_flush: Callable[[], None],
+        failed: Callable[[Reader, Exception], None],
     ) -> None:
         self.head_seq = head_seq
         self.delivered_events = 0
         """Appends to mailboxes, ever."""
-        self.graph = AudienceIndex()
+        self.index = AudienceIndex()
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._schedule_flush = schedule_flush
+        self._failed = failed
         self._dirty: list[Reader] = []
         self._opening: dict[str, list[tuple[int, FriendChange]]] = {}
 
@@ -60,115 +68,126 @@ class Hub:
                 else:
                     known.pop(other, None)
         mailbox = Mailbox(user_id, self.head_seq, known, self._max_events, self._max_bytes)
-        self.graph.add(mailbox)
+        self.index.add(mailbox)
         return mailbox
 
     def close(self, user_id: str) -> None:
         """Hibernate a mailbox that nobody reads."""
-        if self.graph.open[user_id].readers:
+        if self.index.open[user_id].readers:
             raise ValueError(f"mailbox {user_id} is being read")
-        self.graph.remove(user_id)
+        self.index.remove(user_id)
 
     def mailbox(self, user_id: str) -> Mailbox | None:
         """The open mailbox of this user, if any."""
-        return self.graph.open.get(user_id)
+        return self.index.open.get(user_id)
 
     # Publishing.
 
     def apply(self, events: Sequence[Event]) -> None:
         """Take the next events of the order; a seq at or below the head was applied before and is skipped.
 
-        Followers are told before this returns, of all of them at once; who pulls is marked.
+        Readers that have everything take what is new before this returns, as one run for the whole batch; the
+        others are marked.
         """
-        fresh: list[Mailbox] = []
+        news: dict[Mailbox, int] = {}
+        runs: list[list[Event]] = []
         try:
-            self._put(events, fresh)
+            self._append(events, news, runs)
         finally:
             # Whatever went wrong with one event: nobody may be left who never hears of what is there.
-            self._tell(fresh)
+            self._hand_out(news, runs)
 
-    def _put(self, events: Sequence[Event], fresh: list[Mailbox]) -> None:
+    def _append(
+        self, events: Sequence[Event], news: dict[Mailbox, int], runs: list[list[Event]]
+    ) -> None:
         at = 0
         while at < len(events):
             event, end = events[at], at + 1
             if event.seq > self.head_seq:
                 if isinstance(event.change, FriendChange):
                     self._change_friends(event.change, event.seq)
-                # What one person tells their friends in a row, goes to the same mailboxes: one step.
+                # What one person writes to their friends in a row goes to the same mailboxes: one step.
                 while end < len(events) and _same_way(event, events[end]):
                     end += 1
-                self._deliver(events[at:end], fresh)
-                self.head_seq = events[end - 1].seq
+                run = list(events[at:end])
+                runs.append(run)
+                self._deliver(run, news)
+                self.head_seq = run[-1].seq
             at = end
 
     def _change_friends(self, change: FriendChange, seq: int) -> None:
-        self.graph.change(change, seq)
+        self.index.change(change, seq)
+        if change.relation == "none":
+            for user_id in (change.asker, change.other):
+                if (mailbox := self.index.open.get(user_id)) is not None:
+                    mailbox.withdraw()
         if self._opening:
             for user_id in (change.asker, change.other):
                 if user_id in self._opening:
                     self._opening[user_id].append((seq, change))
 
     def _audience(self, event: Event) -> list[Mailbox]:
-        graph = self.graph
+        index = self.index
         mailboxes: list[Mailbox] = []
         if event.audience is Audience.FRIENDS:
-            mailboxes.extend(graph.hearers(event.actor))
+            mailboxes.extend(index.hearers(event.actor))
         elif event.audience is Audience.PAIR and event.to is not None:
-            other = graph.open.get(event.to)
+            other = index.open.get(event.to)
             # The friendship of this very place in the order, not of when the message was accepted.
-            if other is not None and event.actor in other.friends:
+            if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):
                 mailboxes.append(other)
-        own = graph.open.get(event.actor)
-        if own is not None:
+        own = index.open.get(event.actor)
+        if own is not None and event.audience is not Audience.NOBODY:
             mailboxes.append(own)
         return mailboxes
 
-    def _deliver(self, run: Sequence[Event], fresh: list[Mailbox]) -> None:
-        """Put `run` into the mailboxes of its audience; those that had nothing new join `fresh`."""
-        mailboxes, count = self._audience(run[0]), len(run)
-        self.delivered_events += len(mailboxes) * count
-        size_bytes = sum([len(event.payload) for event in run])
+    def _deliver(self, run: list[Event], news: dict[Mailbox, int]) -> None:
+        """Put `run` into the mailboxes of its audience; `news` keeps where each stood before this batch."""
+        mailboxes = self._audience(run[0])
+        self.delivered_events += len(mailboxes) * len(run)
+        size_bytes = size_of(run)
         for mailbox in mailboxes:
-            mailbox.extend(run, size_bytes)
-            if not mailbox.fresh_events:
-                fresh.append(mailbox)
-            mailbox.fresh_events += count
+            before = mailbox.extend(run, size_bytes)
+            if mailbox not in news:
+                news[mailbox] = before
 
-    def _tell(self, fresh: list[Mailbox]) -> None:
-        """Hand what is new to who follows, unless it is more than is written at once; mark who pulls."""
-        news: list[Event] = []
+    def _hand_out(self, news: dict[Mailbox, int], runs: list[list[Event]]) -> None:
+        """Have every reader of these mailboxes take what is new, or marked."""
+        only = runs[0] if len(runs) == 1 else None
+        shared: list[Event] = []
         fits = True
-        for mailbox in fresh:
-            count = mailbox.fresh_events
-            mailbox.fresh_events = 0
-            followers = mailbox.followers
-            if followers:
-                latest = mailbox.events[-count:]
-                # Compared by identity. In a circle of friends nearly all have the same news.
-                if latest != news:
-                    news = latest
-                    fits = len(cut_batch(news)) == len(news)
-                if fits and len(news) == count:
-                    mailbox.told_seq = news[-1].seq
-                    for follower in followers:
-                        follower.follow(news)
+        for mailbox, before in news.items():
+            if not mailbox.readers:
+                continue
+            latest = only or mailbox.after(before)
+            # Compared by identity. In a circle of friends nearly all have the same news, and whoever frames it
+            # does so once for the very same list.
+            if latest is not shared:
+                if latest == shared:
+                    latest = shared
                 else:
-                    for follower in followers:
-                        follower.fall_behind()
-            if mailbox.pullers:
-                for reader in mailbox.pullers:
-                    self.mark(reader)
+                    shared = latest
+                    fits = len(cut_batch(latest)) == len(latest)
+            # A batch larger than the mailbox has pushed out its own beginning: what is left follows the floor.
+            if before < mailbox.floor_seq:
+                before = mailbox.floor_seq
+            for reader in mailbox.readers:
+                try:
+                    if not (fits and reader.take(latest, before)):
+                        self.mark(reader)
+                except Exception as error:
+                    self._failed(reader, error)
 
     def signal(self, signal: Signal, to: str | None) -> None:
         """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""
         if to is None:
-            self.tell(self.graph.hearers(signal.about), signal)
+            self.offer(self.index.hearers(signal.about), signal)
             return
-        mailbox = self.graph.open.get(to)
+        mailbox = self.index.open.get(to)
         if mailbox is not None and signal.about in mailbox.friends:
-            self.tell((mailbox,), signal)
+            self.offer((mailbox,), signal)
 
-    def tell(self, mailboxes: Iterable[Mailbox], signal: Signal) -> None:
+    def offer(self, mailboxes: Iterable[Mailbox], signal: Signal) -> None:
         """Offer a signal to every reader of these mailboxes."""
         for mailbox in mailboxes:
             for reader in mailbox.readers:
@@ -197,7 +216,10 @@ class Hub:
         dirty, self._dirty = self._dirty, []
         for reader in dirty:
             reader.dirty = False
-            reader.flush()
+            try:
+                reader.flush()
+            except Exception as error:
+                self._failed(reader, error)
 
 
 def _same_way(first: Event, other: Event) -> bool:

@@ -20,25 +20,20 @@ class User:
         """First and last name with one space between, as shown before a message."""
         return f"{self.first_name} {self.last_name}".rstrip()
 
-    def public(self) -> dict[str, str]:
-        """The `user` object of the wire."""
-        return {
-            "id": self.id,
-            "firstName": self.first_name,
-            "lastName": self.last_name,
-            "name": self.name,
-            "color": self.color,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user with what only the owner and the sign-in may know. `password` is a PHC string."""
+    """A user with what only the owner and the sign-in may know. `password` is a PHC string.
+
+    `generation` is the seq of the last change of password (0: none yet). A login is valid only while it is of
+    its account's generation.
+    """
 
     user: User
     email: str
     password: str
     created_at: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +52,8 @@ class Login:
     created_at: int
     expires_at: int | None
     last_used_at: int
+    generation: int = 0
+    """The account's when this login began, or when it was kept by a change of password."""
 
 
 @dataclass(frozen=True, slots=True)

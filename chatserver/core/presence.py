@@ -11,7 +11,7 @@ class Presence:
     """
 
     def __init__(self, grace_s: float) -> None:
-        self._grace_s = grace_s
+        self.grace_s = grace_s
         self._streams: dict[str, int] = {}
         self._until_s: dict[
             str, float
@@ -66,6 +66,6 @@ class Presence:
         return self._streams.keys() | self._until_s.keys()
 
     def _extend(self, user_id: str, from_s: float) -> None:
-        until_s = from_s + self._grace_s
+        until_s = from_s + self.grace_s
         if until_s > self._until_s.get(user_id, until_s - 1):
             self._until_s[user_id] = until_s

@@ -24,10 +24,10 @@ class Tally:
 
 
 class Tallies:
-    """Lanes by user and client; past TALLIES_MAX the oldest is forgotten."""
+    """Tallies by user and client; past TALLIES_MAX the oldest is forgotten."""
 
     def __init__(self) -> None:
-        self._lanes: dict[tuple[str, str], Tally] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}
 
     def count(
         self,
@@ -39,23 +39,23 @@ class Tallies:
         up: int = 0,
         down: int = 0,
     ) -> None:
-        """Add to the lane of this client, if it is one of the laboratory's."""
+        """Add to the tally of this client, if it is one of the laboratory's."""
         if not client.startswith(PREFIX):
             return
         key = (user_id, client)
-        lane = self._lanes.get(key)
-        if lane is None:
-            if len(self._lanes) >= TALLIES_MAX:
-                del self._lanes[next(iter(self._lanes))]
-            lane = self._lanes[key] = Tally(client, transport)
-        lane.transport = transport
-        lane.requests += requests
-        lane.bytes_up += up
-        lane.bytes_down += down
+        tally = self._tallies.get(key)
+        if tally is None:
+            if len(self._tallies) >= TALLIES_MAX:
+                del self._tallies[next(iter(self._tallies))]
+            tally = self._tallies[key] = Tally(client, transport)
+        tally.transport = transport
+        tally.requests += requests
+        tally.bytes_up += up
+        tally.bytes_down += down
 
     def of(self, user_id: str) -> list[Tally]:
-        """The lanes of this user."""
-        return [lane for (owner, _), lane in self._lanes.items() if owner == user_id]
+        """The tallies of this user."""
+        return [tally for (owner, _), tally in self._tallies.items() if owner == user_id]
 
 
 def request_bytes(method: str, target: str, headers: Iterable[tuple[str, str]]) -> int:

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from chatserver.core.events import Audience
+
+SEEN = tuple(audience for audience in Audience if audience is not Audience.NOBODY)
+"""The audiences in which whoever caused an event sees it."""
+
+
+class Viewer(Protocol):
+    """Who looks, with their friends, each with the seq at which the friendship began."""
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def friends(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one user may see: friends, each with the seq at which the friendship began.
-
-    Events of a friend count from there on. The view is that of one place in the order (the mailbox's).
-    """
+    """What one user may see, as of one place in the order (the mailbox's)."""
 
     user_id: str
     friends: Mapping[str, int]
 
 
-def shows(view: View, seq: int, audience: int, actor: str, to: str | None) -> bool:
-    """Whether `view` shows the event at `seq`.
+def shows(viewer: Viewer, seq: int, audience: int, actor: str, to: str | None) -> bool:
+    """Whether `viewer` may see the event at `seq`.
 
     Own events always; a friend's from the beginning of the friendship on, where they are for all
-    friends, or for this user.
+    friends, or for this user. Notices never.
     """
-    if actor == view.user_id:
-        return True
-    if audience == Audience.SELF or (audience == Audience.PAIR and to != view.user_id):
+    if audience == Audience.NOBODY:
         return False
-    since = view.friends.get(actor)
+    if actor == viewer.user_id:
+        return True
+    if audience == Audience.SELF or (audience == Audience.PAIR and to != viewer.user_id):
+        return False
+    since = viewer.friends.get(actor)
     return since is not None and seq > since

@@ -1,4 +1,4 @@
-"""Floor 2: who is online, told to whom it concerns; and when they were last seen, kept for later.
+"""Who is online, told to whom it concerns; and when they were last seen, kept for later.
 
 `core.presence` knows the rule. This is what follows from it: the signals, and the note in the store.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
+from chatserver.core import vocabulary
+from chatserver.core.changes import AccountEnd, FriendChange
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import Signal, make_signal
-from chatserver.core.hub import Hub
+from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.presence import Presence
+from chatserver.journal.contract import Signals
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +35,36 @@ class Attendance:
 
     def __init__(
         self,
-        hub: Hub,
+        presence: Presence,
+        signals: Signals,
         store: SeenKeeper,
-        grace_s: float,
         clock_s: Callable[[], float],
         clock_ms: Callable[[], int],
     ) -> None:
-        self._hub = hub
+        self._presence = presence
+        self._signals = signals
         self._store = store
-        self._grace_s = grace_s
         self._clock_s = clock_s
         self._clock_ms = clock_ms
-        self._presence = Presence(grace_s)
         self._seen: dict[str, int] = {}
         self._saving: asyncio.Task[None] | None = None
 
-    def online(self, user_id: str) -> bool:
-        """Whether this user has a stream, polls, or did so within the grace."""
-        return self._presence.is_online(user_id)
+    def follow(self, events: Sequence[Event]) -> None:
+        """New friends learn of each other; whose account has ended is offline."""
+        for event in events:
+            if event.change is None:
+                continue  # nearly all of them
+            match event.change:
+                case FriendChange(asker=asker, other=other, relation="friend"):
+                    self._introduce(asker, other)
+                case AccountEnd(user_id=user_id):
+                    if self._presence.drop(user_id):
+                        self._announce(user_id, False)
 
     def whole(self, mailbox: Mailbox) -> Signal:
         """The whole presence, as the owner of this mailbox may know it."""
         online = [friend for friend in mailbox.friends if self._presence.is_online(friend)]
-        return make_signal("presence", "", {"online": online})
+        return vocabulary.whole_presence(online)
 
     def stream_opened(self, user_id: str) -> None:
         """A stream of this user began."""
@@ -76,19 +85,13 @@ class Attendance:
 
         `others_due_s` are the times until which the user's other polling clients are.
         """
-        at_s = self._clock_s() + self._grace_s
+        at_s = self._clock_s() + self._presence.grace_s
         self._presence.poll_ended(user_id, max([at_s, *others_due_s]))
 
-    def introduce(self, one: str, other: str) -> None:
-        """The two have become friends: tell each whether the other is online."""
+    def _introduce(self, one: str, other: str) -> None:
         for about, to in ((one, other), (other, one)):
             if self._presence.is_online(about):
                 self._announce(about, True, to)
-
-    def drop(self, user_id: str) -> None:
-        """The user is no more."""
-        if self._presence.drop(user_id):
-            self._announce(user_id, False)
 
     def expire(self, now_s: float) -> None:
         """Tell whose grace is over, and note when they were seen. Never waits for the store."""
@@ -107,8 +110,7 @@ class Attendance:
         await self._save()
 
     def _announce(self, user_id: str, online: bool, to: str | None = None) -> None:
-        fields: dict[str, Any] = {"user": user_id, "online": online, "lastSeen": self._clock_ms()}
-        self._hub.signal(make_signal("presence", user_id, fields), to)
+        self._signals.publish(vocabulary.presence(user_id, online, self._clock_ms()), to)
 
     async def _save(self) -> None:
         seen, self._seen = self._seen, {}

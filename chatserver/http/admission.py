@@ -1,154 +1,132 @@
-"""Floor 3: who may come in, and what a request's headers say. Functions over headers, so that handlers and
-transports that are no `RequestHandler` use the same ones.
+"""The one entrance: who comes in, from where, and for whom. Every transport, the API and the classic pages use it.
+
+Rules over headers and a query, so that a transport that is no handler uses the same. In one order: draining, origin,
+whose page it is, cursor, client (`ask`, which never waits); then login, account and user (`known` without waiting, `admit`
+with looking things up).
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders
 
-from chatserver.core.errors import (
-    BadRequest,
-    ChatError,
-    Forbidden,
-    Unauthenticated,
-    UnsupportedMedia,
-)
-from chatserver.core.events import encode_json
-from chatserver.core.fields import json_object
-from chatserver.core.limits import Limits
+from chatserver.core.errors import AnotherAccount, BadRequest, Forbidden, Unauthenticated
 from chatserver.core.origin import origin_allowed
 from chatserver.core.people import Login, User
-from chatserver.verbs.messages import Service
+from chatserver.delivery.readers import Readers
 from chatserver.verbs.sessions import Sessions
+from chatserver.verbs.users import Users
 
-ALL_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    # Not `no-referrer`: under that, browsers send `Origin: null` with our own forms (Fetch, section 3.2).
-    "Referrer-Policy": "same-origin",
-}
+CLIENT_CHARS = 64
+CURSOR_DIGITS = 16
+"""As many as 2^53 has."""
 
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NOTHING: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
-    """What handlers need to know of the settings."""
+@dataclass(slots=True)
+class Ask:
+    """What a request says of who is asking, checked but not yet looked up."""
 
-    limits: Limits
-    trusted_proxy: tuple[Network, ...] = ()
-    metrics_token: str | None = None
-
-
-def problem_response(error: ChatError) -> tuple[int, HTTPHeaders, bytes]:
-    """Status, headers and body that tell `error` (RFC 9457)."""
-    problem = error.problem()
-    body = encode_json(problem)
-    headers = HTTPHeaders(ALL_HEADERS)
-    headers["Content-Type"] = "application/problem+json"
-    headers["Cache-Control"] = "no-store"
-    headers["Content-Length"] = str(len(body))
-    if "retryAfter" in problem:
-        headers["Retry-After"] = str(problem["retryAfter"])
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
-    return error.status, headers, body
+    cookie: str | None
+    authorization: str | None
+    whose: str | None
+    """The account that the page which asks belongs to; None where it does not say."""
+    after: int | None
+    client: str
 
 
-class HouseGate:
-    """Who may come in, told from headers alone; `origins` as `core.origin.normal_origin` writes them."""
+@dataclass(slots=True)
+class Arrival:
+    """Who came in. Whether the login still counts is asked again where a reader attaches."""
 
-    def __init__(self, sessions: Sessions, service: Service, origins: frozenset[str]) -> None:
+    login: Login
+    user: User
+    after: int | None
+    client: str
+
+
+class Admission:
+    """Who may come in; `origins` as `core.origin.normal_origin` writes them."""
+
+    def __init__(
+        self, sessions: Sessions, users: Users, readers: Readers, origins: frozenset[str]
+    ) -> None:
         self._sessions = sessions
-        self._service = service
+        self._users = users
+        self._readers = readers
         self._origins = origins
 
-    def check_origin(self, headers: HTTPHeaders, always: bool = False) -> None:
-        """Raises `Forbidden` for a foreign page, unless a token is brought, which no page sends unasked.
+    def ask(
+        self,
+        headers: HTTPHeaders,
+        query: Mapping[str, str] = _NOTHING,
+        *,
+        last_event_id: str | None = None,
+        sets_cookie: bool = False,
+        navigates: bool = False,
+    ) -> Ask:
+        """What the request says. `last_event_id` wins over `after`; `sets_cookie`: its answer signs somebody in;
+        `navigates`: it shows a page and changes nothing, so a link on a foreign page may lead to it.
 
-        `always`: whatever is brought, because the answer sets a cookie.
+        Raises `Unavailable` while draining, `Forbidden` for a foreign page, `BadRequest`.
         """
+        self._readers.refuse_while_draining()
+        if not navigates:
+            self._check_origin(headers, sets_cookie)
+        whose = headers.get("X-Chat-User") or query.get("user") or None
+        after = parse_cursor(last_event_id, "Last-Event-ID")
+        if after is None:
+            after = parse_cursor(query.get("after"), "after")
+        client = parse_client(query.get("client"))
+        return Ask(headers.get("Cookie"), headers.get("Authorization"), whose, after, client)
+
+    def known(self, ask: Ask) -> Arrival | None:
+        """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
+        login = self._sessions.known(ask.cookie, ask.authorization)
+        if login is None:
+            return None
+        _check_whose(ask, login)
+        user = self._users.known(login.user_id)
+        return None if user is None else Arrival(login, user, ask.after, ask.client)
+
+    async def admit(self, ask: Ask) -> Arrival:
+        """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
+        login = await self._sessions.resolve(ask.cookie, ask.authorization)
+        _check_whose(ask, login)
+        user = await self._users.user(login.user_id)
+        if not self._sessions.is_current(login):
+            raise Unauthenticated("You are signed out.")
+        return Arrival(login, user, ask.after, ask.client)
+
+    def _check_origin(self, headers: HTTPHeaders, sets_cookie: bool) -> None:
+        # A token is brought by no page unasked; but whatever is brought does not count where the answer sets a cookie.
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
-        if (origin is None and site is None) or ("Authorization" in headers and not always):
+        if (origin is None and site is None) or ("Authorization" in headers and not sets_cookie):
             return
         if not origin_allowed(origin, site, headers.get("Host", ""), self._origins):
             raise Forbidden("Requests from pages of another site are refused.")
 
-    def known(self, headers: HTTPHeaders) -> Login | None:
-        """The login, if it can be told without waiting."""
-        return self._sessions.known(headers.get("Cookie"), headers.get("Authorization"))
 
-    async def resolve(self, headers: HTTPHeaders) -> Login:
-        """The login. Raises `Unauthenticated`."""
-        return await self._sessions.resolve(headers.get("Cookie"), headers.get("Authorization"))
-
-    def expires_at(self, login_id: str) -> int | None:
-        """When the login ends by time (ms since 1970); 0 where it has ended, None for never."""
-        return self._sessions.expires_at(login_id)
-
-    async def user(self, user_id: str) -> User:
-        """The user of a login. Raises `Unauthenticated` where there is none any more."""
-        return self._service.known_user(user_id) or await self._service.user(user_id)
-
-    def problem(self, error: ChatError) -> tuple[int, HTTPHeaders, bytes]:
-        """Status, headers and body that tell `error`."""
-        return problem_response(error)
+def _check_whose(ask: Ask, login: Login) -> None:
+    if ask.whose is not None and ask.whose != login.user_id:
+        raise AnotherAccount("Somebody else is signed in here now.")
 
 
-def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
-    """The object in a request's body; empty where there is no body.
-
-    A page of another site cannot send this media type without being asked by CORS first, which is
-    what guards requests without an `Origin`. Raises `UnsupportedMedia` and `BadRequest`.
-    """
-    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and (body or media_type):
-        raise UnsupportedMedia("Send the body as application/json.")
-    if not body:
-        return {}
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BadRequest("The body is not UTF-8.") from None
-    return json_object(text, "The body")
+def parse_cursor(text: str | None, name: str) -> int | None:
+    """A cursor from a query or header; None where there is none. Raises `BadRequest`."""
+    if text is None or text == "":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= CURSOR_DIGITS):
+        raise BadRequest(f"{name} is a cursor: an integer from 0 on.")
+    return int(text)
 
 
-def _trusted(address: str, settings: HttpSettings) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in settings.trusted_proxy)
-
-
-def client_address(request: HTTPServerRequest, settings: HttpSettings) -> str:
-    """Where the request comes from: the peer, or what a trusted proxy says of it.
-
-    From the right of `X-Forwarded-For`, the first that is no trusted proxy: what stands further left
-    anybody can have written. IPv6 is cut to /64, which is what one customer gets.
-    """
-    address = request.remote_ip or ""
-    if settings.trusted_proxy and _trusted(address, settings):
-        for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
-            try:
-                address = str(ipaddress.ip_address(hop.strip()))
-            except ValueError:
-                break
-            if not _trusted(address, settings):
-                break
-    if ":" in address:
-        network = ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False)
-        return str(network.network_address) if address != "::1" else address
-    return address
-
-
-def is_https(request: HTTPServerRequest, settings: HttpSettings) -> bool:
-    """Whether the client speaks https, as far as the server or a trusted proxy can say."""
-    if settings.trusted_proxy and _trusted(request.remote_ip or "", settings):
-        proto = request.headers.get("X-Forwarded-Proto")
-        if proto is not None:
-            return proto.strip().lower() == "https"
-    return request.protocol == "https"
+def parse_client(text: str | None) -> str:
+    """A client's name for itself; empty where it has none. Raises `BadRequest`."""
+    text = text or ""
+    if len(text) > CLIENT_CHARS or not text.isprintable():
+        raise BadRequest(f"client is at most {CLIENT_CHARS} printable characters.")
+    return text

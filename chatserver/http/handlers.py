@@ -1,47 +1,33 @@
-"""Floor 3: what every HTTP answer of ours shares. Who asks, from where, in what form; how a refusal looks.
-
-The rules are functions over headers, so that transports that are no `RequestHandler` use the same ones.
-"""
+"""What every handler of ours shares: bounded bodies, our headers, who asks, and refusals in the form of the address."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
-from tornado.httputil import HTTPServerRequest
-from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import RequestHandler, stream_request_body
 
-from chatserver.core.errors import (
-    BadRequest,
-    ChatError,
-    MethodNotAllowed,
-    NotFound,
-    TooLarge,
-    Unavailable,
-)
+from chatserver.core.errors import ChatError, MethodNotAllowed, NotFound, TooLarge
 from chatserver.core.events import encode_json
 from chatserver.core.people import Login
-from chatserver.delivery.delivery import Delivery
-from chatserver.http.admission import (
+from chatserver.http.admission import Admission, Arrival, Ask
+from chatserver.http.house import House
+from chatserver.http.problems import (
     ALL_HEADERS,
-    HouseGate,
-    HttpSettings,
+    as_chat_error,
+    log_unexpected,
+    problem_response,
+)
+from chatserver.http.requests import (
+    argument,
     client_address,
     is_https,
     parse_json,
-    problem_response,
+    parse_query,
 )
-from chatserver.journal.contract import Journal
-from chatserver.store.contract import Store
-from chatserver.verbs.accounts import Accounts
-from chatserver.verbs.friendships import Friendships
-from chatserver.verbs.messages import Service
-from chatserver.verbs.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -59,22 +45,6 @@ DISCARD_BYTES = 1024 * 1024
 a cut connection (RFC 9110, section 15.5.14); more, and the connection is closed."""
 
 
-@dataclass(slots=True)
-class Parts:
-    """Everything that handlers use; made once by the command line."""
-
-    settings: HttpSettings
-    store: Store
-    journal: Journal
-    delivery: Delivery
-    sessions: Sessions
-    service: Service
-    friendships: Friendships
-    accounts: Accounts
-    gate: HouseGate
-    active_requests: int = 0
-
-
 @stream_request_body
 class BaseHandler(RequestHandler):
     """A request with bounded body, our headers, and refusals as problems.
@@ -83,12 +53,12 @@ class BaseHandler(RequestHandler):
     too large with an empty 400, or reads it whole first.
     """
 
-    parts: Parts
+    house: House
     drained = True
     """Whether requests are refused while the server drains."""
 
-    def initialize(self, parts: Parts, **more: Any) -> None:
-        self.parts = parts
+    def initialize(self, house: House, **more: Any) -> None:
+        self.house = house
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._counted = False
@@ -104,11 +74,11 @@ class BaseHandler(RequestHandler):
 
     def admit(self) -> None:
         """What can be refused for the headers alone. Raises `ChatError`."""
-        if self.drained and self.parts.delivery.draining:
-            raise Unavailable("The server is restarting.", self.parts.delivery.return_ms() / 1000)
+        if self.drained:
+            self.house.delivery.readers.refuse_while_draining()
 
     def prepare(self) -> Awaitable[None] | None:
-        self.parts.active_requests += 1
+        self.house.active_requests += 1
         self._counted = True
         try:
             self.admit()
@@ -139,25 +109,25 @@ class BaseHandler(RequestHandler):
 
     def _done(self) -> None:
         if self._counted:
-            self.parts.active_requests -= 1
+            self.house.active_requests -= 1
             self._counted = False
         self._chunks = []
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._body_bytes += len(chunk)
-        if self._body_bytes <= self.parts.settings.limits.body_bytes:
+        if self._body_bytes <= self.house.settings.limits.body_bytes:
             self._chunks.append(chunk)
         elif self._body_bytes > DISCARD_BYTES and not self._finished:
             # An answer before the request's end closes the connection.
-            self.tell(TooLarge(self._too_large()))
+            self.refuse(TooLarge(self._too_large()))
         return None
 
     def _too_large(self) -> str:
-        return f"A body has at most {self.parts.settings.limits.body_bytes} bytes."
+        return f"A body has at most {self.house.settings.limits.body_bytes} bytes."
 
     def taken_body(self) -> bytes:
         """The whole body. Raises `TooLarge`."""
-        if self._body_bytes > self.parts.settings.limits.body_bytes:
+        if self._body_bytes > self.house.settings.limits.body_bytes:
             raise TooLarge(self._too_large())
         return b"".join(self._chunks)
 
@@ -166,31 +136,26 @@ class BaseHandler(RequestHandler):
     @property
     def address(self) -> str:
         """The client's address, for limits."""
-        return client_address(self.request, self.parts.settings)
+        return client_address(self.request, self.house.settings)
 
     @property
     def https(self) -> bool:
         """Whether cookies are to be sent over https only."""
-        return is_https(self.request, self.parts.settings)
+        return is_https(self.request, self.house.settings)
 
-    async def login(self) -> Login:
-        """Who asks; renews a cookie that is getting old. Raises `Unauthenticated`."""
-        headers, gate = self.request.headers, self.parts.gate
-        login = gate.known(headers) or await gate.resolve(headers)
-        renewed = self.parts.sessions.renewed_cookie(headers.get("Cookie"), login, self.https)
+    async def arrive(self, ask: Ask) -> Arrival:
+        """Who asks; renews a cookie that is getting old. Raises as `Admission.admit`."""
+        admission = self.house.admission
+        arrival = admission.known(ask) or await admission.admit(ask)
+        sessions = self.house.sessions
+        renewed = sessions.renewed_cookie(ask.cookie, arrival.login, self.https)
         if renewed is not None:
             self.add_header("Set-Cookie", renewed)
-        return login
+        return arrival
 
     def argument(self, name: str) -> str | None:
         """The last value of a query argument; None where it is absent. Raises `BadRequest`."""
-        values = self.request.query_arguments.get(name)
-        if not values:
-            return None
-        try:
-            return values[-1].decode("utf-8")
-        except UnicodeDecodeError:
-            raise BadRequest(f"The argument {name} is not UTF-8.") from None
+        return argument(self.request, name)
 
     # Refusals.
 
@@ -208,16 +173,16 @@ class BaseHandler(RequestHandler):
         return ", ".join(m for m in METHODS if getattr(type(self), m.lower()) is not nothing)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Tell a refusal; what it was is in `exc_info`."""
+        """Answer with a refusal; what it was is in `exc_info`."""
         raised = kwargs.get("exc_info", (None, None, None))[1]
         error = as_chat_error(raised, status_code)
         if isinstance(error, MethodNotAllowed):
             self.set_header("Allow", self.allowed())
         if isinstance(error, TooLarge) and self._body_bytes == 0:
             self.set_header("Connection", "close")
-        self.tell(error)
+        self.refuse(error)
 
-    def tell(self, error: ChatError) -> None:
+    def refuse(self, error: ChatError) -> None:
         """Answer with a problem."""
         status, headers, body = problem_response(error)
         self.set_status(status)
@@ -226,48 +191,24 @@ class BaseHandler(RequestHandler):
         self.finish(body)
 
 
-def log_unexpected(
-    request: HTTPServerRequest,
-    typ: type[BaseException] | None,
-    value: BaseException | None,
-    tb: TracebackType | None,
-) -> None:
-    """Log what nobody expected: refusals are the client's business, and it is told them."""
-    if isinstance(value, (ChatError, HTTPError, StreamClosedError)):
-        return
-    log.error("%s %s failed", request.method, request.path, exc_info=(typ, value, tb))  # type: ignore[arg-type]
-
-
-def as_chat_error(raised: BaseException | None, status: int) -> ChatError:
-    """What a client is told of an exception: never its text, unless it was meant to be told."""
-    if isinstance(raised, ChatError):
-        return raised
-    by_status: dict[int, Callable[[], ChatError]] = {
-        404: lambda: NotFound("There is nothing at this address."),
-        405: lambda: MethodNotAllowed("This address does not answer this method."),
-        413: lambda: TooLarge("The body is too large."),
-    }
-    if isinstance(raised, HTTPError) and raised.status_code in by_status:
-        return by_status[raised.status_code]()
-    if isinstance(raised, HTTPError) and 400 <= raised.status_code < 500:
-        return BadRequest("The request makes no sense.")
-    if raised is None and status in by_status:
-        return by_status[status]()
-    return ChatError("Something went wrong here; it has been noted.")
-
-
 class ApiHandler(BaseHandler):
-    """A JSON request: the origin is ours, the answer is not kept by anybody."""
+    """A JSON request: whoever may come in asks, and the answer is not kept by anybody."""
 
     sets_cookie = False
+    _ask: Ask
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
     def admit(self) -> None:
-        super().admit()
-        self.parts.gate.check_origin(self.request.headers, always=self.sets_cookie)
+        if self.drained:
+            headers = self.request.headers
+            self._ask = self.house.admission.ask(headers, sets_cookie=self.sets_cookie)
+
+    async def login(self) -> Login:
+        """The login of whoever asks. Raises `Unauthenticated` and `AnotherAccount`."""
+        return (await self.arrive(self._ask)).login
 
     def fields(self) -> dict[str, object]:
         """The JSON object in the body; empty where there is none."""
@@ -298,7 +239,7 @@ class PageHandler(BaseHandler):
         self.set_header("Content-Security-Policy", CSP)
         self.set_header("Content-Type", "text/html; charset=utf-8")
 
-    def tell(self, error: ChatError) -> None:
+    def refuse(self, error: ChatError) -> None:
         """Answer with a page that says what is wrong. `detail` is ours, and holds no markup."""
         problem = error.problem()
         self.set_status(error.status)
@@ -319,6 +260,52 @@ class UnknownAddress(ApiHandler):
 
     def admit(self) -> None:
         raise NotFound("There is nothing at this address.")
+
+
+class StreamHandler(RequestHandler):
+    """A GET whose connection then leaves Tornado, or that is refused as a problem.
+
+    `initialize` is given the rooms that it may touch, by name.
+    """
+
+    methods: ClassVar[str] = "GET"
+
+    def initialize(self, **rooms: Any) -> None:
+        self._admission: Admission = rooms["admission"]
+
+    def ask(self, last_event_id: str | None = None) -> Ask:
+        """What the request says of who asks. Raises as `Admission.ask`."""
+        query = parse_query(self.request.query)
+        return self._admission.ask(self.request.headers, query, last_event_id=last_event_id)
+
+    async def arrive(self, last_event_id: str | None = None) -> Arrival:
+        """Who asks. Raises as `Admission`."""
+        ask = self.ask(last_event_id)
+        return self._admission.known(ask) or await self._admission.admit(ask)
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.clear_header("Content-Type")
+
+    def compute_etag(self) -> str | None:
+        """None: there is nothing here that could be revalidated."""
+        return None
+
+    def refuse(self, error: ChatError) -> None:
+        """Answer with a problem."""
+        status, headers, body = problem_response(error)
+        self.set_status(status)
+        for name, value in headers.get_all():
+            self.set_header(name, value)
+        if isinstance(error, MethodNotAllowed):
+            self.set_header("Allow", self.methods)
+        self.finish(body)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.refuse(as_chat_error(kwargs.get("exc_info", (None, None, None))[1], status_code))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        log_unexpected(self.request, typ, value, tb)
 
 
 def log_request(handler: RequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""The contract of a journal: the durable, ordered, idempotent log of events. And of signals beside it.
+"""The contracts of a journal, the durable, ordered, idempotent log of events, and of signals beside it.
 
 Cut by what it promises: order and durability are here; who somebody is and what can be looked up about
 them is the store's (`chatserver.store.contract`).
@@ -15,6 +15,9 @@ from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event, Signal
 from chatserver.core.visibility import View
 
+CAUGHT_UP_S = 5.0
+"""How long a request may wait for the followers to reach a snapshot: longer, and something is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -25,8 +28,13 @@ class Appended:
     duplicate: bool
 
 
-Told = Callable[[Appended | Unavailable], None]
-"""Who wants to hear where a draft stands, or that it could not be made durable."""
+Answer = Callable[[Appended | Unavailable], None]
+"""Whoever wants to be answered where a draft stands, or that it could not be made durable."""
+
+Follower = Callable[[Sequence[Event]], None]
+"""Whoever follows the order: is handed every batch of events, in order, on the loop. It must not raise.
+
+The hub is one, and so is everybody who remembers something that an event can change."""
 
 
 def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> None:
@@ -44,7 +52,7 @@ class Journal(Protocol):
 
     @property
     def head_seq(self) -> int:
-        """The newest seq that was handed to the follower (0 before anything ever happened)."""
+        """The newest seq that was handed to the followers (0 before anything ever happened)."""
         ...
 
     @property
@@ -52,19 +60,26 @@ class Journal(Protocol):
         """False while appends cannot be made durable."""
         ...
 
-    async def start(self, follower: Callable[[Sequence[Event]], None]) -> None:
-        """Open the log and hand every later event to `follower`, in order, in batches, on the loop.
+    async def start(self, followers: Sequence[Follower]) -> None:
+        """Open the log and hand every later batch of events to each of `followers`, in the order of the list.
 
-        `head_seq` is set when this returns. The follower must not raise.
+        `head_seq` is set when this returns.
         """
         ...
 
-    def place(self, draft: Draft, told: Told) -> None:
-        """Give the draft its place now; `told` hears later what `append` would return or raise for it.
+    async def caught_up(self, seq: int) -> None:
+        """Return once the followers were handed `seq`: after this nobody here lags behind a snapshot.
+
+        Raises `Unavailable` where that does not come about within CAUGHT_UP_S.
+        """
+        ...
+
+    def place(self, draft: Draft, answer: Answer) -> None:
+        """Give the draft its place now; `answer` hears later what `append` would return or raise for it.
 
         For a caller who must go on in order without waiting: the places are those of the calls, and neither
-        a task nor a future is needed. `told` is called once, on the loop, never from inside this call, just
-        before the follower gets what follows from the draft, in the same turn. It must not raise or publish.
+        a task nor a future is needed. `answer` is called once, on the loop, never from inside this call, just
+        before the followers get what follows from the draft, in the same turn. It must not raise or publish.
         Raises `Unavailable` at once where nothing can be accepted.
         """
         ...
@@ -76,7 +91,7 @@ class Journal(Protocol):
     async def append(self, *drafts: Draft) -> list[Appended]:
         """Make the drafts durable, one after another with nothing between them, all or none.
 
-        Returns after they are durable and were handed to the follower. With several drafts none may
+        Returns after they are durable and were handed to the followers. With several drafts none may
         carry a `client_id`. Calls made in one order are placed in that order.
         Raises `Unavailable` when durability cannot be had; the drafts may then still have happened
         (so repeat only with a `client_id`).
@@ -100,8 +115,8 @@ class Journal(Protocol):
 
 
 class Signals(Protocol):
-    """Passing facts between nodes: no order, no durability, may be lost."""
+    """Passing facts between all nodes: no order, no durability, may be lost."""
 
-    def publish(self, topic: str, signal: Signal, to: str | None) -> None:
+    def publish(self, signal: Signal, to: str | None = None) -> None:
         """Offer `signal` to the friends of `signal.about`, or to the friend `to` alone; never waits."""
         ...

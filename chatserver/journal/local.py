@@ -2,7 +2,7 @@
 
 Everything here runs on the event loop. An append gets its seq and its bytes at once, in call order, and
 waits in a queue; one task writes whatever waits as one batch, at once after a quiet moment and else every
-APART_S, and hands the batch to the follower in the same turn as it answers. It knows the database through `EventLog`.
+APART_S, and hands the batch to the followers in the same turn as it answers. It knows the database through `EventLog`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
 from chatserver.core.visibility import View
-from chatserver.journal.contract import Appended, Told, settle
+from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, settle
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 
 _log = logging.getLogger("chatserver.journal")
@@ -34,8 +34,8 @@ APART_S = 0.004
 for its fsync and 30 for its way to the thread and back, however little it holds (`docs/design/commit.md`).
 A message that comes after a quiet moment still goes at once."""
 INPUT_TURNS = 2
-"""Turns of the loop before a batch is taken: one to learn what has come in, one to read it. Who has just told
-thousands of readers has read nothing meanwhile; what came then should not have to wait for a batch of its own."""
+"""Turns of the loop before a batch is taken: one to learn what has come in, one to read it. After a large fan-out
+the loop has unread input; read it first, so that it need not wait for a batch of its own."""
 PROBE_S = 1.0
 """How often a database that failed is tried again while nobody appends."""
 SETTLE_S = (0.1, 2.0)
@@ -52,10 +52,10 @@ class _Waiting:
     """One append on its way, and everybody who waits for it."""
 
     entry: Entry
-    told: Told
+    answer: Answer
     """Hears the place of the first event."""
     size_bytes: int
-    repeats: list[Told] | None = None
+    repeats: list[Answer] | None = None
     """Of appends of the same `client_id` that came while this one was on its way."""
 
 
@@ -79,7 +79,8 @@ class LocalJournal:
         self._queued_bytes = 0
         self._by_client: dict[tuple[str, str], _Waiting] = {}
         self._wake = asyncio.Event()
-        self._follower: Callable[[Sequence[Event]], None] = _nobody
+        self._followers: Sequence[Follower] = ()
+        self._behind: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -90,29 +91,40 @@ class LocalJournal:
     def healthy(self) -> bool:
         return self._healthy and not self._closing
 
-    async def start(self, follower: Callable[[Sequence[Event]], None]) -> None:
+    async def start(self, followers: Sequence[Follower]) -> None:
         self._last_seq = self._head_seq = await self._events.last_seq()
-        self._follower = follower
+        self._followers = followers
         self._healthy = True
         writer = asyncio.create_task(self._write_all(), name="journal-writer")
         writer.add_done_callback(self._writer_ended)
         dropper = asyncio.create_task(self._drop_all(), name="journal-dropper")
         self._tasks = [writer, dropper]
 
-    def place(self, draft: Draft, told: Told) -> None:
+    async def caught_up(self, seq: int) -> None:
+        if seq <= self._head_seq:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._behind.append((seq, waiter))
+        try:
+            async with asyncio.timeout(CAUGHT_UP_S):
+                await waiter
+        except TimeoutError:
+            raise Unavailable("The server is behind its own database.") from None
+
+    def place(self, draft: Draft, answer: Answer) -> None:
         self._refuse_where_full()
         client_id = draft.client_id
         if client_id is None:
-            self._accept((draft,), None, told)
+            self._accept((draft,), None, answer)
             return
         key = (draft.actor, client_id)
         first = self._by_client.get(key)
         if first is None:
-            self._by_client[key] = self._accept((draft,), client_id, told)
+            self._by_client[key] = self._accept((draft,), client_id, answer)
         elif first.repeats is None:
-            first.repeats = [told]
+            first.repeats = [answer]
         else:
-            first.repeats.append(told)
+            first.repeats.append(answer)
 
     def is_placed(self, actor: str, client_id: str) -> bool:
         return (actor, client_id) in self._by_client
@@ -121,12 +133,12 @@ class LocalJournal:
         if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
             raise ValueError("An append is one draft, or several without a client_id.")
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        told = partial(settle, future)
+        answer = partial(settle, future)
         if len(drafts) == 1:
-            self.place(drafts[0], told)
+            self.place(drafts[0], answer)
             return [await future]
         self._refuse_where_full()
-        waiting = self._accept(drafts, None, told)
+        waiting = self._accept(drafts, None, answer)
         await future
         # Without a client_id there is nothing that they could be repeats of.
         return [Appended(event.seq, event.at_ms, False) for event in waiting.entry.events]
@@ -160,10 +172,10 @@ class LocalJournal:
 
     # accepting
 
-    def _accept(self, drafts: Sequence[Draft], client_id: str | None, told: Told) -> _Waiting:
+    def _accept(self, drafts: Sequence[Draft], client_id: str | None, answer: Answer) -> _Waiting:
         events = self._encode(drafts)
         size_bytes = sum([len(event.payload) for event in events])
-        waiting = _Waiting(Entry(events, client_id), told, size_bytes)
+        waiting = _Waiting(Entry(events, client_id), answer, size_bytes)
         self._queue.append(waiting)
         self._queued_bytes += size_bytes
         self._wake.set()
@@ -224,7 +236,7 @@ class LocalJournal:
             self._note(False, error)
             self._in_doubt = True
             self._fail(batch, error)
-            # These are certainly not written. Told now, their senders can try again in time.
+            # These are certainly not written. Answer now, their senders can try again in time.
             self._fail(self._queue, error)
             self._queue.clear()
             self._queued_bytes = 0
@@ -260,11 +272,23 @@ class LocalJournal:
             self._answer(waiting, older or Appended(event.seq, event.at_ms, duplicate=False))
         if events:
             self._head_seq = events[-1].seq
-            try:
-                self._follower(events)
-            except Exception:
-                # It promised not to. These events are durable, and the next ones must go their way.
-                _log.exception("the follower failed on the events up to %d", self._head_seq)
+            for follower in self._followers:
+                self._hand_to(follower, events)
+            if self._behind:
+                self._wake_who_was_behind()
+
+    def _hand_to(self, follower: Follower, events: list[Event]) -> None:
+        try:
+            follower(events)
+        except Exception:
+            # It promised not to. These events are durable, and they must go their way to the others.
+            _log.exception("a follower failed on the events up to %d", self._head_seq)
+
+    def _wake_who_was_behind(self) -> None:
+        for seq, waiter in self._behind:
+            if seq <= self._head_seq and not waiter.done():
+                waiter.set_result(None)
+        self._behind = [(seq, waiter) for seq, waiter in self._behind if not waiter.done()]
 
     def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
@@ -274,21 +298,21 @@ class LocalJournal:
         entry = waiting.entry
         if entry.client_id is not None:
             self._by_client.pop((entry.events[0].actor, entry.client_id), None)
-        told, repeats = waiting.told, waiting.repeats
-        # Once only: of a batch in doubt they have been told already when it turns out to have been written.
-        waiting.told, waiting.repeats = _nobody, None
-        self._tell(told, answer)
+        first, repeats = waiting.answer, waiting.repeats
+        # Once only: of a batch in doubt they have been answered already when it turns out to have been written.
+        waiting.answer, waiting.repeats = _nobody, None
+        self._call(first, answer)
         if repeats:
             if isinstance(answer, Appended):
                 answer = replace(answer, duplicate=True)
             for each in repeats:
-                self._tell(each, answer)
+                self._call(each, answer)
 
-    def _tell(self, told: Told, answer: Appended | Unavailable) -> None:
+    def _call(self, who: Answer, answer: Appended | Unavailable) -> None:
         try:
-            told(answer)
+            who(answer)
         except Exception:
-            _log.exception("somebody failed on being told of a place")
+            _log.exception("somebody failed on being answered")
 
     # health and age
 
@@ -326,4 +350,4 @@ class LocalJournal:
 
 
 def _nobody(what: object) -> None:
-    """The follower before `start`, and who has been told already."""
+    """Whoever has been answered already."""

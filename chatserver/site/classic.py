@@ -1,5 +1,7 @@
 """Classic HTTP: `GET /classic`. Pages made by the server, for browsers without script and without colours.
 
+A page reads the history, not the mailbox: it has no cursor, and asks for what there is when it is asked for.
+
 A form answers 303 to an address not visited before (`?m=…`): text browsers show the page that they remember
 when they are sent back to where they came from. A form to write carries the message's id, so that sending it
 twice writes once; every form carries a secret that another site cannot know.
@@ -18,7 +20,7 @@ from tornado.routing import URLSpec
 from tornado.template import Loader
 
 from chatserver.core import fields as rules
-from chatserver.core.conversations import Range
+from chatserver.core.conversations import Conversation, Range, conversation_with, peer_of
 from chatserver.core.errors import (
     BadRequest,
     ChatError,
@@ -30,7 +32,10 @@ from chatserver.core.events import MAX_SEQ
 from chatserver.core.people import Login, User
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes, response_bytes
-from chatserver.http.handlers import PageHandler, Parts
+from chatserver.http.admission import Arrival, Ask
+from chatserver.http.handlers import PageHandler
+from chatserver.http.house import House
+from chatserver.verbs.sessions import FIRST_GENERATION
 
 HERE = "/classic"
 PAGE_MESSAGES = 20
@@ -50,34 +55,31 @@ ACTIONS |= {"block": "block", "unblock": "unblock"}
 class ClassicHandler(PageHandler):
     """A page of this kind: signed in or out, with its secret."""
 
-    def initialize(self, parts: Parts, **more: Any) -> None:
-        super().initialize(parts)
+    def initialize(self, house: House, **more: Any) -> None:
+        super().initialize(house)
         self._loader: Loader = more["loader"]
         self._form_cookie = ""
+        self._ask: Ask
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
     def admit(self) -> None:
-        super().admit()
-        if self.request.method == "POST":
-            self.parts.gate.check_origin(self.request.headers, always=True)
+        shows = self.request.method != "POST"
+        headers = self.request.headers
+        self._ask = self.house.admission.ask(headers, sets_cookie=True, navigates=shows)
 
-    async def who(self) -> tuple[Login, User] | None:
+    async def who(self) -> Arrival | None:
         """Who asks; None where nobody is signed in."""
         try:
-            login = await self.login()
-            return login, await self.parts.gate.user(login.user_id)
+            return await self.arrive(self._ask)
         except Unauthenticated:
             return None
 
-    async def signed_in(self) -> tuple[Login, User]:
+    async def signed_in(self) -> Arrival:
         """Who asks. Raises `Unauthenticated`."""
-        who = await self.who()
-        if who is None:
-            raise Unauthenticated("Sign in first.")
-        return who
+        return await self.arrive(self._ask)
 
     # Forms.
 
@@ -96,7 +98,7 @@ class ClassicHandler(PageHandler):
         except ValueError:
             raise BadRequest("The form makes no sense.") from None
         fields = dict(pairs)
-        if not self.parts.sessions.form_field_is_of(fields.get("_xsrf", ""), self._subject(login)):
+        if not self.house.sessions.form_field_is_of(fields.get("_xsrf", ""), self._subject(login)):
             raise Forbidden("This form is too old, or not ours: go back, reload, and try again.")
         return fields
 
@@ -111,7 +113,7 @@ class ClassicHandler(PageHandler):
             self.set_cookie(
                 FORM_COOKIE, subject, path=HERE, httponly=True, samesite="Lax", secure=self.https
             )
-        return self.parts.sessions.form_field(subject)
+        return self.house.sessions.form_field(subject)
 
     def page(self, name: str, login: Login | None, status: int = 200, **values: Any) -> None:
         """Answer with a template."""
@@ -128,8 +130,8 @@ class ClassicHandler(PageHandler):
         request = self.request
         up = request_bytes(request.method or "", request.uri or "", request.headers.get_all())
         down = response_bytes(200, "OK", self._headers.get_all()) + body_bytes
-        lanes = self.parts.delivery.lanes
-        lanes.count(login.user_id, client, "classic", requests=1, up=up, down=down)
+        tallies = self.house.delivery.tallies
+        tallies.count(login.user_id, client, "classic", requests=1, up=up, down=down)
 
     def go(self, unvisited: object, **arguments: str) -> None:
         """Send the browser on, to an address that it has not been at."""
@@ -141,59 +143,58 @@ class ClassicHandler(PageHandler):
         """What makes an address new where there is no seq: the time in microseconds."""
         return int(datetime.datetime.now(datetime.UTC).timestamp() * 1_000_000)
 
-    def tell(self, error: ChatError) -> None:
+    def refuse(self, error: ChatError) -> None:
         """Answer with a page that says what is wrong."""
         if isinstance(error, Unauthenticated):
             self.page("sign_in.html", None, 401, error=error.detail, email="")
             return
-        super().tell(error)
+        super().refuse(error)
 
 
 class Timeline(ClassicHandler):
     """The latest messages of a conversation, or older ones, and a form to write."""
 
     async def get(self) -> None:
-        who = await self.who()
-        if who is None:
+        arrival = await self.who()
+        if arrival is None:
             self.page("sign_in.html", None, email="")
             return
-        login, user = who
         before = rules.written_integer(self.argument("before"), "before", 0, MAX_SEQ)
         refresh_s = rules.written_integer(self.argument("refresh"), "refresh", 0, 10**9) or 0
         if refresh_s:
             refresh_s = min(REFRESH_MAX_S, max(REFRESH_MIN_S, refresh_s))
-        self.parts.delivery.attendance.polled(user.id, float(refresh_s))
-        peer = rules.optional_id(self.argument("with") or None, "with")
-        await self.show(login, user, Range(peer, before, limit=PAGE_MESSAGES), refresh_s)
+        self.house.delivery.attendance.polled(arrival.user.id, float(refresh_s))
+        conversation = conversation_with(rules.optional_id(self.argument("with") or None, "with"))
+        part = Range(conversation, before, limit=PAGE_MESSAGES)
+        await self.show(arrival, part, refresh_s)
 
     async def show(
         self,
-        login: Login,
-        user: User,
+        arrival: Arrival,
         part: Range,
         refresh_s: int = 0,
         status: int = 200,
         **form: str,
     ) -> None:
         """The page; `form` is what stands in the form to write, and what is wrong with it."""
-        parts = self.parts
-        history = json.loads(await parts.service.history(user.id, part))
+        house, user, peer = self.house, arrival.user, peer_of(part.conversation)
+        history = json.loads(await house.messages.history(user.id, part))
         messages = history["messages"]
         if messages and part.before is None and status == 200:
-            await self._mark_read(user, part.peer, messages[-1]["seq"])
-        friends = (await parts.friendships.friends(user.id))["friends"]
-        state = await parts.service.read_state(user.id)
+            await self._mark_read(user, part.conversation, messages[-1]["seq"])
+        friends = (await house.friendships.friends(user.id))["friends"]
+        state = await house.reads.read_state(user.id)
         peers = {friend["id"]: friend for friend in friends}
         self.page(
             "timeline.html",
-            login,
+            arrival.login,
             status,
             user=user,
             messages=[_shown(message) for message in messages],
             older=messages[0]["seq"] if messages and history["more"] else None,
             newest=part.before is None,
-            peer=peers.get(part.peer or ""),
-            peer_id=part.peer or "",
+            peer=peers.get(peer or ""),
+            peer_id=peer or "",
             friends=friends,
             unread={row["with"]: row["count"] for row in state["unread"]},
             refresh=refresh_s,
@@ -202,9 +203,9 @@ class Timeline(ClassicHandler):
             error=form.get("error"),
         )
 
-    async def _mark_read(self, user: User, peer: str | None, up_to: int) -> None:
+    async def _mark_read(self, user: User, conversation: Conversation, up_to: int) -> None:
         try:
-            await self.parts.service.read(user.id, {"with": peer, "upTo": up_to})
+            await self.house.reads.read(user.id, {"with": peer_of(conversation), "upTo": up_to})
         except Forbidden:
             return  # own messages to somebody who is no friend any more
 
@@ -216,16 +217,17 @@ class Write(Timeline):
         self.go(self.now())
 
     async def post(self) -> None:
-        login, user = await self.signed_in()
-        form = self.form(login)
+        arrival = await self.signed_in()
+        form = self.form(arrival.login)
         to = form.get("to") or None
         fields = {"text": form.get("text"), "to": to, "clientId": form.get("clientId")}
         try:
-            place = await self.parts.service.send(user.id, fields)
+            place = await self.house.messages.send(arrival.user.id, fields)
         except ChatError as error:
             kept = {"text": form.get("text", ""), "clientId": form.get("clientId", "")}
-            part = Range(rules.optional_id(to, "to"), limit=PAGE_MESSAGES)
-            await self.show(login, user, part, 0, error.status, error=error.detail, **kept)
+            conversation = conversation_with(rules.optional_id(to, "to"))
+            part = Range(conversation, limit=PAGE_MESSAGES)
+            await self.show(arrival, part, 0, error.status, error=error.detail, **kept)
             return
         # A repeat has been at its seq's address before.
         unvisited = f"{place.seq}.{self.now()}" if place.duplicate else str(place.seq)
@@ -242,12 +244,12 @@ class SignInForm(ClassicHandler):
         form = self.form(None)
         agent = self.request.headers.get("User-Agent", "")
         try:
-            _, login = await self.parts.accounts.sign_in(form, self.address, agent)
+            _, login = await self.house.accounts.sign_in(form, self.address, agent)
         except ChatError as error:
             email = form.get("email", "")
             self.page("sign_in.html", None, error.status, error=error.detail, email=email)
             return
-        self.add_header("Set-Cookie", self.parts.sessions.cookie(login, self.https))
+        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
         self.go(self.now())
 
 
@@ -261,12 +263,12 @@ class RegisterForm(ClassicHandler):
         form = self.form(None)
         agent = self.request.headers.get("User-Agent", "")
         try:
-            user = await self.parts.accounts.register(form, self.address)
+            user = await self.house.accounts.register(form, self.address)
         except ChatError as error:
             self.page("register.html", None, error.status, error=error.detail, form=form)
             return
-        login = await self.parts.sessions.begin(user.id, agent)
-        self.add_header("Set-Cookie", self.parts.sessions.cookie(login, self.https))
+        login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
+        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
         self.go(self.now())
 
 
@@ -274,11 +276,11 @@ class SignOutForm(ClassicHandler):
     """The button to sign out."""
 
     async def post(self) -> None:
-        login, _ = await self.signed_in()
+        login = (await self.signed_in()).login
         self.form(login)
-        await self.parts.accounts.sign_out(login)
+        await self.house.accounts.sign_out(login)
         self.clear_header("Set-Cookie")
-        self.add_header("Set-Cookie", self.parts.sessions.no_cookie(self.https))
+        self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
         self.go(self.now())
 
 
@@ -286,40 +288,40 @@ class FriendsPage(ClassicHandler):
     """Friends, who has asked whom, a search, and the buttons for all that."""
 
     async def get(self) -> None:
-        login, user = await self.signed_in()
-        await self._show(login, user, self.argument("q") or "")
+        arrival = await self.signed_in()
+        await self._show(arrival, self.argument("q") or "")
 
     async def post(self) -> None:
-        login, user = await self.signed_in()
-        form = self.form(login)
+        arrival = await self.signed_in()
+        form = self.form(arrival.login)
         verb = ACTIONS.get(form.get("action", ""))
         if verb is None:
             raise BadRequest("The form makes no sense.")
         other_id = rules.an_id(form.get("id"), "id")
         try:
-            await getattr(self.parts.friendships, verb)(user.id, other_id)
+            await getattr(self.house.friendships, verb)(arrival.user.id, other_id)
         except ChatError as error:
-            await self._show(login, user, "", error.status, error.detail)
+            await self._show(arrival, "", error.status, error.detail)
             return
         self.set_status(303)
         self.set_header("Location", f"{HERE}/friends?m={self.now()}")
         self.finish()
 
     async def _show(
-        self, login: Login, user: User, query: str, status: int = 200, error: str | None = None
+        self, arrival: Arrival, query: str, status: int = 200, error: str | None = None
     ) -> None:
-        verbs = self.parts.friendships
-        found = await verbs.find_people(user.id, rules.query(query), PEOPLE_SHOWN)
-        state = await verbs.friends(user.id)
+        verbs = self.house.friendships
+        found = await verbs.find_people(arrival.user.id, rules.query(query), PEOPLE_SHOWN)
+        state = await verbs.friends(arrival.user.id)
         self.page(
             "friends.html",
-            login,
+            arrival.login,
             status,
-            user=user,
+            user=arrival.user,
             error=error,
             query=query,
             found=found,
-            blocked=await verbs.blocks(user.id),
+            blocked=await verbs.blocks(arrival.user.id),
             **{name: state[name] for name in ("friends", "incoming", "outgoing")},
         )
 
@@ -330,10 +332,10 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "time": at.strftime("%Y-%m-%d %H:%M UTC")}
 
 
-def routes(parts: Parts, web_folder: Path) -> list[Any]:
+def routes(house: House, web_folder: Path) -> list[Any]:
     """The classic part of the application; templates are read from `web_folder`/templates."""
     loader = Loader(str(web_folder / "templates"), autoescape="xhtml_escape", whitespace="all")
-    arguments = {"parts": parts, "loader": loader}
+    arguments = {"house": house, "loader": loader}
     table: tuple[tuple[str, type[ClassicHandler]], ...] = (
         (HERE, Timeline),
         (f"{HERE}/messages", Write),

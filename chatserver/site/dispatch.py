@@ -21,21 +21,19 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
-from chatserver.delivery.delivery import Delivery
+from chatserver.http.house import House
 from chatserver.transports.pollconnection import HandBack, PollConnection, is_plain, is_poll
-from chatserver.transports.reader import Gate
 
 
-class Front(HTTPServerConnectionDelegate):
+class Dispatch(HTTPServerConnectionDelegate):
     """What Tornado's HTTP server hands every request to.
 
     `hand_back` is where a connection goes on that was taken over and then asked for something else.
     """
 
-    def __init__(self, application: Application, gate: Gate, delivery: Delivery) -> None:
+    def __init__(self, application: Application, house: House) -> None:
         self.application = application
-        self.gate = gate
-        self.delivery = delivery
+        self.house = house
         self.hand_back: HandBack = _nowhere
 
     def start_request(
@@ -53,8 +51,10 @@ def _nowhere(stream: IOStream, address: Any) -> None:
 
 
 class _Choice(HTTPMessageDelegate):
-    def __init__(self, front: Front, server_conn: object, request_conn: HTTPConnection) -> None:
-        self._front = front
+    def __init__(
+        self, dispatch: Dispatch, server_conn: object, request_conn: HTTPConnection
+    ) -> None:
+        self._dispatch = dispatch
         self._server_conn = server_conn
         self._request_conn = request_conn
         self._chosen: HTTPMessageDelegate | None = None
@@ -63,21 +63,22 @@ class _Choice(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
-        front, connection = self._front, self._request_conn
+        dispatch, connection = self._dispatch, self._request_conn
         if (
             is_poll(start_line.method, start_line.path)
             and is_plain(headers)
             and isinstance(connection, HTTP1Connection)
         ):
+            house = dispatch.house
             try:
                 polls = PollConnection(
-                    connection.detach(), front.gate, front.delivery, front.hand_back
+                    connection.detach(), house.admission, house.delivery, dispatch.hand_back
                 )
             except StreamClosedError:
                 return None
             polls.begin(start_line.method, start_line.path, headers, start_line.version)
             return None
-        self._chosen = front.application.start_request(self._server_conn, connection)
+        self._chosen = dispatch.application.start_request(self._server_conn, connection)
         return self._chosen.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:

@@ -1,4 +1,4 @@
-"""Floor 3: what is measured, as Prometheus reads it. One registry an application, none that is global.
+"""What is measured, as Prometheus reads it. One registry an application, none that is global.
 
 What happens often is counted by its owner in plain integers and read when somebody asks.
 """
@@ -22,24 +22,14 @@ from prometheus_client.utils import floatToGoString
 
 from chatserver.core.histogram import Histogram
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-"""From a group commit on a fast disk to what a person would notice."""
-
 
 class Metrics:
-    """The numbers of one server.
-
-    `append_s` is observed in seconds; everything is read from its owner when asked for.
-    """
+    """The numbers of one server, each read from its owner when asked for."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._watched = _Watched()
         self._registry.register(self._watched)
-        self.append_s = Histogram(SECONDS)
-        self.histogram(
-            "append_seconds", "Time from the append of a message to its durability.", self.append_s
-        )
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Show `read()` as `chatserver_<name>`."""

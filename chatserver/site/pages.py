@@ -1,4 +1,4 @@
-"""Floor 4: the page and its files, served as they lie in `web/`, under an address that names their content.
+"""The page and its files, served as they lie in `web/`, under an address that names their content.
 
 `/static/<digest>/…` may be kept for ever: relative imports inside ES modules stay under the digest, so a new
 version of one file is a new address for all (`static_url` would miss the imports).
@@ -16,7 +16,8 @@ from typing import Any
 from tornado.routing import URLSpec
 
 from chatserver.core.errors import NotFound
-from chatserver.http.handlers import PageHandler, Parts
+from chatserver.http.handlers import PageHandler
+from chatserver.http.house import House
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -93,8 +94,8 @@ class FileHandler(PageHandler):
 
     drained = False
 
-    def initialize(self, parts: Parts, **more: Any) -> None:
-        super().initialize(parts)
+    def initialize(self, house: House, **more: Any) -> None:
+        super().initialize(house)
         self._web: Web = more["web"]
 
     def get(self, path: str | None = None) -> None:
@@ -127,8 +128,8 @@ class UnknownPage(PageHandler):
         raise NotFound("There is nothing at this address.")
 
 
-def routes(parts: Parts, web: Web) -> list[Any]:
+def routes(house: House, web: Web) -> list[Any]:
     """The pages' part of the application."""
-    arguments = {"parts": parts, "web": web}
+    arguments = {"house": house, "web": web}
     pages = [URLSpec(re.escape(path), FileHandler, arguments) for path in PAGES]
     return [*pages, URLSpec(r"/static/(.+)", FileHandler, arguments)]

@@ -8,16 +8,15 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from chatserver.delivery.delivery import Delivery
-from chatserver.journal.contract import Journal
-from chatserver.site.dispatch import Front
-from chatserver.store.contract import Store
-from chatserver.verbs.sessions import Sessions
+from chatserver.http.house import House
+from chatserver.site.acceptor import Acceptor
+from chatserver.site.dispatch import Dispatch
+from chatserver.site.pages import web_folder
+from chatserver.site.routes import make_app
 
 log = logging.getLogger(__name__)
 
@@ -35,73 +34,68 @@ DRAIN_S = 20.0
 
 
 class Server:
-    """The listening socket and the parts behind it."""
+    """The listening socket, and the house behind it."""
 
-    def __init__(
-        self,
-        front: Front,
-        delivery: Delivery,
-        journal: Journal,
-        sessions: Sessions,
-        store: Store,
-        body_bytes: int,
-    ) -> None:
-        self._delivery = delivery
-        self._journal = journal
-        self._sessions = sessions
-        self._store = store
+    def __init__(self, house: House) -> None:
+        self._house = house
+        dispatch = Dispatch(make_app(house, web_folder()), house)
         self._http = HTTPServer(
-            front,
+            dispatch,
             xheaders=False,
             idle_connection_timeout=IDLE_S,
             body_timeout=BODY_S,
             max_header_size=HEADER_BYTES,
-            # One byte more is let in, so that the answer is our 413 and not a cut connection.
-            max_body_size=body_bytes * 2,
+            # More is let in than is taken, so that the answer is our 413 and not a cut connection.
+            max_body_size=house.settings.limits.body_bytes * 2,
         )
-        front.hand_back = self._http.handle_stream
-        self.active_requests: Callable[[], int] = lambda: 0
-        """How many requests of the application are being answered (the application sets it)."""
+        dispatch.hand_back = self._http.handle_stream
+        self._acceptor: Acceptor | None = None
 
     def listen(self, address: str, port: int) -> int:
         """Take the address; the port that was taken. Raises OSError where it cannot be had."""
         sockets = bind_sockets(port, address, backlog=1024)
-        self._http.add_sockets(sockets)
+        delivery = self._house.delivery
+        self._acceptor = Acceptor(sockets, delivery.connections, self._http.handle_stream)
         return int(sockets[0].getsockname()[1])
-
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain."""
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
-        _settle_garbage_collection()
-        await stopping.wait()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)  # a second one ends the process at once
-        await self.drain()
 
     async def drain(self) -> None:
         """Send everybody away, make everything accepted durable, let go of the database."""
-        log.info("draining: %d readers", len(self._delivery.readers))
-        await self._delivery.drain()
+        house = self._house
+        log.info("draining: %d readers", len(house.delivery.readers.all))
+        house.delivery.readers.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                while self.active_requests():
+                while house.active_requests:
                     await asyncio.sleep(0.01)
-        self._http.stop()
-        await self._journal.close()
-        await self._delivery.close()
+        if self._acceptor is not None:
+            self._acceptor.stop()
+        await house.journal.close()
+        await house.delivery.close()
         await asyncio.sleep(0.05)  # the last answers leave in the turns after their commit
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._http.close_all_connections()
-        await self._sessions.close()
-        await self._store.close()
+        await house.close()
         log.info("drained")
 
 
-def _settle_garbage_collection() -> None:
+def stop_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def stop() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        stopping.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+def settle_garbage_collection() -> None:
     """Keep full collections off the loop's back.
 
     A full collection walks every object: with 5,000 connections it stopped the loop for 125 to 218 ms. What

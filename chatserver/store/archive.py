@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chatserver.core.conversations import Conversation, conversation_with, peer_of
 from chatserver.store.contract import StoreRefused
 
 Record = dict[str, str | int | bytes | None]
@@ -22,22 +23,34 @@ Record = dict[str, str | int | bytes | None]
 FIELDS: Mapping[str, Sequence[str]] = {
     "users": (
         *("id", "email", "password", "first_name", "last_name", "color"),
-        *("created_at", "last_seen"),
+        *("created_at", "last_seen", "generation"),
     ),
     "friendships": ("one", "other", "relation", "since"),
     "blocks": ("by", "user"),
     "logins": (
         *("id", "user_id", "kind", "label", "secret_hash"),
-        *("created_at", "expires_at", "last_used_at"),
+        *("created_at", "expires_at", "last_used_at", "generation"),
     ),
     "reads": ("user", "peer", "up_to"),
     "events": ("seq", "type", "audience", "actor", "to", "at", "payload", "client_id"),
 }
 """The fields of a record by its kind. A friendship stands once, `one` before `other`, with the relation
-of `one`; `peer` of a read position is '' for the broadcasts."""
+of `one`; `peer` of a read position is a `conversation_key`."""
 
+LATER: Mapping[str, Mapping[str, int]] = {"users": {"generation": 0}, "logins": {"generation": 0}}
+"""Fields that were not always there, and what stands for them in records that were made before."""
 
 KINDS = tuple(FIELDS)
+
+
+def conversation_key(conversation: Conversation) -> str:
+    """A conversation as stores keep it: the other's id, '' for the broadcasts."""
+    return peer_of(conversation) or ""
+
+
+def conversation_of(key: str) -> Conversation:
+    """The conversation of a `conversation_key`."""
+    return conversation_with(key or None)
 
 
 class Archive(Protocol):
@@ -109,8 +122,9 @@ async def migrate(source: Archive, target: Archive, progress: Progress) -> dict[
         copied = 0 if noted is None else await target.count(kind)
         progress(kind, copied, total)
         async for records in source.records(kind, noted or 0):
-            await target.add(kind, records)
-            copied += len(records)
+            await target.add(kind, [_whole(kind, record) for record in records])
+            # Where it was interrupted, some were there already that had not been noted yet: they are written again.
+            copied = min(copied + len(records), total)
             progress(kind, copied, total)
         if kind != "events":
             await target.note(kind, 1)
@@ -133,14 +147,19 @@ async def _compare(source: Archive, target: Archive, progress: Progress) -> dict
     return found
 
 
-async def total_of(port: Archive, kind: str) -> Sum:
+async def total_of(archive: Archive, kind: str) -> Sum:
     """How many records of `kind` there are, and their checksum: the sum of their SHA-256 hashes."""
     count = total = 0
-    async for records in port.records(kind, 0):
+    async for records in archive.records(kind, 0):
         count += len(records)
         for record in records:
-            total += int.from_bytes(hashlib.sha256(_canonical(record)).digest())
+            total += int.from_bytes(hashlib.sha256(_canonical(_whole(kind, record))).digest())
     return Sum(count, f"{total % 2**256:064x}")
+
+
+def _whole(kind: str, record: Record) -> Record:
+    """The record with all fields of its kind."""
+    return {**LATER.get(kind, {}), **record}
 
 
 def _canonical(record: Record) -> bytes:

@@ -1,8 +1,9 @@
-"""The contract of a store: users, friendships, blocks, logins, tokens, and the history.
+"""The contract of a store, cut by who asks: people, friendships, logins, and the history.
 
 A store and the local journal share one database; events are written by the journal with the change that
 each of them makes. Everything here may raise `Unavailable` when the database cannot answer in time.
-All times are integer milliseconds since 1970 (UTC); all ids are opaque strings made by the caller.
+Reads see everything that was durable when they were called. All times are integer milliseconds since 1970
+(UTC); all ids are opaque strings made by the caller.
 """
 
 from __future__ import annotations
@@ -10,27 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from chatserver.core.conversations import Page, ReadState
+from chatserver.core.conversations import Page, Range, ReadState
 from chatserver.core.people import Account, Friends, Login, User
 
 
-class Store(Protocol):
-    """Reads see everything that was durable when they were called."""
+class People(Protocol):
+    """Accounts and users."""
 
-    @property
-    def healthy(self) -> bool:
-        """False while the database cannot be used."""
-        ...
-
-    async def start(self) -> None:
-        """Open the database; make or migrate its schema. Raises `StoreRefused` with one sentence."""
-        ...
-
-    async def close(self) -> None:
-        """Finish what was accepted and let go of the database."""
-        ...
-
-    # accounts
     async def add_account(self, account: Account) -> None:
         """Keep a new account. Raises `Conflict` where the email (compared without case) is taken."""
         ...
@@ -45,8 +32,6 @@ class Store(Protocol):
         """Those of `ids` that exist."""
         ...
 
-    async def set_password(self, user_id: str, password: str) -> None: ...
-
     async def set_last_seen(self, seen: Mapping[str, int]) -> None:
         """user id -> ms. Not urgent: may be written late."""
         ...
@@ -57,7 +42,10 @@ class Store(Protocol):
         who has blocked the viewer or is blocked by the viewer. Ordered by name. An empty query finds nobody."""
         ...
 
-    # friends
+
+class Friendships(Protocol):
+    """Who is whose friend, and who has blocked whom."""
+
     async def friends(self, user_id: str) -> Friends: ...
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
@@ -76,8 +64,16 @@ class Store(Protocol):
         """Block without a change of friendship (there was none), or unblock."""
         ...
 
-    # logins and tokens
-    async def add_login(self, login: Login) -> None: ...
+
+class Logins(Protocol):
+    """Signed-in devices and bearer tokens. They end by changes in the order (`core.changes`), or by time.
+
+    A login is there only while it is of its account's generation.
+    """
+
+    async def add_login(self, login: Login) -> bool:
+        """Keep a new login. False, and it is not kept, where its account is gone or of another generation."""
+        ...
 
     async def login(self, login_id: str) -> Login | None: ...
 
@@ -91,31 +87,38 @@ class Store(Protocol):
         """login id -> ms. Not urgent."""
         ...
 
-    async def end_logins(self, login_ids: Iterable[str]) -> None: ...
-
     async def drop_expired_logins(self, now_ms: int) -> None: ...
 
-    # the history
+
+class History(Protocol):
+    """What was written, and how far it was read."""
+
     async def find_message(self, sender: str, client_id: str) -> tuple[int, int] | None:
         """(seq, at) of the message that this sender wrote under this id, at any time in the past."""
         ...
 
-    async def history(
-        self,
-        viewer: str,
-        peer: str | None,
-        before: int | None,
-        after: int | None,
-        limit: int,
-    ) -> Page:
-        """Messages of one conversation: with `peer`, or the broadcasts where it is None.
-
-        Own messages always; a friend's from the beginning of the friendship on. With `after` the oldest
-        after it, otherwise the newest (before `before`, if given).
-        """
+    async def history(self, viewer: str, part: Range) -> Page:
+        """Messages of one conversation, as `viewer` may see them (`core.visibility`)."""
         ...
 
     async def read_state(self, user_id: str) -> ReadState: ...
+
+
+class Store(People, Friendships, Logins, History, Protocol):
+    """All of it, in one database."""
+
+    @property
+    def healthy(self) -> bool:
+        """False while the database cannot be used."""
+        ...
+
+    async def start(self) -> None:
+        """Open the database; make or migrate its schema. Raises `StoreRefused` with one sentence."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the database."""
+        ...
 
 
 class StoreRefused(Exception):

@@ -1,81 +1,65 @@
-"""A connection taken over from Tornado: bytes in, bytes out, and nothing else in memory.
+"""A connection that owns its life, taken over from Tornado: bytes in, bytes out, and nothing else in memory.
 
 Tornado does the HTTP part; then its handler, request and stream go, and this small object keeps the socket.
 Why: `write_message` makes a task and re-encodes for every socket (about 42 µs a delivery against 9), and a
 stream with its handler costs four times the memory (`docs/design/wire.md`). Plain sockets only: TLS ends in
 front of this server.
+
+The bounds of every connection stand here, once: how much is read in a turn, when reading pauses, how much may
+wait to be written, how long a peer may take no byte, and what becomes of an exception.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, Protocol
+from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from chatserver.core.events import Event
-from chatserver.transports.encoding import Encoding
+from chatserver.delivery.connections import Connections
+from chatserver.transports.outlet import Owner
 
 READ_BYTES = 16 * 1024
-"""A read's size: clients send little, but whoever sends much at once is heard at once."""
+"""What is read of one connection in a turn of the loop: clients send little, and the others are waiting."""
 
 PENDING_BYTES = 1024 * 1024
 """What may wait for a peer that does not read: one batch of the mailbox and the answers to what the
 peer sends meanwhile. Past it the connection is cut."""
 
+PAUSE_BYTES = 256 * 1024
+"""With so much waiting nothing more is read: whoever does not take answers is asked no more questions. Twice a
+batch, so that a reader on a slow line can still write."""
+
 CLOSE_S = 5.0
 """How long a peer may take to read what was sent before the end, and to close its side."""
 
 
-class ConnectionOwner(Protocol):
-    """Whose connection it is. None of these may raise."""
-
-    def receive_data(self, data: bytes) -> None:
-        """Bytes came."""
-        ...
-
-    def drained(self) -> None:
-        """Everything that had to wait has left."""
-        ...
-
-    def fall_behind(self) -> None:
-        """What it was handed by `follow` did not all leave: it is to follow no more."""
-        ...
-
-    def connection_lost(self) -> None:
-        """The connection is gone, from whichever side; called once, last."""
-        ...
-
-
 class Connection:
-    """A socket on the event loop.
-
-    `bytes_up` and `bytes_down` count what came and what the kernel took, from the take-over on.
-    """
+    """A socket on the event loop; an `Outlet` for its owner."""
 
     __slots__ = (
         "_closing",
+        "_connections",
+        "_corked",
         "_fd",
         "_loop",
         "_owner",
+        "_paused",
+        "_pending",
+        "_progress_s",
         "_reading",
         "_sock",
+        "_watched",
         "bytes_down",
         "bytes_up",
-        "corked",
-        "joined",
-        "pending",
-        "progress_s",
+        "waits",
     )
 
-    def __init__(
-        self, stream: IOStream, owner: ConnectionOwner, joined: Encoding | None = None
-    ) -> None:
+    def __init__(self, stream: IOStream, owner: Owner, connections: Connections) -> None:
         """Take the socket out of `stream`. What the peer sent already is received in the next turn.
 
-        `joined` makes the bytes of events, where this wire is to follow a mailbox. `stream` is of no use
-        afterwards. Raises StreamClosedError where the peer has gone.
+        `stream` is of no use afterwards. Raises StreamClosedError where the peer has gone.
         """
         if stream.closed():
             raise StreamClosedError()
@@ -91,25 +75,21 @@ class Connection:
         # which with delayed acknowledgements is 40 ms. We join what belongs together ourselves.
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream.io_loop.remove_handler(self._fd)
-        self._owner: ConnectionOwner | None = owner
-        self.joined = joined
-        self.corked = b""
-        """What leaves with the next write."""
-        self.pending: bytearray | None = None
-        """What waits for the kernel, never empty; `drained` follows."""
+        self._connections = connections
+        self._owner: Owner | None = owner
+        self._corked = b""
+        self._pending: bytearray | None = None  # what waits for the kernel, never empty
+        self.waits = False
         self._closing = False
+        self._paused = False
         self._reading = True
+        self._watched = False
+        self._progress_s = 0.0
         self.bytes_up = 0
         self.bytes_down = 0
-        self.progress_s = 0.0
         self._loop.add_reader(self._fd, self._on_readable)
         if first.done():
             self._loop.call_soon(self._receive, first.result())
-
-    @property
-    def closed(self) -> bool:
-        """Whether the socket is gone."""
-        return self._owner is None
 
     @property
     def peer(self) -> Any:
@@ -120,20 +100,28 @@ class Connection:
             return None
 
     def release(self) -> socket.socket:
-        """Give the socket away. Only where nothing is pending; the owner hears nothing more."""
-        if self.pending is not None or self._owner is None:
+        """Give the socket away. Only where nothing waits (ValueError); the owner hears nothing more."""
+        if self._pending is not None or self._owner is None:
             raise ValueError("there is something to send, or nothing to give")
-        self.pause()
         self._owner = None
+        self._closing = True
+        self._stop_reading()
+        self._connections.clockwork.look_away(self)
         return self._sock
+
+    # Out.
+
+    def cork(self, data: bytes) -> None:
+        """Have `data` leave with the next `send`."""
+        self._corked += data
 
     def send(self, data: bytes) -> None:
         """Send what is corked and `data`, now if the kernel takes it. Never waits, never raises."""
-        if self.corked:
-            data, self.corked = self.corked + data, b""
-        if not data or self._owner is None or self._closing:
+        if self._corked:
+            data, self._corked = self._corked + data, b""
+        if self._closing or not data:
             return
-        if self.pending is not None:
+        if self.waits:
             self._keep(data, 0)
             return
         try:
@@ -145,83 +133,76 @@ class Connection:
             self._loop.call_soon(self.abort)
             return
         self.bytes_down += sent
-        if sent < len(data):
+        if sent != len(data):
             self._keep(data, sent)
-
-    def follow(self, events: list[Event]) -> None:
-        """As `send`, of the next events of the mailbox: what happens for each friend of each sender.
-
-        So it does without everything that is not needed there (nor does it count the bytes).
-        """
-        joined = self.joined
-        assert joined is not None
-        data = joined.data if events is joined.events else joined.of(events)
-        sent = 0
-        if self.pending is None:
-            if self.corked:
-                data, self.corked = self.corked + data, b""
-            try:
-                sent = self._sock.send(data)
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError:
-                self._loop.call_soon(self.abort)
-                return
-            if sent == len(data):
-                return
-        if self._owner is not None:
-            self._keep(data, sent)
-            self._owner.fall_behind()
-
-    def fall_behind(self) -> None:
-        """The owner is to pull again: more has come than is written at once."""
-        if self._owner is not None:
-            self._owner.fall_behind()
 
     def _keep(self, data: bytes, sent: int) -> None:
-        """What did not leave, waits for the kernel; a peer that lets too much of it gather is cut off."""
+        """What did not leave waits for the kernel; a peer that lets too much of it gather is cut off."""
         rest = memoryview(data)[sent:]
-        if self.pending is None:
-            self.pending = bytearray(rest)
-            self.progress_s = self._loop.time()
+        if self._pending is None:
+            self._pending = bytearray(rest)
+            self.waits = True
+            self._progress_s = self._connections.clockwork.clock_s()
             self._loop.add_writer(self._fd, self._on_writable)
+            self._watch()
         else:
-            self.pending += rest
-        if len(self.pending) > PENDING_BYTES:
+            self._pending += rest
+        if len(self._pending) > PENDING_BYTES:
+            self._connections.counts["overrun"] += 1
+            self._closing = True  # nothing more is kept
             self._loop.call_soon(self.abort)
+        elif len(self._pending) > PAUSE_BYTES:
+            self._look_at_reading()
 
-    def close_soon(self) -> None:
-        """Close once what was sent has left and the peer has closed, or after CLOSE_S at the latest."""
-        if self._owner is None or self._closing:
+    def _on_writable(self) -> None:
+        assert self._pending is not None
+        try:
+            sent = self._sock.send(self._pending)
+        except (BlockingIOError, InterruptedError):
             return
-        self._closing = True
-        if self.pending is None:
+        except OSError:
+            self.abort()
+            return
+        self.bytes_down += sent
+        del self._pending[:sent]
+        self._progress_s = self._connections.clockwork.clock_s()
+        if self._pending:
+            return
+        self._pending = None
+        self.waits = False
+        self._loop.remove_writer(self._fd)
+        self._look_at_reading()
+        if self._closing:
             self._shut_down()
-        self._loop.call_later(CLOSE_S, self.abort)
+        elif self._owner is not None:
+            self._call(self._owner.drained)
 
-    def abort(self) -> None:
-        """Close now; what has not left is lost. Idempotent."""
-        owner, self._owner = self._owner, None
-        if owner is None:
-            return
-        self._loop.remove_reader(self._fd)
-        if self.pending is not None:
-            self._loop.remove_writer(self._fd)
-            self.pending = None
-        self._sock.close()
-        owner.connection_lost()
+    # In.
 
     def pause(self) -> None:
         """Read no more until `resume`: the peer feels it in its own socket."""
-        if self._reading and self._owner is not None:
-            self._reading = False
-            self._loop.remove_reader(self._fd)
+        self._paused = True
+        self._look_at_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if not self._reading and self._owner is not None:
+        if self._paused:
+            self._paused = False
+            self._look_at_reading()
+
+    def _look_at_reading(self) -> None:
+        waiting = 0 if self._pending is None else len(self._pending)
+        wanted = self._owner is not None and not self._paused and waiting <= PAUSE_BYTES
+        if wanted and not self._reading:
             self._reading = True
             self._loop.add_reader(self._fd, self._on_readable)
+        elif not wanted:
+            self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
 
     def _on_readable(self) -> None:
         try:
@@ -239,28 +220,41 @@ class Connection:
     def _receive(self, data: bytes) -> None:
         if self._owner is not None:
             self.bytes_up += len(data)
-            self._owner.receive_data(data)
+            self._call(self._owner.receive_data, data)
 
-    def _on_writable(self) -> None:
-        assert self.pending is not None
+    def _call(self, callback: Any, *arguments: bytes) -> None:
         try:
-            sent = self._sock.send(self.pending)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
+            callback(*arguments)
+        except Exception as error:
+            peer = self.peer
+            self._connections.failed(str(peer[0]) if peer else "somebody who has gone", error)
             self.abort()
+
+    # The end.
+
+    def close_soon(self) -> None:
+        """Close once what was sent has left and the peer has closed, or after CLOSE_S at the latest."""
+        if self._owner is None or self._closing:
             return
-        self.bytes_down += sent
-        del self.pending[:sent]
-        self.progress_s = self._loop.time()
-        if self.pending:
-            return
-        self.pending = None
-        self._loop.remove_writer(self._fd)
-        if self._closing:
+        self._closing = True
+        if self._pending is None:
             self._shut_down()
-        elif self._owner is not None:
-            self._owner.drained()
+        self._loop.call_later(CLOSE_S, self.abort)
+
+    def abort(self) -> None:
+        """Close now; what has not left is lost. Idempotent."""
+        owner, self._owner = self._owner, None
+        if owner is None:
+            return
+        self._closing = True
+        self._stop_reading()
+        if self._pending is not None:
+            self._loop.remove_writer(self._fd)
+            self._pending = None
+        self._sock.close()
+        if self._watched:
+            self._connections.clockwork.look_away(self)
+        self._call(owner.connection_lost)
 
     def _shut_down(self) -> None:
         # Closing a socket with unread bytes sends a reset, which may destroy what the peer has not read yet
@@ -269,3 +263,25 @@ class Connection:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._loop.call_soon(self.abort)
+
+    # The clock.
+
+    def _watch(self) -> None:
+        """Be visited while something waits."""
+        if not self._watched:
+            self._watched = True
+            self._connections.clockwork.look_after(self, self._connections.stuck_s)
+
+    def visit(self, now_s: float) -> float | None:
+        """End a connection whose peer takes nothing."""
+        if self._owner is None or self._pending is None:
+            self._watched = False
+            return None
+        left_s = self._progress_s + self._connections.stuck_s - now_s
+        if left_s > 0:
+            return left_s
+        self._watched = False
+        self._connections.counts["stuck"] += 1
+        self._call(self._owner.stuck)
+        self.abort()
+        return None

@@ -1,34 +1,49 @@
-"""Floor 3: the bytes of several events, made once for all readers that are equally far."""
+"""The bytes of events and signals on one transport, made once for all readers that are equally far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Callable
 
 from chatserver.core.events import Event, Signal
 
 
 class Encoding:
-    """The bytes of events one after another, on one transport.
+    """How items look on one transport; remembers what it made last.
 
-    `frame` is the attribute that holds an item's bytes. Of a burst to a thousand friends, the bytes are
-    joined once: readers are served one after another, so remembering the last join is enough.
+    Of a batch to a thousand friends the bytes are made once: the readers take it one after another, so remembering
+    the last batch is enough. The same goes for a signal.
     """
 
-    def __init__(self, frame: str) -> None:
-        self._frame: Callable[[Event | Signal], bytes] = attrgetter(frame)
+    def __init__(
+        self, frame_event: Callable[[Event], bytes], frame_signal: Callable[[bytes], bytes]
+    ) -> None:
+        self._frame_event = frame_event
+        self._frame_signal = frame_signal
         self.events: list[Event] = []
-        """What was joined last, not to be changed."""
+        """What was encoded last, not to be changed."""
         self.data = b""
         """Its bytes."""
-
-    def __call__(self, items: Iterable[Event | Signal]) -> bytes:
-        """The bytes of `items`."""
-        return b"".join([self._frame(item) for item in items])
+        self.first_seq = 0
+        self.last_seq = 0
+        self._signals: list[Signal] = []
+        self._signal_data = b""
 
     def of(self, events: list[Event]) -> bytes:
-        """The bytes of `events`, remembered for whoever asks for the same list next."""
-        if events is not self.events:
-            self.events = events
-            self.data = self(events)
+        """The bytes of `events`, one after another; there is one at least."""
+        # Events are compared by identity: readers that pull have equal lists, not the same one.
+        if events is not self.events and events != self.events:
+            self.data = b"".join([self._frame_event(event) for event in events])
+            self.first_seq, self.last_seq = events[0].seq, events[-1].seq
+        self.events = events
         return self.data
+
+    def of_signals(self, signals: list[Signal]) -> bytes:
+        """The bytes of `signals`, one after another."""
+        if signals != self._signals:
+            self._signal_data = b"".join([self._frame_signal(one.payload) for one in signals])
+            self._signals = signals
+        return self._signal_data
+
+    def of_signal(self, signal: Signal) -> bytes:
+        """The bytes of one signal."""
+        return self.of_signals([signal])

@@ -1,6 +1,6 @@
 """Long-polling and polling: `GET /poll`.
 
-A poll comes over a `pollwire.PollConnection`, past Tornado's handlers (`docs/design/polls.md`). A client that
+A poll comes over a `pollconnection.PollConnection`, past Tornado's handlers (`docs/design/polls.md`). A client that
 names itself has a `PollReader` between its polls too, which keeps its signals; events need no keeping, they
 are in the mailbox.
 """
@@ -8,25 +8,27 @@ are in the mailbox.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Protocol
-from urllib.parse import parse_qs
+from typing import Any, ClassVar, Protocol
 
 from tornado.httputil import HTTPHeaders
+from tornado.routing import URLSpec
 
-from chatserver.core import framing
-from chatserver.core.errors import SUPERSEDED, BadRequest, ChatError, Ending, Unavailable
+from chatserver.core import vocabulary
+from chatserver.core.errors import SUPERSEDED, BadRequest, ChatError, Ending
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.core.people import Login
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.delivery import Delivery
-from chatserver.transports.reader import Gate, Reader, http_date, parse_client, parse_cursor, run_on
-
-log = logging.getLogger(__name__)
+from chatserver.http.admission import Admission, Arrival, Ask
+from chatserver.http.handlers import StreamHandler
+from chatserver.http.house import House
+from chatserver.http.problems import problem_response
+from chatserver.http.requests import http_date, parse_query, parse_seconds
+from chatserver.transports.reader import Reader, Stage, run_on
 
 MARGIN_S = 10.0
 """What a client should add to the wait before it takes a poll for lost."""
@@ -54,6 +56,11 @@ class PollReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self.request: Poll | None = None
         self.due_s = 0.0
+        self.enter(Stage.OPEN)
+
+    def take(self, run: list[Event], before: int) -> bool:
+        """Polls pull, at the flush: a burst comes as one answer."""
+        return False
 
     def flush(self) -> None:
         """Answer the waiting poll if there is something."""
@@ -63,13 +70,13 @@ class PollReader(Reader):
 
     def end(self, ending: Ending) -> None:
         """Answer the waiting poll, if one waits: with nothing where a newer one took its place."""
-        if not self.attached:
+        if self.stage is Stage.ENDED:
             return
-        self.delivery.detach(self)
-        self.delivery.poll_left(self.mailbox)
+        self.leave()
+        self.delivery.readers.poll_left(self.mailbox)
         request, self.request = self.request, None
         if request is not None:
-            said = () if ending is SUPERSEDED else (self.delivery.bye(ending),)
+            said = () if ending is SUPERSEDED else (self.delivery.readers.bye(ending),)
             request.answer((), said)
 
     @property
@@ -87,9 +94,15 @@ class PollReader(Reader):
         if not self.attached:
             return None
         if self.request is None and now_s >= self.due_s:
-            self.delivery.detach(self)
+            self.leave()
             return None
         return max(1.0, self.due_s - now_s)
+
+    def leave(self) -> None:
+        """Be forgotten: it has ended, its client did not come back, or has no name to come back with."""
+        if self.stage is not Stage.ENDED:
+            self.enter(Stage.ENDED)
+            self.delivery.readers.detach(self)
 
 
 class PollAnswers(Protocol):
@@ -113,11 +126,11 @@ class Poll:
     """One poll, from its headers to its answer."""
 
     __slots__ = (
+        "_admission",
         "_after",
         "_client",
         "_connection",
         "_delivery",
-        "_gate",
         "_headers",
         "_method",
         "_reader",
@@ -131,17 +144,14 @@ class Poll:
     def __init__(
         self,
         connection: PollAnswers,
-        method: str,
-        target: str,
-        headers: HTTPHeaders,
-        gate: Gate,
+        request: tuple[str, str, HTTPHeaders],
+        admission: Admission,
         delivery: Delivery,
     ) -> None:
+        """`request` is method, target and headers."""
         self._connection: PollAnswers | None = connection
-        self._method = method
-        self._target = target
-        self._headers = headers
-        self._gate = gate
+        self._method, self._target, self._headers = request
+        self._admission = admission
         self._delivery = delivery
         self._reader: PollReader | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -154,77 +164,56 @@ class Poll:
     def begin(self) -> None:
         """Admit, find the mailbox, and answer or wait."""
         try:
-            self._read_request()
-            login = self._gate.known(self._headers)
+            query = parse_query(self._target.partition("?")[2])
+            ask = self._admission.ask(self._headers, query)
+            limits = self._delivery.limits
+            wait_s = parse_seconds(query.get("wait"), "wait", limits.poll_wait_s)
+            self._wait_s = min(wait_s, limits.poll_wait_max_s)
+            arrival = self._admission.known(ask)
         except ChatError as error:
             self._refuse(error)
             return
-        mailbox = None if login is None else self._delivery.open_now(login.user_id)
-        if login is not None and mailbox is not None:
-            self._begin(login, mailbox)
+        mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
+        if arrival is not None and mailbox is not None:
+            self._begin(arrival, mailbox)
         else:
-            run_on(self._begin_later(login))
+            run_on(self._begin_later(ask))
 
     def connection_lost(self) -> None:
         """The client has gone."""
         self._connection = None
         reader, delivery = self._reader, self._delivery
         if reader is not None:
-            reader.due_s = delivery.clock_s() + delivery.limits.offline_grace_s
+            reader.due_s = delivery.clockwork.clock_s() + delivery.limits.offline_grace_s
         self._let_go()
         if reader is not None:
-            delivery.poll_left(reader.mailbox)
-
-    def _read_request(self) -> None:
-        self._gate.check_origin(self._headers)
-        limits = self._delivery.limits
-        last = parse_query(self._target.partition("?")[2])
-        self._after = parse_cursor(last.get("after"))
-        self._client = parse_client(last.get("client"))
-        self._wait_s = min(
-            parse_seconds(last.get("wait"), limits.poll_wait_s), limits.poll_wait_max_s
-        )
-        if self._delivery.draining:
-            raise Unavailable("The server is restarting.", self._delivery.return_ms() / 1000)
+            delivery.readers.poll_left(reader.mailbox)
 
     # Joining.
 
-    async def _begin_later(self, login: Login | None) -> None:
+    async def _begin_later(self, ask: Ask) -> None:
         try:
-            if login is None:
-                login = await self._gate.resolve(self._headers)
-            mailbox = await self._delivery.open(login.user_id)
+            arrival = await self._admission.admit(ask)
+            mailbox = await self._delivery.mailboxes.open(arrival.user.id)
         except ChatError as error:
             self._refuse(error)
             return
-        self._begin(login, mailbox)
+        self._begin(arrival, mailbox)
 
-    def _begin(self, login: Login, mailbox: Mailbox) -> None:
+    def _begin(self, arrival: Arrival, mailbox: Mailbox) -> None:
         if self._connection is None:
             return
         delivery = self._delivery
-        self._user_id = login.user_id
-        delivery.attendance.polled(login.user_id, self._wait_s)
-        reader = self._find(mailbox)
-        if reader is None:
-            reader = PollReader(delivery, login, mailbox, self._client)
-            # A client without a name is only known while its poll waits.
-            if self._client or self._wait_s > 0:
-                try:
-                    delivery.attach(reader)
-                except Unavailable as error:
-                    self._refuse(error)
-                    return
-                delivery.look_after(reader, self._wait_s + delivery.limits.offline_grace_s)
-        elif reader.request is not None:
-            older, reader.request = reader.request, None
-            older.answer((), ())
-        reader.login_id = login.id
-        reader.due_s = delivery.clock_s() + self._wait_s + delivery.limits.offline_grace_s
-        reader.request = self
+        self._user_id, self._client, self._after = mailbox.user_id, arrival.client, arrival.after
+        try:
+            reader = self._take_reader(arrival, mailbox)
+        except ChatError as error:
+            self._refuse(error)
+            return
+        delivery.attendance.polled(mailbox.user_id, self._wait_s)
         self._reader = reader
         if self._after is None:
-            self._after = delivery.head_seq
+            self._after = delivery.hub.head_seq
             reader.take_signals()  # the whole presence stands for them
             self.answer((), (delivery.attendance.whole(mailbox),))
         else:
@@ -233,6 +222,28 @@ class Poll:
             self.try_answer()
             if self.waiting:
                 self._park()
+
+    def _take_reader(self, arrival: Arrival, mailbox: Mailbox) -> PollReader:
+        """The reader of this client, with this poll as its request. Raises as `Readers.attach`."""
+        delivery = self._delivery
+        hold_s = self._wait_s + delivery.limits.offline_grace_s
+        reader = self._find(mailbox)
+        if reader is None:
+            reader = PollReader(delivery, arrival.login, mailbox, self._client)
+            # A client without a name is only known while its poll waits.
+            if self._client or self._wait_s > 0:
+                delivery.readers.attach(reader)
+                delivery.clockwork.look_after(reader, hold_s)
+            else:
+                delivery.readers.refuse_ended(arrival.login)
+        else:
+            delivery.readers.change_login(reader, arrival.login)
+            if reader.request is not None:
+                older, reader.request = reader.request, None
+                older.answer((), ())
+        reader.due_s = delivery.clockwork.clock_s() + hold_s
+        reader.request = self
+        return reader
 
     def _find(self, mailbox: Mailbox) -> PollReader | None:
         if self._client:
@@ -255,7 +266,7 @@ class Poll:
         """Answer if there is anything after the cursor, or a signal."""
         reader = self._reader
         assert reader is not None and self._after is not None
-        if self._after > self._delivery.head_seq:
+        if self._after > self._delivery.hub.head_seq:
             batch = None
         else:
             batch = reader.mailbox.read_after(self._after)
@@ -268,12 +279,12 @@ class Poll:
     async def _answer_gap(self, reader: PollReader, after: int) -> None:
         """What the mailbox does not reach: replayed from the journal, a page at a time, or reset."""
         try:
-            reason = await self._delivery.lost(reader.mailbox, after)
+            reason = await self._delivery.catchup.lost(reader.mailbox, after)
             if reason is not None:
-                seq, payload = self._delivery.reset_event(reason)
-                self._write(framing.poll_body(seq, (payload,), False, self._timeout_ms()))
+                seq, payload = self._delivery.catchup.reset(reason)
+                self._write(vocabulary.poll_answer(seq, (payload,), False, self._timeout_ms()))
                 return
-            events, position = await self._delivery.page(reader.mailbox, after)
+            events, position = await self._delivery.catchup.page(reader.mailbox, after)
         except ChatError as error:
             self._refuse(error)
             return
@@ -306,13 +317,13 @@ class Poll:
                 more = more or cursor < mailbox.floor_seq
         payloads = [event.payload for event in events]
         payloads += [signal.payload for signal in signals]
-        self._write(framing.poll_body(cursor, payloads, more, self._timeout_ms()))
+        self._write(vocabulary.poll_answer(cursor, payloads, more, self._timeout_ms()))
 
     def _timeout_ms(self) -> int:
         return round((self._wait_s + MARGIN_S) * 1000)
 
     def _refuse(self, error: ChatError) -> None:
-        status, headers, body = self._gate.problem(error)
+        status, headers, body = problem_response(error)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
         self._respond(status, error.title, lines, body)
 
@@ -329,7 +340,7 @@ class Poll:
         data = head.encode("latin1") + (b"" if self._method == "HEAD" else body)
         if self._client.startswith(LAB):
             up = request_bytes(self._method, self._target, self._headers.get_all())
-            self._delivery.lanes.count(
+            self._delivery.tallies.count(
                 self._user_id,
                 self._client,
                 PollReader.transport,
@@ -353,29 +364,23 @@ class Poll:
         if reader is not None and reader.request is self:
             reader.request = None
             if not reader.client:
-                self._delivery.detach(reader)
+                reader.leave()
 
 
-def parse_query(query: str) -> dict[str, str]:
-    """The last value of each argument. Raises `BadRequest`."""
-    if "%" not in query and "+" not in query and ";" not in query:
-        # What our own clients send; the general way takes ten times as long.
-        return dict(part.partition("=")[::2] for part in query.split("&") if part)
-    try:
-        arguments = parse_qs(query, True, errors="strict", max_num_fields=20)
-    except ValueError:
-        raise BadRequest("The query cannot be read.") from None
-    return {name: values[-1] for name, values in arguments.items()}
+class PollHandler(StreamHandler):
+    """What asks for `/poll` and is no poll: another method, or a GET with a body."""
+
+    methods = "GET, HEAD"
+
+    def get(self) -> None:
+        """Only what `site.dispatch` did not take comes here."""
+        raise BadRequest("A poll has no body.")
+
+    def head(self) -> None:
+        """As `get`."""
+        self.get()
 
 
-def parse_seconds(text: str | None, default_s: float) -> float:
-    """The `wait` of a query in seconds, from 0 on. Raises `BadRequest`."""
-    if text is None or text == "":
-        return default_s
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise BadRequest("wait is seconds: a number from 0 on.")
-    return seconds
+def routes(house: House) -> list[Any]:
+    """The address of this transport, for what is no poll."""
+    return [URLSpec(r"/poll", PollHandler, {"admission": house.admission})]

@@ -7,25 +7,23 @@ block is the same bytes for every reader, HTTP/1.0 proxies included.
 from __future__ import annotations
 
 import random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tornado.iostream import StreamClosedError
+from tornado.routing import URLSpec
 from tornado.util import ObjectDict
 
 from chatserver.core import framing
-from chatserver.core.errors import ChatError, Ending, Unauthenticated, Unavailable
-from chatserver.core.people import Login, User
+from chatserver.core.errors import AnotherAccount, ChatError, Ending, Unauthenticated
 from chatserver.core.tallies import request_bytes
+from chatserver.delivery.delivery import Delivery
+from chatserver.http.admission import Arrival
+from chatserver.http.handlers import StreamHandler
+from chatserver.http.house import House
+from chatserver.http.requests import http_date
 from chatserver.transports.connection import Connection
-from chatserver.transports.doors import Door
 from chatserver.transports.encoding import Encoding
-from chatserver.transports.reader import (
-    StreamReader,
-    http_date,
-    parse_client,
-    parse_cursor,
-    query_of,
-)
+from chatserver.transports.stream import StreamReader
 
 RETRY_MS = (1000, 3000)
 """Between these an EventSource waits before it comes back: jittered, or all come at once."""
@@ -47,64 +45,77 @@ class EventsReader(StreamReader):
 
     __slots__ = ()
 
-    joined = Encoding("sse_block")
+    encoding = Encoding(
+        lambda event: framing.sse_block(event.payload, event.seq),
+        lambda payload: framing.sse_block(payload, None),
+    )
     transport: ClassVar[str] = "sse"
 
     def framed(self, payload: bytes, seq: int | None) -> bytes:
         return framing.sse_block(payload, seq)
 
-    def last_words(self, ending: Ending) -> bytes:
-        return self.delivery.bye(ending).sse_block
+    def farewell(self, ending: Ending) -> bytes:
+        return self.encoding.of_signal(self.delivery.readers.bye(ending))
 
     def beat(self, now_s: float) -> float | None:
-        assert self.wire is not None
-        self.wire.send(self.delivery.ping.sse_block)
+        self.outlet.send(self.encoding.of_signal(self.delivery.clockwork.ping))
         return self.delivery.limits.heartbeat_s
 
     def receive_data(self, data: bytes) -> None:
         """A client has nothing to say here (a pipelined request is not answered: the stream has no end)."""
 
 
-class EventsHandler(Door):
-    """The door: origin, login, headers; then the connection leaves Tornado."""
+class EventsHandler(StreamHandler):
+    """Admission and headers; then the connection leaves Tornado."""
+
+    def initialize(self, **rooms: Any) -> None:
+        super().initialize(**rooms)
+        self._delivery: Delivery = rooms["delivery"]
 
     async def get(self) -> None:
-        headers = self.request.headers
         try:
-            self.gate.check_origin(headers)
-            last_id = headers.get("Last-Event-ID")
-            after = parse_cursor(last_id, "Last-Event-ID") if last_id else None
-            if after is None:
-                after = parse_cursor(query_of(self.request, "after"))
-            client = parse_client(query_of(self.request, "client"))
-            login = self.gate.known(headers) or await self.gate.resolve(headers)
-            user = await self.gate.user(login.user_id)
-            await self._begin(login, user, after, client)
+            await self._begin(await self.arrive(self.request.headers.get("Last-Event-ID")))
+        except AnotherAccount:
+            self._stop()
         except Unauthenticated as error:
-            if "Authorization" in headers:
+            if "Authorization" in self.request.headers:
                 self.refuse(error)
             else:
-                # 204 is what makes an EventSource stop coming back (HTML, section 9.2.3).
-                self.set_status(204)
-                self.set_header("Cache-Control", "no-store")
+                self._stop()
         except ChatError as error:
             self.refuse(error)
 
-    async def _begin(self, login: Login, user: User, after: int | None, client: str) -> None:
-        delivery = self.delivery
-        mailbox = await delivery.open(user.id)
-        if delivery.draining:
-            raise Unavailable("The server is restarting.", delivery.return_ms() / 1000)
-        reader = EventsReader(delivery, self.gate, login, mailbox, client)
+    def _stop(self) -> None:
+        # 204 is what makes an EventSource stop coming back (HTML, section 9.2.3).
+        self.set_status(204)
+        self.set_header("Cache-Control", "no-store")
+
+    async def _begin(self, arrival: Arrival) -> None:
+        delivery = self._delivery
+        mailbox = await delivery.mailboxes.open(arrival.user.id)
+        reader = EventsReader(delivery, arrival, mailbox)
+        delivery.readers.attach(reader)
         try:
-            reader.wire = Connection(self.detach(), reader, reader.joined)
+            connection = Connection(self.detach(), reader, delivery.connections)
+        except StreamClosedError:
+            reader.connection_lost()
+            return
+        finally:
             # It refers back to the handler, a circle that Tornado would undo when it finishes.
             self.ui = ObjectDict()
-        except StreamClosedError:
-            return
-        delivery.attach(reader)
+        reader.outlet = connection
         up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
-        delivery.lanes.count(user.id, client, reader.transport, requests=1, up=up)
+        user_id = arrival.user.id
+        delivery.tallies.count(user_id, arrival.client, reader.transport, requests=1, up=up)
         retry_ms = random.randint(*RETRY_MS)
-        reader.wire.send(_HEAD % http_date().encode() + b"retry: %d\n\n" % retry_ms)
-        await reader.join(user, after)
+        connection.send(_HEAD % http_date().encode() + b"retry: %d\n\n" % retry_ms)
+        await reader.join(arrival.user, arrival.after)
+
+
+def routes(house: House) -> list[Any]:
+    """The address of this transport."""
+    rooms = {
+        "admission": house.admission,
+        "delivery": house.delivery,
+    }
+    return [URLSpec(r"/events", EventsHandler, rooms)]

@@ -1,40 +1,26 @@
-"""Floor 2: accounts. Registering, signing in, profile, password, tokens, signed-in devices, leaving.
-
-The rules for guesses at passwords are here too: failures are counted by account and by address before the
-password is looked at, so that many guesses at once are not cheaper than one after another.
-"""
+"""Accounts: registering, signing in, profile, password, tokens, signed-in devices, leaving."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from chatserver.core import fields as rules
-from chatserver.core.changes import AccountEnd, FriendChange, ProfileChange
-from chatserver.core.errors import (
-    SIGNED_OUT,
-    BadRequest,
-    Conflict,
-    Forbidden,
-    RateLimited,
-    Unauthenticated,
-)
-from chatserver.core.events import Audience, Draft
+from chatserver.core import vocabulary
+from chatserver.core.changes import FriendChange, PasswordChange
+from chatserver.core.errors import BadRequest, Conflict, Forbidden, Unauthenticated
 from chatserver.core.fields import Fields
-from chatserver.core.limits import Limits
 from chatserver.core.people import Account, Login, User
-from chatserver.core.prices import Buckets
 from chatserver.journal.contract import Journal
-from chatserver.store.contract import Store
-from chatserver.verbs.friendships import friend_drafts
-from chatserver.verbs.messages import Delivery, Service
+from chatserver.store import contract
+from chatserver.verbs.passwords import Passwords, account_key
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S, Sessions
+from chatserver.verbs.users import Users
 
 log = logging.getLogger(__name__)
 
@@ -44,32 +30,28 @@ GOODBYES_AT_ONCE = 100
 _WRONG = "The email address or the password is wrong."
 
 
+class Source(contract.People, contract.Friendships, Protocol):
+    """What of the store is needed here."""
+
+
 class Accounts:
-    """The verbs of accounts. `clock_ms` is milliseconds since 1970, `clock_s` monotonic seconds."""
+    """The verbs of accounts. `clock_ms` is milliseconds since 1970."""
 
     def __init__(
         self,
-        store: Store,
+        store: Source,
         journal: Journal,
-        delivery: Delivery,
+        users: Users,
         sessions: Sessions,
-        service: Service,
-        limits: Limits,
+        passwords: Passwords,
         clock_ms: Callable[[], int],
-        clock_s: Callable[[], float],
     ) -> None:
         self._store = store
         self._journal = journal
-        self._delivery = delivery
+        self._users = users
         self._sessions = sessions
-        self._service = service
+        self._passwords = passwords
         self._clock_ms = clock_ms
-        self._clock_s = clock_s
-        by_account = limits.sign_in_failures_per_account
-        by_address = limits.sign_in_failures_per_address
-        self._account_failures = Buckets(by_account / 60, by_account)
-        self._address_failures = Buckets(by_address / 60, by_address)
-        self._registrations = Buckets(limits.register_rate, limits.register_burst)
         self._own: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     # In.
@@ -84,12 +66,10 @@ class Accounts:
         first_name = rules.first_name(fields.get("firstName"))
         last_name = rules.last_name(fields.get("lastName", ""))
         if address is not None:
-            wait_s = self._registrations.take(address, self._clock_s())
-            if wait_s:
-                raise RateLimited("Too many registrations from this address.", wait_s)
+            self._passwords.pay_registration(address)
         if await self._store.account_by_email(email) is not None:
             raise Conflict("There is an account with this email address already.")
-        phc = await self._sessions.hash_password(password)
+        phc = await self._passwords.hash(password)
         color = rules.draw_color(secrets.randbelow)
         user = User(secrets.token_urlsafe(9), first_name, last_name, color)
         # The store has the last word about the address: two may have come this far.
@@ -105,35 +85,30 @@ class Accounts:
         """
         email = rules.email(fields.get("email"))
         password = rules.password_given(fields.get("password"))
-        async with self._guess(_account_key(email), address) as guess:
+        async with self._passwords.guess(email, address) as guess:
             account = await self._store.account_by_email(email)
             phc = account.password if account else None
-            if not await self._sessions.password_matches(password, phc) or account is None:
-                log.info("failed sign-in to account #%s", _account_key(email)[:12])
+            if not await self._passwords.matches(password, phc) or account is None:
+                log.info("failed sign-in to account #%s", account_key(email)[:12])
                 raise Unauthenticated(_WRONG)
-            login = await self._sessions.begin(account.user.id, label)
-            await self._still_valid(account, login)
+            try:
+                login = await self._sessions.begin(account.user.id, account.generation, label)
+            except Unauthenticated:
+                # Another password, or no account any more, since it was read.
+                raise Unauthenticated(_WRONG) from None
             guess.right()
         log.info("user %s signed in", account.user.id)
         return account.user, login
 
-    async def _still_valid(self, account: Account, login: Login) -> None:
-        # The password may have been changed, or the account deleted, between reading and signing in; then
-        # this login came too late to be revoked with the others.
-        now = await self._store.account(account.user.id)
-        if now is None or now.password != account.password:
-            await self._sessions.end([login.id])
-            raise Unauthenticated(_WRONG)
-
     async def sign_out(self, login: Login) -> None:
         """End the login (or the token) that asks."""
-        await self._sessions.end([login.id])
+        await self._sessions.end(login)
 
     # Oneself.
 
     async def me(self, user_id: str) -> dict[str, str]:
         """The own user object, email included."""
-        return _own(await self._account(user_id))
+        return vocabulary.own_user(await self._account(user_id))
 
     async def change(self, login: Login, fields: Fields) -> dict[str, str]:
         """Change names, colour or password: all that is asked for, or nothing.
@@ -147,44 +122,43 @@ class Accounts:
         async with self._lock(login.user_id):
             account = await self._account(login.user_id)
             user = _changed(account.user, fields)
+            drafts = []
             if password is not None:
-                await self._change_password(account, login, password, fields)
+                change = await self._password_change(account, login, password, fields)
+                drafts.append(vocabulary.notice(change))
             if user != account.user:
-                await self._change_profile(user)
-            return _own(replace(account, user=user))
+                drafts.append(vocabulary.profile(user))
+            if drafts:
+                self._refuse_ended(login)
+                await self._journal.append(*drafts)
+        if password is not None:
+            log.info("user %s has a new password", user.id)
+        return vocabulary.own_user(replace(account, user=user))
 
-    async def _change_password(
+    async def _password_change(
         self, account: Account, login: Login, password: str, fields: Fields
-    ) -> None:
+    ) -> PasswordChange:
         await self._check_password(account, fields.get("currentPassword"), "currentPassword")
-        await self._store.set_password(
-            account.user.id, await self._sessions.hash_password(password)
-        )
-        kept = login.id if login.kind == "cookie" else None
-        await self._sessions.end_all(account.user.id, but=kept)
-        log.info("user %s has a new password", account.user.id)
+        phc = await self._passwords.hash(password)
+        return PasswordChange(account.user.id, phc, login.id if login.kind == "cookie" else None)
 
-    async def _change_profile(self, user: User) -> None:
-        change = ProfileChange(user.id, user.first_name, user.last_name, user.color)
-        shown = {"user": user.public()}
-        draft = Draft("profile", Audience.FRIENDS, user.id, None, shown, change=change)
-        try:
-            await self._journal.append(draft)
-        finally:
-            self._service.forget_user(user.id)
+    def _refuse_ended(self, login: Login) -> None:
+        # Checking and hashing a password takes a while, in which the login that asks may have been ended.
+        if not self._sessions.is_current(login):
+            raise Unauthenticated("You are signed out.")
 
-    async def leave(self, user_id: str, fields: Fields) -> None:
+    async def leave(self, login: Login, fields: Fields) -> None:
         """Delete the account and what it wrote. Raises `Forbidden` where the password is wrong."""
+        user_id = login.user_id
         async with self._lock(user_id):
             account = await self._account(user_id)
             await self._check_password(account, fields.get("password"), "password")
-            self._service.begin_leaving(user_id)
+            self._refuse_ended(login)
+            self._users.begin_leaving(user_id)
             try:
                 await self._say_goodbye(account.user)
-                await self._sessions.end_all(user_id)
             finally:
-                self._service.end_leaving(user_id)
-            self._delivery.end_user(user_id)
+                self._users.end_leaving(user_id)
         log.info("user %s is no more", user_id)
 
     async def _say_goodbye(self, user: User) -> None:
@@ -192,28 +166,26 @@ class Accounts:
         found = await self._store.friends(user.id)
         others = [other for other, _ in found.friends]
         others += [*found.incoming, *found.outgoing]
-        drafts: list[Draft] = []
+        drafts = []
         for other in others:
             change = FriendChange(user.id, other.id, "none")
-            drafts += friend_drafts(user, other, ("none", "none"), change)
+            drafts += vocabulary.friend(user, other, ("none", "none"), change)
         step = 2 * GOODBYES_AT_ONCE
         while len(drafts) > step:
             await self._journal.append(*drafts[:step])
             del drafts[:step]
-        shown = {"user": user.public()}
-        end = Draft("profile", Audience.SELF, user.id, None, shown, change=AccountEnd(user.id))
-        await self._journal.append(*drafts, end)
+        await self._journal.append(*drafts, vocabulary.account_end(user))
 
     # Tokens and devices.
 
-    async def issue_token(self, user_id: str, fields: Fields) -> dict[str, Any]:
+    async def issue_token(self, asker: Login, fields: Fields) -> dict[str, Any]:
         """A new bearer token, shown this once."""
         label = rules.label(fields.get("label"))
         life_s = fields.get("expiresIn")
         if life_s is not None:
             life_s = rules.integer(life_s, "expiresIn", 1, TOKEN_LIFE_MAX_S)
-        login, token = await self._sessions.issue_token(user_id, label, life_s)
-        log.info("user %s made a token", user_id)
+        login, token = await self._sessions.issue_token(asker, label, life_s)
+        log.info("user %s made a token", asker.user_id)
         return {
             "id": login.id,
             "token": token,
@@ -257,59 +229,16 @@ class Accounts:
 
     async def _check_password(self, account: Account, given: object, field: str) -> None:
         password = rules.password_given(given, field)
-        async with self._guess(_account_key(account.email), None) as guess:
-            if not await self._sessions.password_matches(password, account.password):
+        async with self._passwords.guess(account.email, None) as guess:
+            if not await self._passwords.matches(password, account.password):
                 raise Forbidden("The password is wrong.")
             guess.right()
-
-    def _guess(self, account_key: str, address: str | None) -> _Guess:
-        return _Guess(
-            self._account_failures, account_key, self._address_failures, address, self._clock_s
-        )
 
     def _lock(self, user_id: str) -> asyncio.Lock:
         lock = self._own.get(user_id)
         if lock is None:
             lock = self._own[user_id] = asyncio.Lock()
         return lock
-
-
-class _Guess:
-    """One guess at a password: counted as a failure from its beginning, until it turns out right.
-
-    Ends uncounted too where it could not be looked at, for want of the store.
-    """
-
-    def __init__(
-        self,
-        by_account: Buckets,
-        account_key: str,
-        by_address: Buckets,
-        address: str | None,
-        clock_s: Callable[[], float],
-    ) -> None:
-        self._counts = [(by_account, account_key)]
-        if address is not None:
-            self._counts.append((by_address, address))
-        self._clock_s = clock_s
-
-    async def __aenter__(self) -> _Guess:
-        now_s = self._clock_s()
-        wait_s = max(bucket.wait_s(key, now_s) for bucket, key in self._counts)
-        if wait_s:
-            raise RateLimited("Too many failed attempts: try again later.", wait_s)
-        for bucket, key in self._counts:
-            bucket.take(key, now_s)
-        return self
-
-    def right(self) -> None:
-        """The guess was right: it does not count."""
-        for bucket, key in self._counts:
-            bucket.give_back(key)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is not None and not issubclass(kind, (Unauthenticated, Forbidden)):
-            self.right()
 
 
 def _changed(user: User, fields: Fields) -> User:
@@ -324,17 +253,3 @@ def _changed(user: User, fields: Fields) -> User:
         last_name=user.last_name if last_name is None else rules.last_name(last_name),
         color=user.color if color is None else rules.color(color),
     )
-
-
-def _own(account: Account) -> dict[str, str]:
-    return {**account.user.public(), "email": account.email}
-
-
-def _account_key(email: str) -> str:
-    """What stands for an email address in counts and logs: not the address itself."""
-    return hashlib.sha256(email.casefold().encode()).hexdigest()
-
-
-def close_connections(delivery: Delivery) -> Callable[[list[str]], None]:
-    """What `Sessions` calls when logins end."""
-    return lambda login_ids: delivery.end_logins(login_ids, SIGNED_OUT)

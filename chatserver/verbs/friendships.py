@@ -1,4 +1,4 @@
-"""Floor 2: who is whose friend. Finding people, asking, accepting, ending, blocking.
+"""Who is whose friend. Finding people, asking, accepting, ending, blocking.
 
 A change of friendship has its place in the journal's order: an event before it goes to the old audience, one
 after it to the new one. It is told in two events, and made by the first.
@@ -8,28 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
+from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Conflict, InvalidField, NotFound
-from chatserver.core.events import Audience, Draft
+from chatserver.core.hub import Hub
 from chatserver.core.limits import Limits
 from chatserver.core.people import User
+from chatserver.core.presence import Presence
 from chatserver.journal.contract import Journal
-from chatserver.store.contract import Store
-from chatserver.verbs.messages import Delivery, Service
+from chatserver.store import contract
+from chatserver.verbs.users import Users
+
+SEARCH_DEFAULT = 20
+
+_NOBODY = "There is no such person."
+
+
+class Source(contract.People, contract.Friendships, Protocol):
+    """What of the store is needed here."""
 
 
 class Friendships:
-    """The verbs between two people."""
+    """The verbs between two people. `hub` knows the friends of whoever reads here, `presence` who is online."""
 
     def __init__(
-        self, store: Store, journal: Journal, delivery: Delivery, service: Service, limits: Limits
+        self,
+        store: Source,
+        journal: Journal,
+        hub: Hub,
+        presence: Presence,
+        users: Users,
+        limits: Limits,
     ) -> None:
         self._store = store
         self._journal = journal
-        self._delivery = delivery
-        self._service = service
+        self._hub = hub
+        self._presence = presence
+        self._users = users
         self._limits = limits
         self._pairs: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = (
             weakref.WeakValueDictionary()
@@ -40,22 +57,34 @@ class Friendships:
         if not query:
             return []
         found = await self._store.search(user_id, query, limit)
-        return [{**other.public(), "relation": relation} for other, relation in found]
+        return [{**vocabulary.user(other), "relation": relation} for other, relation in found]
 
     async def friends(self, user_id: str) -> dict[str, Any]:
         """Friends with their presence, and who has asked whom."""
         found = await self._store.friends(user_id)
-        await self._delivery.caught_up(found.seq)
-        online = self._delivery.online
+        await self._journal.caught_up(found.seq)
+        online = self._presence.is_online
         return {
             "friends": [
-                {**one.public(), "online": online(one.id), "lastSeen": seen or None}
+                {**vocabulary.user(one), "online": online(one.id), "lastSeen": seen or None}
                 for one, seen in found.friends
             ],
-            "incoming": [one.public() for one in found.incoming],
-            "outgoing": [one.public() for one in found.outgoing],
+            "incoming": [vocabulary.user(one) for one in found.incoming],
+            "outgoing": [vocabulary.user(one) for one in found.outgoing],
             "seq": found.seq,
         }
+
+    def are_known_friends(self, user_id: str, other_id: str) -> bool:
+        """Whether the two are friends, as far as that is in memory: False says nothing, then ask `are_friends`."""
+        mailbox = self._hub.mailbox(user_id)
+        return mailbox is not None and other_id in mailbox.friends
+
+    async def are_friends(self, user_id: str, other_id: str) -> bool:
+        """Whether the two are friends."""
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is not None:
+            return other_id in mailbox.friends
+        return await self._store.relation(user_id, other_id) == "friend"
 
     async def befriend(self, user_id: str, other_id: str) -> str:
         """Ask for friendship, or accept where the other has asked; the relation after that.
@@ -66,7 +95,7 @@ class Friendships:
         user, other = await self._two(user_id, other_id)
         async with self._pair(user_id, other_id):
             if await self._store.blocked(other_id, user_id):
-                raise NotFound("There is no such person.")
+                raise NotFound(_NOBODY)
             if await self._store.blocked(user_id, other_id):
                 raise Conflict("You have blocked this person: unblock them first.")
             relation = await self._store.relation(user_id, other_id)
@@ -74,12 +103,12 @@ class Friendships:
                 await self._room_for_friend(user_id, "You have")
                 await self._room_for_friend(other_id, "This person has")
                 change = FriendChange(user_id, other_id, "friend")
-                await self._tell_both(user, other, ("friend", "friend"), change)
+                await self._append(user, other, ("friend", "friend"), change)
                 return "friend"
             if relation == "none":
                 await self._room_for_friend(user_id, "You have")
                 change = FriendChange(user_id, other_id, "asked")
-                await self._tell_both(user, other, ("outgoing", "incoming"), change)
+                await self._append(user, other, ("outgoing", "incoming"), change)
                 return "outgoing"
             return relation
 
@@ -105,26 +134,30 @@ class Friendships:
 
     async def blocks(self, user_id: str) -> list[dict[str, str]]:
         """Whom the user has blocked."""
-        return [other.public() for other in await self._store.blocks(user_id)]
+        return [vocabulary.user(other) for other in await self._store.blocks(user_id)]
 
     async def _two(self, user_id: str, other_id: str) -> tuple[User, User]:
         if user_id == other_id:
             raise InvalidField("id", "This is yourself.")
-        user = await self._service.user(user_id)
+        user = await self._users.user(user_id)
         other = (await self._store.users([other_id])).get(other_id)
-        if other is None or self._service.is_leaving(other_id):
-            raise NotFound("There is no such person.")
+        if other is None or self._users.is_leaving(other_id):
+            raise NotFound(_NOBODY)
         return user, other
 
     async def _part(self, user_id: str, other_id: str, block: bool) -> None:
         user, other = await self._two(user_id, other_id)
         change = FriendChange(user_id, other_id, "none", block)
-        await self._tell_both(user, other, ("none", "none"), change)
+        await self._append(user, other, ("none", "none"), change)
 
-    async def _tell_both(
+    async def _append(
         self, user: User, other: User, relations: tuple[str, str], change: FriendChange
     ) -> None:
-        await self._journal.append(*friend_drafts(user, other, relations, change))
+        # Either may have left since they were looked up, and what comes behind an account's end would stay.
+        self._users.refuse_gone(user.id)
+        if self._users.is_leaving(other.id):
+            raise NotFound(_NOBODY)
+        await self._journal.append(*vocabulary.friend(user, other, relations, change))
 
     async def _room_for_friend(self, user_id: str, who_has: str) -> None:
         # LIMIT: changes with different people at the same instant may go past the limit by a few.
@@ -139,26 +172,3 @@ class Friendships:
         if lock is None:
             lock = self._pairs[key] = asyncio.Lock()
         return lock
-
-
-def friend_drafts(
-    user: User, other: User, relations: tuple[str, str], change: FriendChange | None
-) -> tuple[Draft, Draft]:
-    """The two events of one change: to `user` about `other`, and the other way round."""
-    return (
-        Draft(
-            "friend",
-            Audience.SELF,
-            user.id,
-            None,
-            {"user": other.public(), "relation": relations[0]},
-            change=change,
-        ),
-        Draft(
-            "friend",
-            Audience.SELF,
-            other.id,
-            None,
-            {"user": user.public(), "relation": relations[1]},
-        ),
-    )

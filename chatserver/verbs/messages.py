@@ -1,159 +1,88 @@
-"""Floor 2: what people do with each other. Messages, read positions, typing.
+"""Writing, typing, and reading what was written.
 
 Each verb validates what a client sent, decides, and puts what follows into the journal; nothing here knows a
-socket or HTTP. Accounts are in `chatserver.verbs.accounts`, friends in
-`chatserver.verbs.friendships`.
+socket or HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 from chatserver.core import fields as rules
+from chatserver.core import vocabulary
 from chatserver.core.bounded import Bounded
-from chatserver.core.changes import ReadChange
-from chatserver.core.conversations import Page, Range
-from chatserver.core.errors import (
-    ChatError,
-    Ending,
-    Forbidden,
-    InvalidField,
-    RateLimited,
-    Unauthenticated,
-    Unavailable,
+from chatserver.core.conversations import (
+    Conversation,
+    Direct,
+    Range,
+    conversation_with,
+    peer_of,
 )
-from chatserver.core.events import Audience, Draft, encode_json
+from chatserver.core.errors import ChatError, Forbidden, InvalidField, RateLimited, Unavailable
 from chatserver.core.fields import Fields
+from chatserver.core.histogram import Histogram
 from chatserver.core.limits import Limits
 from chatserver.core.people import User
 from chatserver.core.prices import Buckets
-from chatserver.journal.contract import Appended, Journal, Told, settle
-from chatserver.store.contract import Store
+from chatserver.journal.contract import Answer, Appended, Journal, Signals, settle
+from chatserver.store.contract import History
+from chatserver.verbs.friendships import Friendships
+from chatserver.verbs.users import USERS_REMEMBERED, Users
 
-USERS_REMEMBERED = 50_000
-POSITIONS_REMEMBERED = 50_000
-
-SEARCH_DEFAULT = 20
-HISTORY_DEFAULT = 50
-
-
-class Delivery(Protocol):
-    """What of `chatserver.delivery.delivery` is needed here."""
-
-    @property
-    def head_seq(self) -> int: ...
-
-    def online(self, user_id: str) -> bool: ...
-
-    async def caught_up(self, seq: int) -> None: ...
-
-    def view_is_open(self, user_id: str) -> bool: ...
-
-    def friend_since(self, user_id: str, other_id: str) -> int | None: ...
-
-    def typing(self, from_id: str, to_id: str | None) -> None: ...
-
-    def end_logins(self, login_ids: Iterable[str], ending: Ending = ...) -> None: ...
-
-    def end_user(self, user_id: str) -> None: ...
+APPEND_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""From a group commit on a fast disk to what a person would notice."""
 
 
-_Message = tuple[str | None, str, str | None]
-"""What a client wants to say, checked: to whom, text, `client_id`."""
+_Message = tuple[Conversation, str, str | None]
+"""What a client wants to say, checked: where, text, `client_id`."""
 
 
-class Service:
-    """The verbs. `clock_s` is monotonic seconds; `on_append` is told how long a message took to be durable."""
+class Messages:
+    """The verbs of messages. `clock_s` is monotonic seconds."""
 
     def __init__(
         self,
-        store: Store,
+        store: History,
         journal: Journal,
-        delivery: Delivery,
+        signals: Signals,
+        users: Users,
+        friendships: Friendships,
         limits: Limits,
         clock_s: Callable[[], float],
-        on_append: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._store = store
         self._journal = journal
-        self._delivery = delivery
+        self._signals = signals
+        self._users = users
+        self._friendships = friendships
         self._limits = limits
         self._clock_s = clock_s
-        self._on_append = on_append
-        self._users: Bounded[str, User] = Bounded(USERS_REMEMBERED)
-        self._users_generation = 0
+        self.append_s = Histogram(APPEND_SECONDS)
+        """How long messages took to be durable."""
         # `from` of a message, made once for each state of a profile.
         self._authors: Bounded[str, tuple[User, dict[str, str]]] = Bounded(USERS_REMEMBERED)
-        self._leaving: set[str] = set()
         self._sending = Buckets(limits.send_rate, limits.send_burst)
         self._typing = Buckets(limits.send_rate, limits.send_burst)
-        self._reading: weakref.WeakValueDictionary[tuple[str, str | None], _Reading] = (
-            weakref.WeakValueDictionary()
-        )
-        self._positions: Bounded[tuple[str, str | None], int] = Bounded(POSITIONS_REMEMBERED)
 
-    # Users.
-
-    def known_user(self, user_id: str) -> User | None:
-        """The user, if in memory."""
-        return self._users.get(user_id)
-
-    async def user(self, user_id: str) -> User:
-        """The user of a login. Raises `Unauthenticated` where there is none any more."""
-        user = self._users.get(user_id)
-        while user is None:
-            generation = self._users_generation
-            user = (await self._store.users([user_id])).get(user_id)
-            if user is None or user_id in self._leaving:
-                raise Unauthenticated("This account is no more.")
-            # A profile that changed while it was read may have been read as it was before.
-            if generation == self._users_generation:
-                self._users.put(user_id, user)
-            else:
-                user = None
-        return user
-
-    def forget_user(self, user_id: str) -> None:
-        """The profile has changed: read it anew when it is needed."""
-        self._users_generation += 1
-        self._users.forget(user_id)
-
-    def begin_leaving(self, user_id: str) -> None:
-        """The account is being deleted: nothing more is taken from it."""
-        self._leaving.add(user_id)
-        self.forget_user(user_id)
-
-    def is_leaving(self, user_id: str) -> bool:
-        """Whether the account is being deleted."""
-        return user_id in self._leaving
-
-    def end_leaving(self, user_id: str) -> None:
-        """The account is gone, or stays after all."""
-        self._leaving.discard(user_id)
-
-    # Messages.
-
-    async def submit(self, user_id: str, fields: Fields, told: Told) -> None:
-        """Give a message its place; `told` hears where it is once it is durable, or why it is not.
+    async def submit(self, user_id: str, fields: Fields, answer: Answer) -> None:
+        """Give a message its place; `answer` hears where it is once it is durable, or why it is not.
 
         Awaits nothing where the sender's mailbox is open (or `to` is absent) and the message is new, so
         messages submitted one after another stand in that order. A `clientId` that was used before
-        gets its first place, whatever else is wrong with the repeat. Raises, and tells nothing then:
+        gets its first place, whatever else is wrong with the repeat. Raises, and answers nothing then:
         `InvalidField`, `RateLimited`, `Forbidden` (`to` is no friend), `Unavailable`.
         """
-        user = self._users.get(user_id) or await self.user(user_id)
+        user = self._users.known(user_id) or await self._users.user(user_id)
         message = self._read_message(user_id, fields)
-        if not self._place(user, message, told):
-            await self._place_or_refuse(user, message, told)
+        if not self._place(user, message, answer):
+            await self._place_or_refuse(user, message, answer)
 
-    def submit_now(self, user_id: str, fields: Fields, told: Told) -> bool:
+    def submit_now(self, user_id: str, fields: Fields, answer: Answer) -> bool:
         """As `submit`; False, and nothing has happened, where that would have to look something up."""
-        user = self._users.get(user_id)
-        return user is not None and self._place(user, self._read_message(user_id, fields), told)
+        user = self._users.known(user_id)
+        return user is not None and self._place(user, self._read_message(user_id, fields), answer)
 
     async def send(self, user_id: str, fields: Fields) -> Appended:
         """As `submit`, and wait until it is durable."""
@@ -165,37 +94,35 @@ class Service:
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
         text = rules.text(fields.get("text"), self._limits.text_chars)
-        to = rules.optional_id(fields.get("to"), "to")
-        if to == user_id:
-            raise InvalidField("to", "You cannot write to yourself.")
-        return to, text, client_id
+        return _addressed(user_id, fields), text, client_id
 
-    def _place(self, user: User, message: _Message, told: Told) -> bool:
+    def _place(self, user: User, message: _Message, answer: Answer) -> bool:
         """Place what can be placed at once; False, and no rate is spent, for everything else."""
-        to, _, client_id = message
+        conversation, _, client_id = message
         if client_id is not None and self._journal.is_placed(user.id, client_id):
-            self._append_message(user, message, told, spent=False)
+            self._append_message(user, message, answer, spent=False)
             return True
-        if to is not None and not (
-            self._delivery.view_is_open(user.id)
-            and self._delivery.friend_since(user.id, to) is not None
+        if isinstance(conversation, Direct) and not self._friendships.are_known_friends(
+            user.id, conversation.user_id
         ):
             return False
         if self._sending.take(user.id, self._clock_s()):
             return False
-        self._append_message(user, message, told, spent=True)
+        self._append_message(user, message, answer, spent=True)
         return True
 
-    async def _place_or_refuse(self, user: User, message: _Message, told: Told) -> None:
-        to, _, client_id = message
+    async def _place_or_refuse(self, user: User, message: _Message, answer: Answer) -> None:
+        conversation, _, client_id = message
         refusal: ChatError | None = None
         wait_s = self._sending.take(user.id, self._clock_s())
         if wait_s:
             refusal = RateLimited("You are writing too fast.", wait_s)
-        elif to is not None and not await self._are_friends(user.id, to):
+        elif not await self._may_write(user.id, conversation):
             refusal = Forbidden("You can write to friends only.")
         if refusal is None:
-            self._append_message(user, message, told, spent=True)
+            self._users.refuse_gone(user.id)
+            user = self._users.known(user.id) or user  # the profile may have changed meanwhile
+            self._append_message(user, message, answer, spent=True)
             return
         # The answer to a repeat of an earlier message is always that message's place.
         first = client_id and await self._store.find_message(user.id, client_id)
@@ -203,111 +130,51 @@ class Service:
             raise refusal
         if not wait_s:
             self._sending.give_back(user.id)
-        told(Appended(first[0], first[1], True))
+        answer(Appended(first[0], first[1], True))
 
-    def _append_message(self, user: User, message: _Message, told: Told, spent: bool) -> None:
-        to, text, client_id = message
-        audience = Audience.FRIENDS if to is None else Audience.PAIR
-        shown = {
-            "from": self._author(user),
-            "to": to,
-            "text": text,
-            "clientId": client_id,
-        }
-        draft = Draft("message", audience, user.id, to, shown, client_id)
-        self._journal.place(
-            draft, partial(self._appended, told, user.id if spent else None, self._clock_s())
-        )
+    def _append_message(self, user: User, message: _Message, answer: Answer, spent: bool) -> None:
+        draft = vocabulary.message(self._author(user), *message)
+        spender = user.id if spent else None
+        self._journal.place(draft, partial(self._appended, answer, spender, self._clock_s()))
 
     def _author(self, user: User) -> dict[str, str]:
         kept = self._authors.get(user.id)
         if kept is None or kept[0] is not user:
-            kept = (user, {"id": user.id, "name": user.name, "color": user.color})
+            kept = (user, vocabulary.author(user))
             self._authors.put(user.id, kept)
         return kept[1]
 
     def _appended(
-        self, told: Told, spender: str | None, began_s: float, answer: Appended | Unavailable
+        self, answer: Answer, spender: str | None, began_s: float, place: Appended | Unavailable
     ) -> None:
-        if isinstance(answer, Appended):
-            self._on_append(self._clock_s() - began_s)
-            if answer.duplicate and spender is not None:
+        if isinstance(place, Appended):
+            self.append_s.observe(self._clock_s() - began_s)
+            if place.duplicate and spender is not None:
                 self._sending.give_back(spender)
-        told(answer)
+        answer(place)
 
-    async def _are_friends(self, user_id: str, other_id: str) -> bool:
-        if self._delivery.view_is_open(user_id):
-            return self._delivery.friend_since(user_id, other_id) is not None
-        return await self._store.relation(user_id, other_id) == "friend"
+    async def _may_write(self, user_id: str, conversation: Conversation) -> bool:
+        return not isinstance(conversation, Direct) or await self._friendships.are_friends(
+            user_id, conversation.user_id
+        )
 
     async def history(self, user_id: str, part: Range) -> bytes:
         """The JSON of a page of messages, as they were first encoded."""
-        page: Page = await self._store.history(
-            user_id, part.peer, part.before, part.after, part.limit
-        )
-        await self._delivery.caught_up(page.seq)
-        messages = b",".join([event.payload for event in page.events])
-        rest = encode_json({"more": page.more, "seq": page.seq})
-        return b'{"messages":[' + messages + b"]," + rest[1:]
+        page = await self._store.history(user_id, part)
+        await self._journal.caught_up(page.seq)
+        return vocabulary.history(page)
 
     async def typing(self, user_id: str, fields: Fields) -> None:
-        """Tell the friends, or the one friend, that somebody is typing. Too often: told to nobody."""
-        to = rules.optional_id(fields.get("to"), "to")
-        if to == user_id:
-            raise InvalidField("to", "You cannot write to yourself.")
-        if to is not None and not await self._are_friends(user_id, to):
+        """Let the friends, or the one friend, know that somebody is typing. Too often: nobody hears of it."""
+        conversation = _addressed(user_id, fields)
+        if not await self._may_write(user_id, conversation):
             raise Forbidden("You can write to friends only.")
         if not self._typing.take(user_id, self._clock_s()):
-            self._delivery.typing(user_id, to)
-
-    # Read positions.
-
-    async def read(self, user_id: str, fields: Fields) -> None:
-        """Move a read position forward. A smaller one than before changes nothing."""
-        peer = rules.optional_id(fields.get("with"), "with")
-        up_to = min(rules.seq(fields.get("upTo"), "upTo"), self._delivery.head_seq)
-        if peer == user_id:
-            raise InvalidField("with", "You have no conversation with yourself.")
-        if peer is not None and not await self._are_friends(user_id, peer):
-            raise Forbidden("You can read with friends only.")
-        key = (user_id, peer)
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = _Reading()
-        # Positions that come while one is being written are written as one: the furthest.
-        reading.up_to = max(reading.up_to, up_to)
-        async with reading.lock:
-            position = self._positions.get(key)
-            if position is None:
-                position = (await self._store.read_state(user_id)).own.get(peer, 0)
-            if reading.up_to > position:
-                position = reading.up_to
-                await self._append_read(user_id, peer, position)
-            self._positions.put(key, position)
-
-    async def _append_read(self, user_id: str, peer: str | None, up_to: int) -> None:
-        audience = Audience.SELF if peer is None else Audience.PAIR
-        shown = {"user": user_id, "with": peer, "upTo": up_to}
-        change = ReadChange(user_id, peer, up_to)
-        await self._journal.append(Draft("read", audience, user_id, peer, shown, change=change))
-
-    async def read_state(self, user_id: str) -> dict[str, Any]:
-        """Own positions, how far friends have read, and unread counts."""
-        state = await self._store.read_state(user_id)
-        await self._delivery.caught_up(state.seq)
-        return {
-            "read": [{"with": peer, "upTo": seq} for peer, seq in state.own.items()],
-            "peers": [{"user": peer, "upTo": seq} for peer, seq in state.peers.items()],
-            "unread": [{"with": peer, "count": count} for peer, count in state.unread.items()],
-            "seq": state.seq,
-        }
+            self._signals.publish(vocabulary.typing(user_id, conversation), peer_of(conversation))
 
 
-class _Reading:
-    """A read position on its way: the furthest asked for, and whose turn it is."""
-
-    __slots__ = ("__weakref__", "lock", "up_to")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.up_to = 0
+def _addressed(user_id: str, fields: Fields) -> Conversation:
+    conversation = conversation_with(rules.optional_id(fields.get("to"), "to"))
+    if conversation == Direct(user_id):
+        raise InvalidField("to", "You cannot write to yourself.")
+    return conversation

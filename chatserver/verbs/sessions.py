@@ -1,4 +1,4 @@
-"""Floor 2: who is asking. Session cookies, bearer tokens, password work, and their ends.
+"""Who is asking: session cookies, bearer tokens, and their ends.
 
 A cookie is sealed and names a login; the store's record of that login is what counts, so that ending it acts
 at once. Opened cookies and records are remembered, because every poll brings one. No HTTP here beyond the
@@ -7,24 +7,23 @@ text of two headers.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
+from chatserver.core import vocabulary
 from chatserver.core.bounded import Bounded
+from chatserver.core.changes import AccountEnd, LoginsEnd, PasswordChange
 from chatserver.core.errors import Conflict, NotFound, Unauthenticated, Unavailable
+from chatserver.core.events import Event
 from chatserver.core.people import Login
-from chatserver.store.contract import Store
+from chatserver.journal.contract import Journal
+from chatserver.store.contract import Logins
 from chatserver.verbs import keys
+from chatserver.verbs.logins import LoginMemory
 
 log = logging.getLogger(__name__)
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 COOKIE = "chatserver"
 SECURE_COOKIE = "__Host-chatserver"
@@ -48,10 +47,10 @@ TOKEN_PREFIX = "cst_"
 REMEMBERED = 100_000
 """Logins and cookies kept in memory: about 50 MB at the most."""
 
-HASHING_WAIT_MAX = 2048
-"""Passwords that may wait for a thread: above the burst of registrations that one address may send."""
-
 LABEL_CHARS = 200
+
+FIRST_GENERATION = 0
+"""Of an account that has just been made: its password was never changed."""
 
 _ENDED = "You are signed out."
 
@@ -66,31 +65,39 @@ class _Opened:
 
 
 class Sessions:
-    """Logins of this process's users.
+    """Logins of this process's users. What it remembers of them follows the order.
 
-    `clock_ms` is milliseconds since 1970; `on_end` is told the ids of logins that were ended on purpose,
-    after the store and the memory here have forgotten them.
+    `clock_ms` is milliseconds since 1970.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: Logins,
+        journal: Journal,
         ring: keys.KeyRing,
         clock_ms: Callable[[], int],
-        on_end: Callable[[list[str]], None],
     ) -> None:
         self._store = store
+        self._journal = journal
         self._ring = ring
         self._clock_ms = clock_ms
-        self._on_end = on_end
         self._cookies: Bounded[str, _Opened] = Bounded(REMEMBERED)
         self._tokens: Bounded[bytes, str] = Bounded(REMEMBERED)
-        self._logins: Bounded[str, Login] = Bounded(REMEMBERED)
-        self._ended: Bounded[str, bool] = Bounded(REMEMBERED)
+        self._logins = LoginMemory(REMEMBERED)
         self._used: dict[str, int] = {}
-        self._generation = 0
-        self._threads = ThreadPoolExecutor(2, "password")
-        self._hashing = 0
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """Let logins end where the order says so: at once, for every request that comes from then on."""
+        for event in events:
+            if event.change is None:
+                continue  # nearly all of them
+            match event.change:
+                case LoginsEnd(login_ids=login_ids):
+                    self._logins.end(login_ids)
+                case PasswordChange(user_id=user_id, kept=kept):
+                    self._logins.raise_generation(user_id, event.seq, kept)
+                case AccountEnd(user_id=user_id):
+                    self._logins.raise_generation(user_id, event.seq, None)
 
     # Who is asking.
 
@@ -120,13 +127,18 @@ class Sessions:
             raise Unauthenticated("Sign in first.")
         return login
 
+    def is_current(self, login: Login) -> bool:
+        """Whether a login that was resolved a while ago still counts."""
+        now = self._logins.current(login)
+        return now is not None and (now.expires_at is None or now.expires_at > self._clock_ms())
+
     def expires_at(self, login_id: str) -> int | None:
         """When this login ends by time; 0 where it has ended; None for never.
 
         LIMIT: None too for a login that was pushed out of memory by `REMEMBERED` newer ones; a stream of
         it then ends by its revocation, not by time.
         """
-        if self._ended.get(login_id):
+        if self._logins.has_ended(login_id):
             return 0
         login = self._logins.get(login_id)
         return login.expires_at if login else None
@@ -135,11 +147,7 @@ class Sessions:
         if not token:
             return None
         secret_hash = keys.token_hash(token)
-
-        async def find() -> Login | None:
-            return await self._store.login_by_secret(secret_hash)
-
-        login = await self._remember(find)
+        login = self._remember(await self._store.login_by_secret(secret_hash))
         if login is not None:
             self._tokens.put(secret_hash, login.id)
         return login
@@ -148,39 +156,29 @@ class Sessions:
         opened = self._open(cookie) if cookie else None
         if opened is None or cookie is None:
             return None
-        login_id = opened.login_id
-
-        async def find() -> Login | None:
-            return await self._store.login(login_id)
-
-        login = self._logins.get(login_id) or await self._remember(find)
+        login = self._logins.get(opened.login_id)
+        if login is None:
+            login = self._remember(await self._store.login(opened.login_id))
         if login is None or login.user_id != opened.user_id or login.kind != "cookie":
             return None
         self._cookies.put(cookie, opened)
         return login
 
-    async def _remember(self, find: Callable[[], Awaitable[Login | None]]) -> Login | None:
-        # A login may be ended while the store is read: then what was read may be from before, and
-        # remembering it would bring the login back to life.
-        while True:
-            generation = self._generation
-            found = await find()
-            if generation == self._generation:
-                break
-        if found is None:
-            return None
-        login = _with_end(found)
-        self._logins.put(login.id, login)
-        return login
+    def _remember(self, found: Login | None) -> Login | None:
+        # It may have ended while the store was read. Then what was read may be from before, and remembering it
+        # would bring the login back to life.
+        return None if found is None else self._logins.put(_with_end(found))
 
     def _in_use(self, login: Login) -> Login | None:
         now_ms = self._clock_ms()
         if login.expires_at is not None and login.expires_at <= now_ms:
             return None
         if now_ms - login.last_used_at >= TOUCH_MS:
-            login = _with_end(dataclasses.replace(login, last_used_at=now_ms))
-            self._logins.put(login.id, login)
+            used = self._logins.put(_with_end(dataclasses.replace(login, last_used_at=now_ms)))
+            if used is None:
+                return None
             self._used[login.id] = now_ms
+            return used
         return login
 
     # Cookies.
@@ -222,72 +220,88 @@ class Sessions:
 
     # Logins begin and end.
 
-    async def begin(self, user_id: str, label: str) -> Login:
-        """Sign a browser in; `label` says which (its User-Agent)."""
+    async def begin(self, user_id: str, generation: int, label: str) -> Login:
+        """Sign a browser in; `label` says which (its User-Agent).
+
+        `generation` is that of the account whose password was right. Raises `Unauthenticated` where the account
+        has another password by now, or is no more.
+        """
         now_ms = self._clock_ms()
         label = "".join(c for c in label if c.isprintable())[:LABEL_CHARS]
         login = Login(
-            _new_id(), user_id, "cookie", label, None, now_ms, now_ms + COOKIE_LIFE_MAX_MS, now_ms
+            id=_new_id(),
+            user_id=user_id,
+            kind="cookie",
+            label=label,
+            secret_hash=None,
+            created_at=now_ms,
+            expires_at=now_ms + COOKIE_LIFE_MAX_MS,
+            last_used_at=now_ms,
+            generation=generation,
         )
-        await self._store.add_login(login)
-        login = _with_end(login)
-        self._logins.put(login.id, login)
-        return login
+        return await self._add(login)
 
-    async def issue_token(self, user_id: str, label: str, life_s: int | None) -> tuple[Login, str]:
+    async def issue_token(self, asker: Login, label: str, life_s: int | None) -> tuple[Login, str]:
         """A new bearer token's record, and the token: the only time that anybody sees it.
 
-        Raises `Conflict` where the user has too many.
+        It is of the generation of the login that asks, so what ends that login by a new password ends it
+        too. Raises `Conflict` where the user has too many, `Unauthenticated` where `asker` has ended.
         """
-        if len(await self.listed(user_id, "token")) >= TOKENS_MAX:
+        if len(await self.listed(asker.user_id, "token")) >= TOKENS_MAX:
             raise Conflict(f"You have {TOKENS_MAX} tokens already: delete one first.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_ms = self._clock_ms()
-        expires_at = None if life_s is None else now_ms + life_s * 1000
-        secret_hash = keys.token_hash(token)
-        login = Login(_new_id(), user_id, "token", label, secret_hash, now_ms, expires_at, now_ms)
-        await self._store.add_login(login)
+        login = Login(
+            id=_new_id(),
+            user_id=asker.user_id,
+            kind="token",
+            label=label,
+            secret_hash=keys.token_hash(token),
+            created_at=now_ms,
+            expires_at=None if life_s is None else now_ms + life_s * 1000,
+            last_used_at=now_ms,
+            generation=asker.generation,
+        )
+        login = await self._add(login)
+        if not self.is_current(asker):
+            # Signed out while it asked: what it asked for does not outlive it.
+            await self.end(login)
+            raise Unauthenticated(_ENDED)
         return login, token
+
+    async def _add(self, login: Login) -> Login:
+        kept = await self._store.add_login(login)
+        remembered = self._logins.put(_with_end(login)) if kept else None
+        if remembered is None:
+            raise Unauthenticated(_ENDED)
+        return remembered
 
     async def listed(self, user_id: str, kind: str) -> list[Login]:
         """The user's living logins of this kind ("cookie" or "token"), newest first."""
         now_ms = self._clock_ms()
-        found = [_with_end(login) for login in await self._store.logins(user_id, kind)]
-        found = [self._logins.get(login.id) or login for login in found]
-        return [one for one in found if one.expires_at is None or one.expires_at > now_ms]
+        found = (
+            self._logins.current(_with_end(login))
+            for login in await self._store.logins(user_id, kind)
+        )
+        return [
+            one
+            for one in found
+            if one is not None and (one.expires_at is None or one.expires_at > now_ms)
+        ]
 
     async def end_one(self, user_id: str, kind: str, login_id: str) -> None:
         """End a login of the user's. Raises `NotFound` where they have none such."""
-        if all(login.id != login_id for login in await self.listed(user_id, kind)):
-            raise NotFound(
-                "There is no such token." if kind == "token" else "There is no such session."
-            )
-        await self.end([login_id])
+        for login in await self.listed(user_id, kind):
+            if login.id == login_id:
+                await self.end(login)
+                return
+        raise NotFound(
+            "There is no such token." if kind == "token" else "There is no such session."
+        )
 
-    async def end_all(self, user_id: str, but: str | None = None) -> None:
-        """End every login of the user's, tokens included; the cookie login `but` stays."""
-        cookies = await self._store.logins(user_id, "cookie")
-        tokens = await self._store.logins(user_id, "token")
-        ids = [login.id for login in cookies if login.id != but]
-        await self.end(ids + [login.id for login in tokens])
-
-    async def end(self, login_ids: Iterable[str]) -> None:
-        """End these logins: at once here, and for good when this returns."""
-        ids = list(login_ids)
-        if not ids:
-            return
-        self._forget(ids)
-        await self._store.end_logins(ids)
-        # Again: a request may have read the record back before the store had forgotten it.
-        self._forget(ids)
-        self._on_end(ids)
-
-    def _forget(self, login_ids: list[str]) -> None:
-        self._generation += 1
-        for login_id in login_ids:
-            self._logins.forget(login_id)
-            self._used.pop(login_id, None)
-            self._ended.put(login_id, True)
+    async def end(self, login: Login) -> None:
+        """End this login, for good when this returns. Raises `Unavailable`."""
+        await self._journal.append(vocabulary.notice(LoginsEnd(login.user_id, (login.id,))))
 
     async def flush(self) -> None:
         """Keep when logins were last used, and drop dead ones. To be called now and then, and at the end."""
@@ -301,30 +315,8 @@ class Sessions:
             log.warning("the last use of %d logins could not be kept yet", len(used))
 
     async def close(self) -> None:
-        """Flush, and let the threads go."""
+        """Flush."""
         await self.flush()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    # Passwords.
-
-    async def hash_password(self, password: str) -> str:
-        """The PHC string to keep. Raises `Unavailable` where too many wait."""
-        return await self._in_thread(keys.hash_password, password)
-
-    async def password_matches(self, password: str, phc: str | None) -> bool:
-        """Whether `phc` was made of `password`; without `phc` the same work, and False."""
-        matches = await self._in_thread(keys.password_matches, password, phc or keys.NOBODY)
-        return matches and phc is not None
-
-    async def _in_thread(self, work: Callable[..., V], *arguments: str) -> V:
-        if self._hashing >= HASHING_WAIT_MAX:
-            raise Unavailable("Too many people are signing in at once.", 10)
-        self._hashing += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, work, *arguments)
-        finally:
-            self._hashing -= 1
 
 
 def _new_id() -> str:

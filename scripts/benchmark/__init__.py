@@ -4,7 +4,8 @@
 
 - `native/`: the load generator, in C, built on the spot
 - `peers/`: one small server program for each peer
-- `machine`, `load`, `install`, `servers`, `ours`: parts that start, drive and account for processes
+- `machine`, `load`, `install`, `servers`, `ours`: parts that drive and account for processes; they are
+  started by `tests.support.process`, as everywhere
 - `cases/`: what is measured, a module for each kind of work
 - `figures`, `report`, `plots`: medians and spread, tables, JSON, SVG
 

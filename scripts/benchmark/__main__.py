@@ -42,6 +42,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="counted rounds (5; with --quick 3)")
     parser.add_argument("--round-s", type=float, help="seconds a round (2; with --quick 0.2)")
+    parser.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="another checkout, measured in the same run"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="of the case hour (60)")
     parser.add_argument(
         "--out", type=Path, help="folder for benchmark.json, benchmark.md and the plots"
@@ -66,6 +69,7 @@ def main() -> int:
         round_s=asked.round_s or (0.2 if asked.quick else 2.0),
         peers_wanted=asked.peer,
         minutes=asked.minutes,
+        against=asked.against,
     )
     described = machine.describe()
     tables: list[Table] = []

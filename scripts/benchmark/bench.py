@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.process import DidNotStart
+
 from . import machine
 from .crowd import Crowd
 from .figures import Figure, Row
@@ -16,9 +18,9 @@ from .install import Missing
 from .load import Conn, Load, LoadError, Traffic
 from .ours import OURS, ChatServer
 from .peers import all_peers
-from .servers import Server, StartError
+from .servers import Server
 
-FAILURES = (Missing, StartError, LoadError)
+FAILURES = (Missing, DidNotStart, LoadError)
 WARM_UP_S = 0.25
 SLOW_PEERS = {"python-socketio": ("ws",)}
 """What a quick look leaves out: it would take a quarter of its time."""
@@ -39,6 +41,8 @@ class Bench:
     round_s: float = 2.0
     peers_wanted: list[str] = field(default_factory=list)
     minutes: float = 60.0
+    against: Path | None = None
+    """Another checkout of this project, measured in the same rounds."""
     started_at: float = field(default_factory=time.monotonic)
 
     def ours(self, messages: int = 0, **options: str) -> ChatServer:
@@ -48,6 +52,8 @@ class Bench:
     def servers(self, way: str) -> list[Server]:
         """This server first, then the peers that can do `way` (and were asked for)."""
         chosen: list[Server] = [self.ours()]
+        if self.against is not None:
+            chosen.append(ChatServer({}, checkout=self.against.resolve()))
         for peer in all_peers(self.cache):
             wanted = not self.peers_wanted or any(
                 part.lower() in peer.name.lower() for part in self.peers_wanted

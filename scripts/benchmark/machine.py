@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 SERVER_CORE = 0
+ON_SERVER_CORE = ("taskset", "--cpu-list", str(SERVER_CORE))
+"""Before a server's command: it keeps the process, and all that it starts, on that core."""
 IDLE_WAIT_MAX_S, IDLE_LOOK_S, IDLE_SHARE = 15.0, 0.05, 0.05
 CLOCK_OF_PROCESS = 2  # CPUCLOCK_SCHED in Linux' include/linux/posix-timers.h
 
@@ -59,14 +61,8 @@ def load_core() -> int:
     return others[0] if others else SERVER_CORE
 
 
-def pin_to_server_core() -> None:
-    """Runs in a server's process before its program starts; lifts the limit of open files too."""
-    os.sched_setaffinity(0, {SERVER_CORE})
-    allow_many_files()
-
-
 def allow_many_files() -> None:
-    """Lifts the soft limit of open files to the hard one."""
+    """Lifts the soft limit of open files to the hard one, for what is started from here too."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

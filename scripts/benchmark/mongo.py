@@ -3,20 +3,20 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
+
+from tests.store.mongo_server import NxServer
+from tests.support.process import DidNotStart
 
 from . import machine
 from .crowd import Crowd
-from .ours import OURS, ROOT, ChatServer
-from .servers import StartError
+from .ours import OURS, ChatServer
 
-START_MAX_S = 20
 MIGRATE_MAX_S = 3600
 ON_MONGODB = f"{OURS} on MongoDB"
 
@@ -25,46 +25,19 @@ class Database:
     """A server that speaks MongoDB's protocol, with its data in `folder` where it is our own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._nx = NxServer(folder)
         self._base = os.environ.get("MONGODB_URI", "")
 
     def start(self) -> None:
         """Starts nx-27017, on the load generator's core; does nothing where there is a real MongoDB."""
-        if self._base:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._base = f"mongodb://127.0.0.1:{port}"
-        self._process = subprocess.Popen(
-            [Path(sys.executable).with_name("nx-27017"), "--data-dir", self._folder / "data"]
-            + [
-                "-p",
-                str(port),
-                "--log-file",
-                self._folder / "log",
-                "--pid-file",
-                self._folder / "pid",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        give_up_at = time.monotonic() + START_MAX_S
-        while time.monotonic() < give_up_at:
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
-                return
-            time.sleep(0.02)
-        raise StartError("nx-27017 did not start")
+        if not self._base:
+            self._nx.start()
+            self._base = f"mongodb://127.0.0.1:{self._nx.port}"
 
     def stop(self) -> None:
         """Ends what `start` started."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if not self._nx.stopped:
+            self._nx.kill()
 
     def uri(self, name: str) -> str:
         """The URI of the database `name` in it."""
@@ -72,7 +45,7 @@ class Database:
 
     def version(self) -> str:
         """What it is, in a word."""
-        if self._process is not None:
+        if not self._nx.stopped:
             return f"nx-27017 {machine.installed('nx-27017')}"
         return f"MongoDB {asyncio.run(_version(self._base))}"
 
@@ -80,7 +53,7 @@ class Database:
 async def _version(uri: str) -> str:
     from motor.motor_asyncio import AsyncIOMotorClient
 
-    client = AsyncIOMotorClient(uri)
+    client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(uri)
     try:
         return str((await client.server_info())["version"])
     finally:
@@ -95,11 +68,10 @@ def move(folder: Path, uri: str) -> float:
         capture_output=True,
         text=True,
         timeout=MIGRATE_MAX_S,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     if done.returncode:
-        raise StartError(f"migrate failed: {done.stderr[-600:]}")
+        raise DidNotStart(f"migrate failed: {done.stderr[-600:]}")
     return time.monotonic() - began_s
 
 

@@ -1,23 +1,24 @@
 """This project's server under measurement."""
 
+import os
 import shutil
-import sys
+import subprocess
 from pathlib import Path
 from secrets import token_hex
 from tempfile import mkdtemp
 
+from chatserver.store.sqlite.schema import MIGRATIONS
+from tests.support.process import Program, ServerProcess
+
+from . import seed
 from .crowd import Crowd
 from .load import Conn
 from .machine import installed
-from .servers import EVENT_BYTES, Process, get, upgrade
+from .servers import EVENT_BYTES, get, on_server_core, upgrade
 
 OURS = "chatserver"
-ROOT = Path(__file__).parents[2]
 UNLIMITED = {"send-rate": "1000000", "send-burst": "1000000"}
 """The rate limit counts messages all the same; it only never says no."""
-
-STOP_MAX_S = 35
-"""Draining takes 30 s at the most."""
 
 ID_CHARS = 12
 STAMP_CHARS = 18
@@ -29,38 +30,43 @@ class ChatServer:
     ways = frozenset({"ws", "sse", "poll"})
     captures: tuple[str, ...] = ('"cursor":',)
 
-    def __init__(self, options: dict[str, str], messages: int = 0) -> None:
-        self.name = OURS
+    def __init__(
+        self, options: dict[str, str], messages: int = 0, checkout: Path | None = None
+    ) -> None:
+        """`checkout` is the folder of another version of this project, to be measured in place of this one."""
+        self.name = OURS if checkout is None else f"{OURS} in {checkout.name}"
+        self._checkout = checkout
         self._options = {**UNLIMITED, **options}
         self._messages = messages
-        self._process: Process | None = None
-        self._port = 0
+        self._process: Program | None = None
         self._run = token_hex(4)
         self._clients = 0
 
     def start(self, crowd: Crowd) -> None:
         """See `Server.start`."""
-        # Imported here: the peers can be measured where the server's packages are not installed.
-        from . import seed
-
-        self.seed = seed
         self.folder = Path(mkdtemp(prefix="bench-"))
-        seed.fill(self.folder / "data", crowd, self._messages)
+        # Every version opens the files of the first one.
+        steps = MIGRATIONS if self._checkout is None else MIGRATIONS[:1]
+        seed.fill(self.folder / "data", crowd, self._messages, migrations=steps)
         self.launch()
 
     def launch(self) -> None:
         """Starts the process on the data folder as it is."""
-        command: list[str | Path] = [sys.executable, "-m", "chatserver", "serve", "--port", "0"]
-        command += ["--data", self.folder / "data"]
-        for option, value in self._options.items():
-            command += [f"--{option}", value]
-        self._process = Process(command, self.folder, {"PYTHONPATH": str(ROOT)})
-        self._port = self._process.wait_for_port()
+        options = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        process = ServerProcess(self.folder / "data", *options)
+        if self._checkout is not None:
+            process.folder = self._checkout
+            process.environment = {**os.environ, "PYTHONPATH": str(self._checkout)}
+        self._process = on_server_core(process)
+        self._process.start()
 
     def end(self) -> None:
         """Ends the process and keeps the data."""
         if self._process is not None:
-            self._process.stop(STOP_MAX_S)
+            try:
+                self._process.stop()
+            except subprocess.TimeoutExpired:
+                self._process.kill()
             self._process = None
 
     def stop(self) -> None:
@@ -72,7 +78,8 @@ class ChatServer:
     @property
     def port(self) -> int:
         """See `Server.port`."""
-        return self._port
+        assert self._process is not None
+        return self._process.port
 
     @property
     def pid(self) -> int:
@@ -81,10 +88,10 @@ class ChatServer:
         return self._process.pid
 
     @property
-    def started_at(self) -> float:
+    def started_at_s(self) -> float:
         """When the process was started, on the monotonic clock."""
         assert self._process is not None
-        return self._process.started_at
+        return self._process.started_at_s
 
     def version(self) -> str:
         """See `Server.version`."""
@@ -92,7 +99,7 @@ class ChatServer:
 
     def headers(self, user: int) -> str:
         """Request headers that sign `user` in."""
-        return f"Authorization: Bearer {self.seed.token(user)}\r\n"
+        return f"Authorization: Bearer {seed.token(user)}\r\n"
 
     def connect(self, way: str, user: int, sends: bool = False) -> Conn:
         """See `Server.connect`."""
@@ -117,8 +124,8 @@ class ChatServer:
         prefix = f"{self._run}-{self._clients}-"
         event = (
             '{"seq":1760000000000000,"type":"message","at":1760000000000,'
-            f'"from":{{"id":"{self.seed.user_id(0)}","name":"{" ".join(self.seed.name(0))}",'
-            f'"color":"{self.seed.COLOR}"}},"to":null,"text":"","clientId":"{prefix}"}}'
+            f'"from":{{"id":"{seed.user_id(0)}","name":"{" ".join(seed.name(0))}",'
+            f'"color":"{seed.COLOR}"}},"to":null,"text":"","clientId":"{prefix}"}}'
         )
         padding = "x" * max(0, EVENT_BYTES - len(event) - STAMP_CHARS - ID_CHARS)
         return f'{{"type":"send","text":"{{stamp}}{padding}","clientId":"{prefix}{{id}}"}}'

@@ -7,14 +7,14 @@ an Argon2 hash.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from chatserver.core.events import Audience, Draft, encode_event
 from chatserver.core.names import email_key, name_key, words
 from chatserver.store.sqlite.database import FILE
-from chatserver.store.sqlite.schema import migrate
+from chatserver.store.sqlite.schema import MIGRATIONS, migrate
 from chatserver.verbs.keys import hash_password, token_hash
 
 from .crowd import Crowd, pairs_both_ways
@@ -45,12 +45,21 @@ def name(user: int) -> tuple[str, str]:
     return "Ann", f"Smith{user:07d}"
 
 
-def fill(folder: Path, crowd: Crowd, messages: int = 0, senders: int = 1000) -> None:
-    """Makes the database in `folder`, with `messages` broadcasts by the first `senders` of the crowd."""
+def fill(
+    folder: Path,
+    crowd: Crowd,
+    messages: int = 0,
+    senders: int = 1000,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
+    """Makes the database in `folder`, with `messages` broadcasts by the first `senders` of the crowd.
+
+    `migrations` are the steps of the schema to be taken, for versions that know no more.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
-        migrate(db)
+        migrate(db, migrations)
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
         _people(db, crowd.users)

@@ -1,28 +1,16 @@
 """A server under measurement: how its process starts and how clients talk to it."""
 
-import os
-import re
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
+
+from tests.support.process import Program
 
 from . import machine
 from .crowd import Crowd
 from .load import Conn
 
-START_MAX_S = 60
-READY_LINE = re.compile(r"listening on https?://[^\s:]+:(\d+)")
-
 EVENT_BYTES = 220
 """Size of a message as its receivers get it, JSON without framing, the same for every server: about
 what this project's event of a short chat line is."""
-
-
-class StartError(Exception):
-    """A server did not start; the message holds the end of what it printed."""
 
 
 class Server(Protocol):
@@ -33,7 +21,7 @@ class Server(Protocol):
     captures: tuple[str, ...]
 
     def start(self, crowd: Crowd) -> None:
-        """Starts the process and returns when it serves. Raises `StartError` or `Missing`."""
+        """Starts the process and returns when it serves. Raises `DidNotStart` or `Missing`."""
 
     def stop(self) -> None:
         """Ends the process; without one it does nothing."""
@@ -53,51 +41,10 @@ class Server(Protocol):
         """A connection of `user` over `way` (`ws`, `sse`, `poll`); only a WebSocket `sends`."""
 
 
-class Process:
-    """A server's process on the server core, its output in a file."""
-
-    def __init__(
-        self, command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]
-    ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / "output.log"
-        self.started_at = time.monotonic()
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment},
-                # The benchmark has no other thread when it starts a server.
-                preexec_fn=machine.pin_to_server_core,
-            )
-        self.pid = self._process.pid
-
-    def said(self) -> str:
-        """What the process has printed so far."""
-        return self._log.read_text(errors="replace")
-
-    def wait_for_port(self) -> int:
-        """Waits for the line that names the port."""
-        while time.monotonic() < self.started_at + START_MAX_S:
-            found = READY_LINE.search(self.said())
-            if found:
-                return int(found[1])
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.005)
-        self.stop()
-        raise StartError(f"did not start: {self.said()[-600:]}")
-
-    def stop(self, patience_s: float = 0) -> None:
-        """Ends the process; with `patience_s`, asks it first and waits that long."""
-        if patience_s:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience_s)
-        self._process.kill()
-        self._process.wait()
+def on_server_core(server: Program) -> Program:
+    """The same server, to be started on the core that is measured."""
+    server.command = [*machine.ON_SERVER_CORE, *server.command]
+    return server
 
 
 def upgrade(path: str, port: int, headers: str = "") -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.browser.people import Person
+from tests.support.ports import free_port, wait_for_port
 from tests.support.process import ServerProcess
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
@@ -91,23 +90,6 @@ def meet(request: pytest.FixtureRequest) -> Iterator[MeetPerson]:
         person.page.screenshot(path=ARTIFACTS / f"{test}-{name}.png", caret="initial")
         person.context.close()
     assert complaints == []
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"nobody listens on {port}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 NGINX = """

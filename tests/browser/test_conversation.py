@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from tests.browser.conftest import MeetPerson
 from tests.browser.people import PASSWORD, befriend
@@ -130,6 +130,31 @@ def test_signing_out_in_another_tab_keeps_the_draft(
     other.click("text=Logout")
     ann.page.wait_for_selector("text=What you were writing is kept")
     ann.sign_in()
+    assert ann.page.input_value("#text") == "not yet sent"
+
+
+def test_a_page_whose_browser_is_signed_in_to_another_account_stops_and_shows_the_way_on(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(browser, server.url, "Ann").register()
+    ann_id = ann.id
+    said: list[str | None] = []
+
+    def refuse(route: Route) -> None:
+        said.append(route.request.headers.get("x-chat-user"))
+        problem = {"title": "Another account", "status": 409, "code": "another_account"}
+        route.fulfill(status=409, content_type="application/problem+json", json=problem)
+
+    ann.page.fill("#text", "not yet sent")
+    ann.page.click("#nav >> text=Find friends")
+    ann.page.route("**/api/users?*", refuse)
+    ann.page.fill("#q", "bob")
+    ann.page.wait_for_selector("h1:text-is('Another account')")
+    assert said == [ann_id]
+    assert ann.page.locator("#nav a, #text").count() == 0
+    ann.page.unroute("**/api/users?*")
+    ann.page.click("text=Go on with the other account")
+    ann.wait_connected()
     assert ann.page.input_value("#text") == "not yet sent"
 
 

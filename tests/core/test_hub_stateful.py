@@ -35,9 +35,9 @@ pairs = st.tuples(users, users).filter(lambda pair: pair[0] != pair[1])
 
 
 class Probe:
-    """A reader on some transport: pulls when flushed, as much as `greed` lets it; follows where it is `keen`.
+    """A reader on some transport: takes what comes next where it is `keen`, else pulls, as much as `greed` lets it.
 
-    `clogged`: its connection takes what it is handed, but lets nothing more in until it has `drained`.
+    `clogged`: its connection takes one more write, and then lets nothing in until it has `drained`.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class Probe:
         self.cursor = machine.cursors[user]
         self.greed = greed
         self.keen = keen
-        self.following = False
         self.clogged = False
         self.full = False
         self.dirty = False
@@ -59,38 +58,36 @@ class Probe:
 
     def end(self, ending: Ending) -> None: ...
 
+    def cut(self) -> None: ...
+
+    def take(self, run: list[Event], before: int) -> bool:
+        if self.full or not self.keen or not before <= self.cursor < run[0].seq:
+            return False
+        self.machine.take(self, run)
+        self.full = self.clogged
+        return True
+
     def flush(self) -> None:
-        if self.following or self.full or self.machine.probes.get(self.user) is not self:
+        if self.full or self.machine.probes.get(self.user) is not self:
             return
-        batch = self.mailbox.read_after(self.cursor, self.machine.like)
+        batch = self.mailbox.read_after(self.cursor)
         if batch is None:
             self.machine.mend(self)
             batch = self.mailbox.read_after(self.cursor)
             assert batch is not None, "a replay or reset leads to the floor at least"
-        self.machine.like = batch
         # A slow connection takes a part, and asks again once that has left.
         self.machine.take(self, batch[: self.greed])
         if len(batch) > self.greed:
             self.machine.hub.mark(self)
-        elif self.keen:
-            self.mailbox.follow(self, self, self.cursor)
-            self.following = True
-
-    def follow(self, events: list[Event]) -> None:
-        self.machine.take(self, events)
-        if self.clogged:
-            self.full = True
-            self.fall_behind()
-
-    def fall_behind(self) -> None:
-        if self.following:
-            self.following = False
-            self.cursor = self.mailbox.pull(self, self)
 
     def drained(self) -> None:
         if self.full:
             self.full = self.clogged = False
             self.machine.hub.mark(self)
+
+
+def fail(reader: Any, error: Exception) -> None:
+    raise error
 
 
 class Machine(RuleBasedStateMachine):
@@ -99,13 +96,12 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.flush_wanted = False
-        self.hub = Hub(0, MAILBOX_EVENTS, 10**6, self.want_flush)
+        self.hub = Hub(0, MAILBOX_EVENTS, 10**6, self.want_flush, fail)
         self.seq = 0
         self.log: list[tuple[Event, frozenset[str]]] = []  # with who may see it, by the model
         self.friends: dict[frozenset[str], int] = {}
         self.cursors = dict.fromkeys(USERS, 0)
         self.probes: dict[str, Probe] = {}
-        self.like: list[Event] = []  # what was read last, by whomever
 
     def want_flush(self) -> None:
         assert not self.flush_wanted, "one flush a turn"
@@ -160,6 +156,7 @@ class Machine(RuleBasedStateMachine):
             assert event.seq > self.cursors[probe.user], "seq strictly increases"
             audience = next(seen for known, seen in self.log if known is event)
             assert probe.user in audience, "nobody sees what is not theirs"
+            assert self.lasting(probe.user, event), "nor what is not theirs any more"
             skipped = self.replay(probe.user, self.cursors[probe.user], event.seq - 1)
             assert not skipped, "no silent gap"
             self.cursors[probe.user] = event.seq
@@ -197,7 +194,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, MAILBOX_EVENTS))
     def several_write_at_once(self, count: int) -> None:
-        """More than a mailbox holds, at the most: what a follower is told of has partly gone by then."""
+        """More than a mailbox holds, at the most: what a reader is handed has partly gone by then."""
         self.publish(
             *(
                 Draft("message", Audience.FRIENDS, USERS[n % len(USERS)], None, {"text": "x"})
@@ -235,7 +232,6 @@ class Machine(RuleBasedStateMachine):
     def disconnect(self, user: str) -> None:
         probe = self.probes.pop(user, None)
         if probe is not None:
-            probe.fall_behind()
             probe.mailbox.detach(probe)
 
     @rule(user=users)
@@ -262,7 +258,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def bounds_hold(self) -> None:
-        for mailbox in self.hub.graph.open.values():
+        for mailbox in self.hub.index.open.values():
             assert len(mailbox.events) <= MAILBOX_EVENTS
             numbers = [mailbox.floor_seq, *(event.seq for event in mailbox.events)]
             assert numbers == sorted(set(numbers)), "seq strictly increases in a mailbox"
@@ -288,12 +284,16 @@ def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        fresh: list[Mailbox] = []
-        hub._deliver([event], fresh)
-        hub._tell(fresh)
+        news: dict[Mailbox, int] = {}
+        hub._deliver([event], news)
+        hub._hand_out(news, [[event]])
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
             hub._change_friends(event.change, event.seq)
+
+
+def keep_what_is_not_theirs_any_more(mailbox: Mailbox) -> None:
+    """What `withdraw` would take out stays."""
 
 
 def mark_without_scheduling(hub: Hub, reader: Any) -> None:
@@ -304,23 +304,32 @@ def mark_without_scheduling(hub: Hub, reader: Any) -> None:
         hub._dirty.append(reader)
 
 
-def pull_again_from_too_far(mailbox: Mailbox, reader: Any, follower: Any) -> int:
-    right_seq = PULL(mailbox, reader, follower)
-    return mailbox.events[-1].seq if mailbox.events else right_seq
+def say_that_nothing_is_missing(mailbox: Mailbox, run: Sequence[Event], size_bytes: int) -> int:
+    EXTEND(mailbox, run, size_bytes)
+    return 0
 
 
-def pull_again_from_too_near(mailbox: Mailbox, reader: Any, follower: Any) -> int:
-    return min(PULL(mailbox, reader, follower), *[event.seq - 1 for event in mailbox.events[-1:]])
+def take_as_if_nothing_had_been_missed(probe: Probe, run: list[Event], before: int) -> bool:
+    return not probe.full and TAKE(probe, run, min(before, probe.cursor))
 
 
-PULL = Mailbox.pull
+def keep_the_cursor_of_before(probe: Probe, run: list[Event], before: int) -> bool:
+    stood = probe.cursor
+    taken = TAKE(probe, run, before)
+    probe.cursor = stood
+    return taken
+
+
+EXTEND, TAKE = Mailbox.extend, Probe.take
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "fault"),
     [
-        (Mailbox, "pull", pull_again_from_too_far),
-        (Mailbox, "pull", pull_again_from_too_near),
+        (Probe, "take", take_as_if_nothing_had_been_missed),
+        (Probe, "take", keep_the_cursor_of_before),
+        (Mailbox, "extend", say_that_nothing_is_missing),
+        (Mailbox, "withdraw", keep_what_is_not_theirs_any_more),
         (Mailbox, "_evict", evict_without_raising_the_floor),
         (Hub, "apply", change_friends_after_the_delivery),
         (Hub, "mark", mark_without_scheduling),

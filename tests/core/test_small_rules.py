@@ -125,8 +125,6 @@ def test_an_event_is_one_line_whatever_was_typed() -> None:
     event = encode_event(draft, 7, 8)
     assert json.loads(event.payload) == {"seq": 7, "type": "message", "at": 8, "text": text}
     assert len(event.payload.decode().splitlines()) == 1
-    assert event.ws_frame is event.ws_frame, "framed once"
-    assert event.sse_block is event.sse_block
 
 
 def test_json_is_compact_utf8() -> None:

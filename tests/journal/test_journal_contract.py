@@ -1,4 +1,4 @@
-"""What every journal over a store's log promises (chatserver/journal/base.py), on each backend."""
+"""What every journal over a store's log promises (chatserver/journal/contract.py), on each backend."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 
 import pytest
 
+from chatserver.core.conversations import BROADCASTS, Range
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Audience, Draft, Event
+from chatserver.core.framing import ws_text
 from chatserver.core.visibility import View
 from tests.store.kit import (
     DAY_MS,
@@ -16,7 +18,6 @@ from tests.store.kit import (
     Home,
     World,
     friend_draft,
-    in_world,
     json_of,
     message,
     opened,
@@ -27,8 +28,8 @@ from tests.store.kit import (
 # places
 
 
-def test_a_place_is_the_time_in_microseconds_and_always_grows(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_place_is_the_time_in_microseconds_and_always_grows(home: Home) -> None:
+    async with opened(home) as world:
         assert world.journal.head_seq == 0
         first = await world.say("ann")
         assert (first.seq, first.at_ms, first.duplicate) == (START_MS * 1000, START_MS, False)
@@ -37,10 +38,8 @@ def test_a_place_is_the_time_in_microseconds_and_always_grows(home: Home) -> Non
         assert (await world.say("ann")).seq == first.seq + 1000
         assert world.journal.head_seq == first.seq + 1000
 
-    in_world(home, scene)
 
-
-def test_places_grow_when_the_clock_steps_back_even_over_a_restart(home: Home) -> None:
+async def test_places_grow_when_the_clock_steps_back_even_over_a_restart(home: Home) -> None:
     seqs: list[int] = []
 
     async def scene(world: World) -> None:
@@ -50,16 +49,17 @@ def test_places_grow_when_the_clock_steps_back_even_over_a_restart(home: Home) -
             seqs.append(standing.seq)
             assert standing.at_ms == world.clock.now_ms
 
-    in_world(home, scene)
-    in_world(home, scene)
+    async with opened(home) as world:
+        await scene(world)
+    async with opened(home) as world:
+        await scene(world)
     assert seqs == list(range(seqs[0], seqs[0] + 4))
 
 
-def test_the_head_survives_a_restart_also_where_its_event_is_gone(home: Home) -> None:
+async def test_the_head_survives_a_restart_also_where_its_event_is_gone(home: Home) -> None:
     head = 0
 
-    async def first(world: World) -> None:
-        nonlocal head
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         world.clock.now_ms += 1000
@@ -67,18 +67,14 @@ def test_the_head_survives_a_restart_also_where_its_event_is_gone(home: Home) ->
         head = world.journal.head_seq
         world.clock.now_ms += 8 * DAY_MS
         await world.journal.drop_passed()
-
-    async def second(world: World) -> None:
+    async with opened(home) as world:
         assert world.journal.head_seq == head
         world.clock.now_ms = START_MS
         assert (await world.say("ann")).seq == head + 1
 
-    in_world(home, first)
-    in_world(home, second)
 
-
-def test_an_event_shows_its_place_and_time_and_then_its_fields(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_event_shows_its_place_and_time_and_then_its_fields(home: Home) -> None:
+    async with opened(home) as world:
         sent = await world.say("ann", "hé", client_id="c")
         (event,) = world.events
         assert list(json_of(event)) == ["seq", "type", "at", "from", "to", "text", "clientId"]
@@ -86,33 +82,28 @@ def test_an_event_shows_its_place_and_time_and_then_its_fields(home: Home) -> No
         assert json_of(event)["at"] == event.at_ms == START_MS
         assert b"\n" not in event.payload and "hé".encode() in event.payload
 
-    in_world(home, scene)
-
 
 # appending
 
 
-def test_appends_are_placed_in_call_order_and_handed_on_in_it(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_appends_are_placed_in_call_order_and_handed_on_in_it(home: Home) -> None:
+    async with opened(home) as world:
         standings = await asyncio.gather(*(world.say("ann", str(n)) for n in range(300)))
         seqs = [standing.seq for standing in standings]
         assert seqs == sorted(set(seqs))
         assert [text_of(event) for event in world.events] == [str(n) for n in range(300)]
         assert [event.seq for event in world.events] == seqs
 
-    in_world(home, scene)
 
-
-def test_what_waits_is_written_and_handed_on_as_one_batch(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_what_waits_is_written_and_handed_on_as_one_batch(home: Home) -> None:
+    async with opened(home) as world:
         await asyncio.gather(*(world.say("ann", str(n)) for n in range(300)))
         assert len(world.events) == 300 and len(world.batches) <= 3
 
-    in_world(home, scene)
 
+async def test_an_answer_comes_after_the_follower_had_the_event(home: Home) -> None:
+    async with opened(home) as world:
 
-def test_an_answer_comes_after_the_follower_had_the_event(home: Home) -> None:
-    async def scene(world: World) -> None:
         async def say(n: int) -> None:
             standing = await world.say("ann", str(n))
             assert standing.seq in {event.seq for event in world.events}
@@ -120,11 +111,9 @@ def test_an_answer_comes_after_the_follower_had_the_event(home: Home) -> None:
 
         await asyncio.gather(*map(say, range(20)))
 
-    in_world(home, scene)
 
-
-def test_drafts_of_one_append_stand_side_by_side(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_drafts_of_one_append_stand_side_by_side(home: Home) -> None:
+    async with opened(home) as world:
         many = [friend_draft(f"u{n}", "ann", "none") for n in range(40)]
         grouped = world.journal.append(*many)
         before, standings, after = await asyncio.gather(world.say("ann"), grouped, world.say("bob"))
@@ -132,41 +121,33 @@ def test_drafts_of_one_append_stand_side_by_side(home: Home) -> None:
         assert seqs == list(range(seqs[0], seqs[0] + 42))
         assert [event.actor for event in world.events][1:-1] == [f"u{n}" for n in range(40)]
 
-    in_world(home, scene)
 
-
-def test_live_events_carry_their_change_and_replayed_ones_do_not(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_live_events_carry_their_change_and_replayed_ones_do_not(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         assert [event.change is not None for event in world.events] == [True, False]
         assert all(event.change is None for event in await world.replay("ann"))
 
-    in_world(home, scene)
 
-
-def test_several_drafts_with_a_client_id_are_a_mistake(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_several_drafts_with_a_client_id_are_a_mistake(home: Home) -> None:
+    async with opened(home) as world:
         with pytest.raises(ValueError, match="client_id"):
             await world.journal.append(message("ann", client_id="c"), message("ann"))
         with pytest.raises(ValueError, match="append"):
             await world.journal.append()
 
-    in_world(home, scene)
 
-
-def test_a_draft_that_cannot_be_encoded_takes_no_place(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_draft_that_cannot_be_encoded_takes_no_place(home: Home) -> None:
+    async with opened(home) as world:
         bad = Draft("message", Audience.FRIENDS, "ann", None, {"text": "\ud800"}, "c")
         with pytest.raises(TypeError, match="surrogates"):
             await world.journal.append(bad)
         assert (await world.say("ann", client_id="c")).seq == START_MS * 1000
 
-    in_world(home, scene)
 
-
-def test_a_caller_that_goes_away_takes_nobody_with_it(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_caller_that_goes_away_takes_nobody_with_it(home: Home) -> None:
+    async with opened(home) as world:
         gone = asyncio.create_task(world.say("ann", "gone", client_id="c"))
         stays = asyncio.create_task(world.say("ann", "stays"))
         repeat = asyncio.create_task(world.say("ann", "gone", client_id="c"))
@@ -175,14 +156,12 @@ def test_a_caller_that_goes_away_takes_nobody_with_it(home: Home) -> None:
         assert (await repeat).duplicate and not (await stays).duplicate
         assert [text_of(event) for event in world.events] == ["gone", "stays"]
 
-    in_world(home, scene)
-
 
 # the same client_id again
 
 
-def test_a_repeat_is_answered_with_the_first_and_handed_on_once(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_repeat_is_answered_with_the_first_and_handed_on_once(home: Home) -> None:
+    async with opened(home) as world:
         first = await world.say("ann", "one", client_id="c")
         world.clock.now_ms += 5
         again = await world.say("ann", "other text", client_id="c")
@@ -192,11 +171,9 @@ def test_a_repeat_is_answered_with_the_first_and_handed_on_once(home: Home) -> N
         assert [text_of(event) for event in world.events] == ["one", "two"]
         assert await world.texts("ann") == ["one"]
 
-    in_world(home, scene)
 
-
-def test_repeats_within_one_batch_and_among_others_are_found(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_repeats_within_one_batch_and_among_others_are_found(home: Home) -> None:
+    async with opened(home) as world:
         await world.say("ann", "old", client_id="0")
         ids = ["1", "0", None, "1", "2", "0", None, "2", "1"]
         calls = (world.say("ann", str(n), client_id=id_) for n, id_ in enumerate(ids))
@@ -206,31 +183,25 @@ def test_repeats_within_one_batch_and_among_others_are_found(home: Home) -> None
         assert standings[8].seq == standings[3].seq == standings[0].seq
         assert [text_of(event) for event in world.events] == ["old", "0", "2", "4", "6"]
 
-    in_world(home, scene)
 
-
-def test_a_client_id_is_remembered_over_restarts(home: Home) -> None:
-    async def first(world: World) -> None:
+async def test_a_client_id_is_remembered_over_restarts(home: Home) -> None:
+    async with opened(home) as world:
         await world.say("ann", "one", client_id="c")
-
-    async def second(world: World) -> None:
+    async with opened(home) as world:
         world.clock.now_ms += 400 * DAY_MS
         head = world.journal.head_seq
         again = await world.say("ann", "one", client_id="c")
         assert again.duplicate and again.seq == START_MS * 1000 and not world.batches
         assert world.journal.head_seq == head
-        page = await world.store.history("ann", None, None, None, 9)
+        page = await world.store.history("ann", Range())
         assert page.seq == head, "a snapshot claims a place that nobody reaches"
-
-    in_world(home, first)
-    in_world(home, second)
 
 
 # replay
 
 
-def test_replay_shows_what_the_view_allows(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_replay_shows_what_the_view_allows(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.say("bob", "before")
         await world.befriend("ann", "bob")
@@ -252,11 +223,9 @@ def test_replay_shows_what_the_view_allows(home: Home) -> None:
         live = {event.seq: event.payload for event in world.events}
         assert all(live[event.seq] == event.payload for event in found)
 
-    in_world(home, scene)
 
-
-def test_replay_keeps_its_range_and_its_limit(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_replay_keeps_its_range_and_its_limit(home: Home) -> None:
+    async with opened(home) as world:
         seqs = [(await world.say("ann", str(n))).seq for n in range(8)]
         view = View("ann", {})
 
@@ -271,11 +240,9 @@ def test_replay_keeps_its_range_and_its_limit(home: Home) -> None:
         assert await world.journal.backlog(view, seqs[1], seqs[5], 3) == 3
         assert await world.journal.backlog(view, seqs[7], seqs[7], 3) == 0
 
-    in_world(home, scene)
 
-
-def test_a_friend_of_the_view_counts_from_its_beginning_on(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_friend_of_the_view_counts_from_its_beginning_on(home: Home) -> None:
+    async with opened(home) as world:
         seqs = [(await world.say("bob", str(n), to=("ann", None)[n % 2])).seq for n in range(6)]
         for since, count in ((0, 6), (seqs[0], 5), (seqs[3], 2), (seqs[5], 0)):
             view = View("ann", {"bob": since})
@@ -284,14 +251,12 @@ def test_a_friend_of_the_view_counts_from_its_beginning_on(home: Home) -> None:
                 ("message", "bob", seq) for seq in seqs[6 - count :]
             ]
 
-    in_world(home, scene)
-
 
 # age
 
 
-def test_messages_stay_and_other_events_go_after_a_week(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_messages_stay_and_other_events_go_after_a_week(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         await world.say("ann", "kept")
@@ -303,14 +268,12 @@ def test_messages_stay_and_other_events_go_after_a_week(home: Home) -> None:
         assert [event.type for event in await world.replay("ann")] == ["message"]
         assert [event.type for event in await world.replay("bob")] == ["message", "read"]
         assert (await world.replay("bob"))[1].seq == young
-        assert (await world.store.read_state("ann")).own == {None: 1}
+        assert (await world.store.read_state("ann")).own == {BROADCASTS: 1}
         assert await world.store.relation("ann", "bob") == "friend"
 
-    in_world(home, scene)
 
-
-def test_a_cursor_before_what_was_dropped_cannot_be_resumed(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_cursor_before_what_was_dropped_cannot_be_resumed(home: Home) -> None:
+    async with opened(home) as world:
         first = (await world.say("ann")).seq
         dropped = await world.read("ann", 1)
         view = View("ann", {})
@@ -322,47 +285,36 @@ def test_a_cursor_before_what_was_dropped_cannot_be_resumed(home: Home) -> None:
         assert await world.journal.backlog(view, last - 1, last, 99) == 1
         assert dropped > first
 
-    in_world(home, scene)
 
-
-def test_what_was_dropped_stays_known_over_a_restart(home: Home) -> None:
-    async def first(world: World) -> None:
+async def test_what_was_dropped_stays_known_over_a_restart(home: Home) -> None:
+    async with opened(home) as world:
         await world.read("ann", 1)
         world.clock.now_ms += 7 * DAY_MS + 1
         await world.journal.drop_passed()
-
-    async def second(world: World) -> None:
+    async with opened(home) as world:
         assert await world.journal.backlog(View("ann", {}), 0, world.journal.head_seq, 9) is None
-
-    in_world(home, first)
-    in_world(home, second)
 
 
 # the end
 
 
-def test_close_makes_durable_what_was_accepted_and_refuses_the_rest(home: Home) -> None:
-    async def run() -> None:
-        async with opened(home) as world:
-            accepted = [asyncio.create_task(world.say("ann", str(n))) for n in range(50)]
-            await asyncio.sleep(0)
-            await world.journal.close()
-            assert len(await asyncio.gather(*accepted)) == 50
-            with pytest.raises(Unavailable):
-                await world.say("ann", "late")
-            assert not world.journal.healthy
-        async with opened(home) as world:
-            assert len(await world.texts("ann", limit=99)) == 50
-
-    asyncio.run(run())
+async def test_close_makes_durable_what_was_accepted_and_refuses_the_rest(home: Home) -> None:
+    async with opened(home) as world:
+        accepted = [asyncio.create_task(world.say("ann", str(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        await world.journal.close()
+        assert len(await asyncio.gather(*accepted)) == 50
+        with pytest.raises(Unavailable):
+            await world.say("ann", "late")
+        assert not world.journal.healthy
+    async with opened(home) as world:
+        assert len(await world.texts("ann", limit=99)) == 50
 
 
-def test_events_are_immutable_bytes_in_the_log(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_events_are_immutable_bytes_in_the_log(home: Home) -> None:
+    async with opened(home) as world:
         await world.say("ann", "x" * 4000)
         (event,) = world.events
         (again,) = await world.replay("ann")
         assert isinstance(again, Event) and again.payload == event.payload
-        assert json.loads(again.ws_frame[4:]) == json_of(event)
-
-    in_world(home, scene)
+        assert json.loads(ws_text(again.payload)[4:]) == json_of(event)

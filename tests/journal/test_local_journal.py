@@ -17,7 +17,7 @@ from chatserver.journal.contract import Appended, settle
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.database import Database
-from chatserver.store.sqlite.store import SqliteLog
+from chatserver.store.sqlite.eventlog import SqliteLog
 from tests.store.kit import Clock, message, text_of
 
 
@@ -67,7 +67,7 @@ class Scene:
 
     async def __aenter__(self) -> Scene:
         await self.db.start()
-        await self.journal.start(self.events.extend)
+        await self.journal.start([self.events.extend])
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -97,249 +97,207 @@ class Scene:
         return [text_of(event) for event in self.events]
 
 
-def test_a_batch_that_failed_is_told_and_the_next_one_goes_through(
+async def test_a_batch_that_failed_is_told_and_the_next_one_goes_through(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            scene.log.faults = ["lost"]
-            outcome = await asyncio.gather(
-                *(scene.say(str(n), str(n)) for n in range(3)), return_exceptions=True
-            )
-            assert all(type(each) is Unavailable for each in outcome)
-            assert not scene.journal.healthy and scene.events == []
-            assert not (await scene.say("again", "0")).duplicate
-            assert scene.journal.healthy and scene.texts == ["again"]
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = ["lost"]
+        outcome = await asyncio.gather(
+            *(scene.say(str(n), str(n)) for n in range(3)), return_exceptions=True
+        )
+        assert all(type(each) is Unavailable for each in outcome)
+        assert not scene.journal.healthy and scene.events == []
+        assert not (await scene.say("again", "0")).duplicate
+        assert scene.journal.healthy and scene.texts == ["again"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_health_comes_back_without_an_append(
+async def test_health_comes_back_without_an_append(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local, "PROBE_S", 0.02)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            scene.log.faults = ["lost"]
-            with pytest.raises(Unavailable):
-                await scene.say("lost")
-            assert not scene.journal.healthy
-            await scene.until_healthy()
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = ["lost"]
+        with pytest.raises(Unavailable):
+            await scene.say("lost")
+        assert not scene.journal.healthy
+        await scene.until_healthy()
     assert "again" in caplog.text
 
 
 @pytest.mark.parametrize("fault", ["doubt-before", "doubt-after"])
-def test_a_batch_in_doubt_is_settled_before_anything_later(
+async def test_a_batch_in_doubt_is_settled_before_anything_later(
     tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            scene.log.faults = [fault, "lost", "doubt-before"]
-            with pytest.raises(Unavailable):
-                await scene.say("first", "c")
-            assert scene.events == [] and not scene.journal.healthy
-            with pytest.raises(Unavailable):
-                await scene.say("second")
-            await scene.until_healthy()
-            assert scene.texts == ["first"], "a durable event was not handed on"
-            assert (await scene.say("first", "c")).duplicate
-            await scene.say("third")
-            assert scene.texts == ["first", "third"]
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = [fault, "lost", "doubt-before"]
+        with pytest.raises(Unavailable):
+            await scene.say("first", "c")
+        assert scene.events == [] and not scene.journal.healthy
+        with pytest.raises(Unavailable):
+            await scene.say("second")
+        await scene.until_healthy()
+        assert scene.texts == ["first"], "a durable event was not handed on"
+        assert (await scene.say("first", "c")).duplicate
+        await scene.say("third")
+        assert scene.texts == ["first", "third"]
     assert "made durable" in caplog.text
 
 
-def test_what_waits_behind_a_batch_in_doubt_is_refused_and_not_written(
+async def test_what_waits_behind_a_batch_in_doubt_is_refused_and_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
     monkeypatch.setattr(local, "MAX_BATCH", 1)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            scene.log.faults = ["doubt-after"]
-            outcome = await asyncio.gather(
-                *(scene.say(str(n)) for n in range(3)), return_exceptions=True
-            )
-            assert all(isinstance(each, Unavailable) for each in outcome)
-            await scene.until_healthy()
-            await scene.say("last")
-            assert scene.texts == ["0", "last"]
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = ["doubt-after"]
+        outcome = await asyncio.gather(
+            *(scene.say(str(n)) for n in range(3)), return_exceptions=True
+        )
+        assert all(isinstance(each, Unavailable) for each in outcome)
+        await scene.until_healthy()
+        await scene.say("last")
+        assert scene.texts == ["0", "last"]
     assert "made durable" in caplog.text
 
 
-def test_too_many_waiting_appends_are_refused(
+async def test_too_many_waiting_appends_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "MAX_WAITING", 5)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            calls = (scene.say(str(n)) for n in range(9))
-            outcome = await asyncio.gather(*calls, return_exceptions=True)
-            assert [type(each) is Appended for each in outcome] == [True] * 5 + [False] * 4
-            assert scene.texts == list("01234")
-            await scene.say("5")
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        calls = (scene.say(str(n)) for n in range(9))
+        outcome = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) is Appended for each in outcome] == [True] * 5 + [False] * 4
+        assert scene.texts == list("01234")
+        await scene.say("5")
 
 
-def test_too_many_waiting_bytes_are_refused(
+async def test_too_many_waiting_bytes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "MAX_WAITING_BYTES", 3000)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            calls = (scene.say("x" * 1000) for n in range(5))
-            outcome = await asyncio.gather(*calls, return_exceptions=True)
-            assert [type(each) is Appended for each in outcome] == [True] * 3 + [False] * 2
-            await scene.say("and on")
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        calls = (scene.say("x" * 1000) for n in range(5))
+        outcome = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) is Appended for each in outcome] == [True] * 3 + [False] * 2
+        await scene.say("and on")
 
 
-def test_a_repeat_on_its_way_never_reaches_the_log(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            calls = (scene.say(str(n), "same") for n in range(4))
-            standings = await asyncio.gather(*calls)
-            assert [standing.duplicate for standing in standings] == [False, True, True, True]
-            assert scene.texts == ["0"] and not scene.journal._by_client
-
-    asyncio.run(run())
+async def test_a_repeat_on_its_way_never_reaches_the_log(tmp_path: Path) -> None:
+    async with Scene(tmp_path) as scene:
+        calls = (scene.say(str(n), "same") for n in range(4))
+        standings = await asyncio.gather(*calls)
+        assert [standing.duplicate for standing in standings] == [False, True, True, True]
+        assert scene.texts == ["0"] and not scene.journal._by_client
 
 
-def test_a_batch_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "MAX_BATCH", 4)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            await asyncio.gather(*(scene.say(str(n)) for n in range(10)))
-            assert scene.log.writes >= 3 and len(scene.texts) == 10
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        await asyncio.gather(*(scene.say(str(n)) for n in range(10)))
+        assert scene.log.writes >= 3 and len(scene.texts) == 10
 
 
-def test_a_place_is_given_without_waiting(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            futures = [scene.place(str(n)) for n in range(3)]
-            seqs = [(await future).seq for future in reversed(futures)]
-            assert seqs == sorted(seqs, reverse=True) and scene.texts == list("012")
-
-    asyncio.run(run())
+async def test_a_place_is_given_without_waiting(tmp_path: Path) -> None:
+    async with Scene(tmp_path) as scene:
+        futures = [scene.place(str(n)) for n in range(3)]
+        seqs = [(await future).seq for future in reversed(futures)]
+        assert seqs == sorted(seqs, reverse=True) and scene.texts == list("012")
 
 
-def test_who_wants_to_hear_is_told_once_and_just_before_the_follower(
+async def test_who_wants_to_hear_is_told_once_and_just_before_the_follower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
     heard: list[tuple[object, int]] = []
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            for fault in ("", "lost", "doubt-after"):
-                scene.log.faults = [fault]
-                before = len(heard)
-                scene.journal.place(
-                    message("ann", "x"), lambda answer: heard.append((answer, len(scene.events)))
-                )
-                assert len(heard) == before, "not from inside the call"
-                await scene.until_heard(heard, before + 1)
-            await scene.until_healthy()
-            await scene.say("and on")
-            assert len(scene.events) == 3
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        for fault in ("", "lost", "doubt-after"):
+            scene.log.faults = [fault]
+            before = len(heard)
+            scene.journal.place(
+                message("ann", "x"), lambda answer: heard.append((answer, len(scene.events)))
+            )
+            assert len(heard) == before, "not from inside the call"
+            await scene.until_heard(heard, before + 1)
+        await scene.until_healthy()
+        await scene.say("and on")
+        assert len(scene.events) == 3
     (placed, before), (lost, _), (doubted, _) = heard
     assert isinstance(placed, Appended) and before == 0
     assert isinstance(lost, Unavailable) and isinstance(doubted, Unavailable)
     assert "made durable" in caplog.text
 
 
-def test_somebody_who_fails_on_being_told_takes_nobody_with_it(
+async def test_somebody_who_fails_on_being_answered_takes_nobody_with_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(answer: object) -> None:
         raise RuntimeError("a fault of the caller")
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            scene.journal.place(message("ann", "0"), fails)
-            await scene.say("1")
-            assert scene.texts == ["0", "1"]
-
-    asyncio.run(run())
-    assert caplog.text.count("failed on being told") == 1
+    async with Scene(tmp_path) as scene:
+        scene.journal.place(message("ann", "0"), fails)
+        await scene.say("1")
+        assert scene.texts == ["0", "1"]
+    assert caplog.text.count("failed on being answered") == 1
 
 
-def test_what_is_to_be_read_when_a_batch_is_due_goes_with_it(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            ours, theirs = socket.socketpair()
-            theirs.setblocking(False)
-            read: list[asyncio.Future[Appended]] = []
+async def test_what_is_to_be_read_when_a_batch_is_due_goes_with_it(tmp_path: Path) -> None:
+    async with Scene(tmp_path) as scene:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        read: list[asyncio.Future[Appended]] = []
 
-            def readable() -> None:
-                read.append(scene.place(theirs.recv(9).decode()))
+        def readable() -> None:
+            read.append(scene.place(theirs.recv(9).decode()))
 
-            asyncio.get_running_loop().add_reader(theirs, readable)
-            first = scene.place("first")
-            ours.send(b"in kernel")
-            await first
-            await read[0]
-            assert scene.log.writes == 1
-            asyncio.get_running_loop().remove_reader(theirs)
-            ours.close()
-            theirs.close()
-
-    asyncio.run(run())
+        asyncio.get_running_loop().add_reader(theirs, readable)
+        first = scene.place("first")
+        ours.send(b"in kernel")
+        await first
+        await read[0]
+        assert scene.log.writes == 1
+        asyncio.get_running_loop().remove_reader(theirs)
+        ours.close()
+        theirs.close()
 
 
-def test_what_comes_shortly_after_a_write_goes_together(
+async def test_what_comes_shortly_after_a_write_goes_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "APART_S", 0.3)
 
-    async def run() -> None:
-        async with Scene(tmp_path) as scene:
-            await scene.say("first")
-            futures = []
-            for number in range(5):
-                futures.append(scene.place(str(number)))
-                await asyncio.sleep(0)  # each in a turn of its own
-            await asyncio.gather(*futures)
-            assert scene.log.writes == 2
-
-    asyncio.run(run())
+    async with Scene(tmp_path) as scene:
+        await scene.say("first")
+        futures = []
+        for number in range(5):
+            futures.append(scene.place(str(number)))
+            await asyncio.sleep(0)  # each in a turn of its own
+        await asyncio.gather(*futures)
+        assert scene.log.writes == 2
 
 
-def test_a_follower_that_fails_does_not_stop_the_journal(
+async def test_a_follower_that_fails_does_not_stop_the_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def run() -> None:
-        db = Database(tmp_path, 300)
-        await db.start()
-        journal = LocalJournal(SqliteLog(db), Clock())
+    db = Database(tmp_path, 300)
+    await db.start()
+    journal = LocalJournal(SqliteLog(db), Clock())
 
-        def fails(events: Sequence[Event]) -> None:
-            raise RuntimeError("a fault of the follower")
+    def fails(events: Sequence[Event]) -> None:
+        raise RuntimeError("a fault of the follower")
 
-        await journal.start(fails)
-        for n in range(2):
-            assert not (await journal.append(message("ann", str(n))))[0].duplicate
-        await journal.close()
-        await db.close()
-
-    asyncio.run(run())
-    assert caplog.text.count("the follower failed") == 2
+    await journal.start([fails])
+    for n in range(2):
+        assert not (await journal.append(message("ann", str(n))))[0].duplicate
+    await journal.close()
+    await db.close()
+    assert caplog.text.count("a follower failed") == 2

@@ -171,9 +171,9 @@ def test_a_deleted_account_is_gone_with_what_it_wrote(
 @pytest.fixture
 def strict(data: Path) -> Iterator[ServerProcess]:
     """A server of one's own, where few mistakes are allowed."""
-    options = ("--sign-in-failures-per-account", "2", "--sign-in-failures-per-address", "4")
-    options += ("--register-burst", "3", "--register-rate", "0.001")
-    with ServerProcess(data, *options) as running:
+    sign_in = ("--sign-in-failures-per-account", "2", "--sign-in-failures-per-address", "4")
+    register = ("--register-burst", "3", "--register-rate", "0.001")
+    with ServerProcess(data, *sign_in, *register) as running:
         yield running
 
 

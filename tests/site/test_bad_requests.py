@@ -155,7 +155,7 @@ def test_a_foreign_page_is_refused_wherever_a_cookie_counts_or_is_set(
         ("GET", "/events"),
         ("GET", "/ws"),
     ):
-        body = None if method == "GET" else {}
+        body: dict[str, str] | None = None if method == "GET" else {}
         answer = one.http.request(method, path, headers=headers, json=body)
         problem(answer, 403, "forbidden")
     answer = one.http.post("/classic/messages", headers=headers, data={"text": "hi"})

@@ -192,7 +192,8 @@ def test_a_form_with_a_foreign_secret_is_refused(
 ) -> None:
     ann = browser()
     one, other = classic(), classic()
-    signed_out = one.open("/classic/login") and one.form("/classic/login")["_xsrf"]
+    one.open("/classic/login")
+    signed_out = one.form("/classic/login")["_xsrf"]
     one.sign_in(ann.email)
     other.sign_in(browser().email)
     form = one.form("/classic/messages") | {"text": "forged"}
@@ -266,3 +267,15 @@ def test_w3m_shows_the_page(classic: MakeClassic, browser: Make, tmp_path: Path)
     shown = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     assert f"{ann.user['name']}: line one\n" in shown and "line two" in shown
     assert "Write to all friends" in shown and "Send" in shown
+
+
+def test_a_link_on_a_foreign_page_leads_here_but_its_form_does_nothing(
+    browser: Callable[..., Browser],
+) -> None:
+    one = browser()
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert one.http.get("/classic", headers=foreign).status_code == 200
+    foreign["Origin"] = "http://elsewhere.example"
+    form = {"text": "not from me"}
+    assert one.http.post("/classic/messages", data=form, headers=foreign).status_code == 403
+    assert one.events() == []

@@ -5,14 +5,22 @@ A home keeps one backend's data; `open` may be called again and again on it, lik
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
+from chatserver.core import vocabulary
+from chatserver.core.changes import (
+    AccountEnd,
+    Change,
+    FriendChange,
+    LoginsEnd,
+    PasswordChange,
+    ProfileChange,
+)
+from chatserver.core.conversations import Range, conversation_with
 from chatserver.core.events import Audience, Draft, Event
 from chatserver.core.people import Account, Login, User
 from chatserver.core.visibility import View
@@ -109,9 +117,15 @@ class World:
         return (await self.journal.append(draft))[0].seq
 
     async def read(self, user: str, up_to: int, peer: str | None = None) -> int:
-        fields = {"user": user, "with": peer, "upTo": up_to}
-        audience = Audience.SELF if peer is None else Audience.PAIR
-        draft = Draft("read", audience, user, peer, fields, None, ReadChange(user, peer, up_to))
+        draft = vocabulary.read(user, conversation_with(peer), up_to)
+        return (await self.journal.append(draft))[0].seq
+
+    async def end_logins(self, user: str, *login_ids: str) -> int:
+        draft = vocabulary.notice(LoginsEnd(user, login_ids))
+        return (await self.journal.append(draft))[0].seq
+
+    async def change_password(self, user: str, password: str, kept: str | None = None) -> int:
+        draft = vocabulary.notice(PasswordChange(user, password, kept))
         return (await self.journal.append(draft))[0].seq
 
     async def end(self, user: str, friend: str) -> int:
@@ -130,9 +144,7 @@ class World:
 
     async def texts(self, viewer: str, peer: str | None = None, **span: int) -> list[str]:
         """The texts of a page of history."""
-        page = await self.store.history(
-            viewer, peer, span.get("before"), span.get("after"), span.get("limit", 50)
-        )
+        page = await self.store.history(viewer, Range(conversation_with(peer), **span))
         return [text_of(event) for event in page.events]
 
 
@@ -144,23 +156,13 @@ async def opened(home: Home) -> AsyncIterator[World]:
     try:
         journal = LocalJournal(log, home.clock)
         world = World(store, log, journal, home.clock)
-        await journal.start(world.batches.append)
+        await journal.start([world.batches.append])
         try:
             yield world
         finally:
             await journal.close()
     finally:
         await store.close()
-
-
-def in_world(home: Home, scene: Callable[[World], Coroutine[Any, Any, None]]) -> None:
-    """Run `scene` in the home's world, on a loop of its own."""
-
-    async def run() -> None:
-        async with opened(home) as world:
-            await scene(world)
-
-    asyncio.run(run())
 
 
 def account(name: str, first: str | None = None, last: str = "") -> Account:
@@ -183,10 +185,7 @@ def message(
     actor: str, text: str = "hello", to: str | None = None, client_id: str | None = None
 ) -> Draft:
     sender = {"id": actor, "name": actor, "color": "#0000aa"}
-    fields = {"from": sender, "to": to, "text": text, "clientId": client_id}
-    return Draft(
-        "message", Audience.FRIENDS if to is None else Audience.PAIR, actor, to, fields, client_id
-    )
+    return vocabulary.message(sender, conversation_with(to), text, client_id)
 
 
 def friend_draft(told: str, about: str, relation: str, change: Change | None = None) -> Draft:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,32 +18,36 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from tests.support.ports import free_port, wait_for_port
+from tests.support.process import DidNotStart
+
 
 class NxServer:
     """nx-27017 over `folder`, on a port of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, wait_s: float = 20.0) -> None:
         """Start it, and wait until it takes connections."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = Path(sys.executable).with_name("nx-27017")
         log, pid = self.folder / "server.log", self.folder / "server.pid"
+        command: list[str | Path]
+        command = [Path(sys.executable).with_name("nx-27017"), "--data-dir", self.folder / "data"]
+        command += ["-p", str(self.port), "--log-file", log, "--pid-file", pid]
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                [command, "--data-dir", self.folder / "data", "-p", str(self.port)]
-                + ["--log-file", log, "--pid-file", pid],
+                [str(word) for word in command],
                 stdout=out,
                 stderr=out,
             )
-        until_s = time.monotonic() + wait_s
-        while not _answers(self.port):
-            if self._process.poll() is not None or time.monotonic() > until_s:
-                raise RuntimeError(f"nx-27017 did not start: {log.read_text()[-2000:]}")
-            time.sleep(0.02)
+        process = self._process
+        try:
+            wait_for_port(self.port, wait_s, lambda: process.poll() is None)
+        except TimeoutError as error:
+            raise DidNotStart(f"nx-27017 did not start: {log.read_text()[-2000:]}") from error
 
     def kill(self) -> None:
         """As `kill -9`."""
@@ -83,20 +85,6 @@ def given_uri() -> str | None:
     scheme, _, rest = address.partition("://")
     host = rest.partition("/")[0]
     return f"{scheme}://{host}/{fresh_name()}" + (f"?{options}" if options else "")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
-    except OSError:
-        return False
-    return True
 
 
 @asynccontextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.store.kit import Home, World, account, in_world, json_of, login, opened
+from chatserver.core.conversations import BROADCASTS, Direct, Range
+from tests.store.kit import Home, account, json_of, login, opened
 
 # the history
 
 
-def test_the_broadcasts_are_ones_own_and_those_of_friends_since_they_are(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_the_broadcasts_are_ones_own_and_those_of_friends_since_they_are(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.say("bob", "before")
         await world.befriend("ann", "bob")
@@ -28,11 +29,9 @@ def test_the_broadcasts_are_ones_own_and_those_of_friends_since_they_are(home: H
         await world.say("bob", "b2")
         assert await world.texts("ann") == ["a1", "b2"]
 
-    in_world(home, scene)
 
-
-def test_a_direct_talk_is_seen_by_its_two_alone(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_direct_talk_is_seen_by_its_two_alone(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.befriend("ann", "cho")
@@ -48,17 +47,15 @@ def test_a_direct_talk_is_seen_by_its_two_alone(home: Home) -> None:
         assert await world.texts("ann", "bob") == ["to bob"]
         assert await world.texts("bob", "ann") == ["to ann"]
 
-    in_world(home, scene)
 
-
-def test_pages_are_ascending_bounded_and_say_whether_there_are_more(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_pages_are_ascending_bounded_and_say_whether_there_are_more(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         seqs = [(await world.say(("ann", "bob")[n % 2], str(n))).seq for n in range(10)]
 
         async def page(before: int | None, after: int | None, limit: int) -> tuple[list[int], bool]:
-            found = await world.store.history("ann", None, before, after, limit)
+            found = await world.store.history("ann", Range(BROADCASTS, before, after, limit))
             assert found.seq == world.journal.head_seq
             return [seqs.index(event.seq) for event in found.events], found.more
 
@@ -73,26 +70,22 @@ def test_pages_are_ascending_bounded_and_say_whether_there_are_more(home: Home) 
         assert await page(None, seqs[9], 3) == ([], False)
         assert await page(0, None, 3) == ([], False)
 
-    in_world(home, scene)
 
-
-def test_history_gives_the_bytes_of_the_live_event(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_history_gives_the_bytes_of_the_live_event(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann")
         text = 'tab\t, line\n, \u2028, quote ", \U0001f600, <b>, e\u0301'
         await world.say("ann", text, client_id="c")
         (live,) = world.events
-        (stored,) = (await world.store.history("ann", None, None, None, 5)).events
+        (stored,) = (await world.store.history("ann", Range())).events
         fields = ("seq", "at_ms", "type", "audience", "actor", "to", "payload")
         for name in fields:
             assert getattr(stored, name) == getattr(live, name), name
         assert type(stored.payload) is bytes and json_of(stored)["text"] == text
 
-    in_world(home, scene)
 
-
-def test_a_message_is_found_by_the_id_its_sender_gave_it(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_message_is_found_by_the_id_its_sender_gave_it(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         sent = await world.say("ann", client_id="x:1")
         assert await world.store.find_message("ann", "x:1") == (sent.seq, sent.at_ms)
@@ -100,14 +93,12 @@ def test_a_message_is_found_by_the_id_its_sender_gave_it(home: Home) -> None:
         assert await world.store.find_message("ann:x", "1") is None
         assert await world.store.find_message("ann", "") is None
 
-    in_world(home, scene)
-
 
 # reading
 
 
-def test_read_positions_only_grow_and_peers_are_friends(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_read_positions_only_grow_and_peers_are_friends(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.befriend("ann", "cho")
@@ -118,15 +109,13 @@ def test_read_positions_only_grow_and_peers_are_friends(home: Home) -> None:
         await world.read("cho", 30, "ann")
         await world.relate("none", "ann", "cho")
         state = await world.store.read_state("ann")
-        assert state.own == {None: 70, "bob": 50}
+        assert state.own == {BROADCASTS: 70, Direct("bob"): 50}
         assert state.peers == {"bob": 40}
         assert state.seq == world.journal.head_seq
 
-    in_world(home, scene)
 
-
-def test_unread_counts_others_messages_after_ones_own_position(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_unread_counts_others_messages_after_ones_own_position(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.say("bob", "before")
         await world.befriend("ann", "bob")
@@ -136,33 +125,32 @@ def test_unread_counts_others_messages_after_ones_own_position(home: Home) -> No
         direct = [(await world.say("cho", str(n), to="ann")).seq for n in range(3)]
         await world.say("ann", "own", to="cho")
         await world.say("bob", "not for ann", to="cho")
-        assert (await world.store.read_state("ann")).unread == {None: 4, "cho": 3}
+        assert (await world.store.read_state("ann")).unread == {BROADCASTS: 4, Direct("cho"): 3}
         await world.read("ann", seqs[1])
         await world.read("ann", direct[0], "cho")
-        assert (await world.store.read_state("ann")).unread == {None: 2, "cho": 2}
+        assert (await world.store.read_state("ann")).unread == {BROADCASTS: 2, Direct("cho"): 2}
         await world.relate("none", "ann", "cho")
         await world.read("ann", seqs[3])
         assert (await world.store.read_state("ann")).unread == {}
 
-    in_world(home, scene)
 
-
-def test_unread_is_counted_to_a_thousand(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_unread_is_counted_to_a_thousand(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         said = [world.say("bob", str(n), to=("ann", None)[n % 2]) for n in range(2010)]
         await asyncio.gather(*said)
-        assert (await world.store.read_state("ann")).unread == {None: 1000, "bob": 1000}
-
-    in_world(home, scene)
+        assert (await world.store.read_state("ann")).unread == {
+            BROADCASTS: 1000,
+            Direct("bob"): 1000,
+        }
 
 
 # the end of an account
 
 
-def test_an_ended_account_leaves_nothing_it_wrote(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_ended_account_leaves_nothing_it_wrote(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.relate("asked", "bob", "ann")
         await world.befriend("ann", "bob")
@@ -193,11 +181,9 @@ def test_an_ended_account_leaves_nothing_it_wrote(home: Home) -> None:
         assert seen == [("message", False), ("message", False), ("read", False), ("friend", True)]
         assert [(e.type, e.seq >= end) for e in await world.replay("bob")] == [("friend", True)]
 
-    in_world(home, scene)
 
-
-def test_news_of_an_end_outlives_the_account_it_names(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_news_of_an_end_outlives_the_account_it_names(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.befriend("cho", "bob")
@@ -208,11 +194,9 @@ def test_news_of_an_end_outlives_the_account_it_names(home: Home) -> None:
         assert json_of(heard)["relation"] == "none"
         assert await world.journal.backlog(await world.view("cho"), 0, cursor, 9) == 0
 
-    in_world(home, scene)
 
-
-def test_an_email_is_free_again_after_its_account_ended(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_email_is_free_again_after_its_account_ended(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.end("bob", "ann")
         fresh = account("bob2")
@@ -220,25 +204,18 @@ def test_an_email_is_free_again_after_its_account_ended(home: Home) -> None:
         found = await world.store.account_by_email("bob@example.com")
         assert found is not None and found.user.id == "bob2"
 
-    in_world(home, scene)
 
-
-def test_a_login_is_not_kept_for_an_account_that_has_gone(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_login_is_not_kept_for_an_account_that_has_gone(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.end("bob", "ann")
-        await world.store.add_login(login("late", "bob"))
+        assert not await world.store.add_login(login("late", "bob"))
         assert await world.store.login("late") is None
 
-    in_world(home, scene)
 
-
-def test_a_closed_store_can_be_opened_again_and_closed_twice(home: Home) -> None:
-    async def run() -> None:
-        for _ in range(2):
-            async with opened(home) as world:
-                assert world.store.healthy and world.journal.healthy
-            await world.store.close()
-            assert not world.store.healthy and not world.journal.healthy
-
-    asyncio.run(run())
+async def test_a_closed_store_can_be_opened_again_and_closed_twice(home: Home) -> None:
+    for _ in range(2):
+        async with opened(home) as world:
+            assert world.store.healthy and world.journal.healthy
+        await world.store.close()
+        assert not world.store.healthy and not world.journal.healthy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from chatserver.core.events import encode_event
 from chatserver.journal.eventlog import Entry
 from chatserver.store.archive import KINDS, Sum, total_of
 from chatserver.store.sqlite.store import SqliteStore
-from tests.store.kit import Clock, SqliteHome, World, in_world, message
+from tests.store.kit import Clock, SqliteHome, message, opened
 from tests.store.mongo_server import NxServer, given_uri
 
 MESSAGES = 12_000
@@ -61,8 +60,8 @@ def _interrupt(source: Path | str, target: Path | str, number: signal.Signals) -
     return process.returncode, shown
 
 
-def _fill(folder: Path) -> None:
-    async def scene(world: World) -> None:
+async def _fill(folder: Path) -> None:
+    async with opened(SqliteHome(folder)) as world:
         people = [f"u{n}" for n in range(20)]
         await world.join(*people)
         for n in range(1, 20):
@@ -78,31 +77,26 @@ def _fill(folder: Path) -> None:
             await world.log.write(batch)
             seq += len(batch)
 
-    in_world(SqliteHome(folder), scene)
 
-
-def _totals(folder: Path) -> dict[str, Sum]:
-    async def run() -> dict[str, Sum]:
-        store = SqliteStore(folder, Clock())
-        await store.start()
-        try:
-            return {kind: await total_of(store.port, kind) for kind in KINDS}
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
+async def _totals(folder: Path) -> dict[str, Sum]:
+    store = SqliteStore(folder, Clock())
+    await store.start()
+    try:
+        return {kind: await total_of(store.archive, kind) for kind in KINDS}
+    finally:
+        await store.close()
 
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_an_interrupted_command_goes_on_and_leads_back_to_the_same_data(
+async def test_an_interrupted_command_goes_on_and_leads_back_to_the_same_data(
     tmp_path: Path, nx_server: NxServer, number: signal.Signals, code: int
 ) -> None:
     here, back, uri = tmp_path / "here", tmp_path / "back", given_uri() or nx_server.uri()
-    _fill(here)
-    totals = _totals(here)
+    await _fill(here)
+    totals = await _totals(here)
     assert totals["events"].count == MESSAGES
 
     ended, shown = _interrupt(here, uri, number)
@@ -122,4 +116,4 @@ def test_an_interrupted_command_goes_on_and_leads_back_to_the_same_data(
 
     _, steps = _move(uri, back)
     assert steps[0] == 0 and steps[-1] == MESSAGES and steps == sorted(steps)
-    assert _totals(back) == totals
+    assert await _totals(back) == totals

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import monitoring
 
+from chatserver.core.conversations import BROADCASTS, Direct, Range
 from chatserver.store.mongo import database as mongo_db
-from chatserver.store.mongo import finding as mongo_find
-from tests.store.kit import MongoHome, World, in_world, login
+from chatserver.store.mongo import history as mongo_history
+from chatserver.store.mongo import ranges as mongo_ranges
+from tests.store.kit import MongoHome, World, login, opened
 from tests.store.mongo_server import database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,28 +45,27 @@ class Listener(monitoring.CommandListener):
         """Nothing to keep."""
 
 
-def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the server itself explains it."""
     listener = Listener()
     monkeypatch.setitem(mongo_db.OPTIONS, "event_listeners", [listener])
-    in_world(mongo, _everything)
-    monkeypatch.setattr(mongo_find, "WALK_EVENTS", 0)
-    monkeypatch.setattr(mongo_find, "LANE_COST_EVENTS", 0)
-    in_world(mongo, _look_around)
-    monkeypatch.setattr(mongo_find, "ALONE", 0)
-    in_world(mongo, _look_around)
+    async with opened(mongo) as world:
+        await _everything(world)
+    monkeypatch.setattr(mongo_ranges, "WALK_EVENTS", 0)
+    monkeypatch.setattr(mongo_ranges, "RANGE_COST_EVENTS", 0)
+    async with opened(mongo) as world:
+        await _look_around(world)
+    monkeypatch.setattr(mongo_history, "ALONE", 0)
+    async with opened(mongo) as world:
+        await _look_around(world)
 
-    async def explain() -> dict[str, str]:
-        plans = {}
-        async with database(mongo.uri) as db:
-            for shape, (collection, where, sort) in listener.queries.items():
-                cursor = db[collection].find(where)
-                if sort:
-                    cursor = cursor.sort(list(sort.items()))
-                plans[shape] = str((await cursor.explain())["queryPlanner"]["winningPlan"])
-        return plans
-
-    plans = asyncio.run(explain())
+    plans = {}
+    async with database(mongo.uri) as db:
+        for shape, (collection, where, sort) in listener.queries.items():
+            cursor = db[collection].find(where)
+            if sort:
+                cursor = cursor.sort(list(sort.items()))
+            plans[shape] = str((await cursor.explain())["queryPlanner"]["winningPlan"])
     assert len(plans) > 30
     for shape, plan in plans.items():
         collection = shape.split()[0]
@@ -87,9 +87,9 @@ async def _everything(world: World) -> None:
     for id_ in ("c1", "c2"):
         await store.add_login(login(id_, "ann", secret_hash=id_.encode()))
     await store.touch_logins({"c1": 1})
-    await store.end_logins(["c2"])
+    await world.end_logins("ann", "c2")
     await store.drop_expired_logins(1)
-    await store.set_password("ann", "x")
+    await world.change_password("ann", "x", "c1")
     await store.set_last_seen({"ann": 1})
     await store.set_block("cho", "ann", True)
     await store.set_block("cho", "ann", False)
@@ -116,8 +116,8 @@ async def _look_around(world: World) -> None:
     await store.friends("ann")
     await store.relation("ann", "bob")
     await store.find_message("ann", "cNone")
-    for peer in (None, "ann"):
+    for conversation in (BROADCASTS, Direct("ann")):
         for before, after in ((None, None), (2**53, None), (None, 0)):
-            await store.history("bob", peer, before, after, 5)
+            await store.history("bob", Range(conversation, before, after, 5))
     await store.read_state("bob")
     await world.replay("bob")

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from chatserver.site.api import _ROUTES
-from tests.support.clients import Person, WebSocketReader, in_loop
+from chatserver.site.api.routes import ROUTES
+from tests.support.clients import Person, WebSocketReader
 from tests.support.process import ServerProcess
 
 BACKENDS = ("mongodb",)
@@ -79,7 +79,7 @@ def refused(answer: httpx.Response) -> None:
 def test_these_are_all_endpoints_that_take_a_body() -> None:
     taken = {
         (method.upper(), path)
-        for path, handler in _ROUTES
+        for path, handler in ROUTES
         for method in ("post", "put", "patch", "delete")
         if method in vars(handler)
     }
@@ -134,27 +134,24 @@ def test_in_an_address_an_operator_is_a_word_like_others(ann: httpx.Client, path
         assert told.get("users", []) == [], "nobody is found by it"
 
 
-def test_an_operator_in_a_frame_is_refused(server: ServerProcess) -> None:
-    async def run() -> None:
-        person = await Person.sign_in(server.url, "bob@example.com", "demo-password")
-        for kind, fields in (("send", BODIES["POST", "/api/messages"]), ("read", ("with", "upTo"))):
-            reader = WebSocketReader(server.url, person.token)
-            await reader.connect()
-            for field in fields:
-                frame = {"type": kind, **{each: GOOD[each] for each in fields}}
-                await reader.say(**(frame | {field: {"$gt": ""}}))
-                error = await reader.next_signal("error")
-                assert error["code"] in {"bad_request", "invalid_field"}, json.dumps(error)
-            await reader.say(**{"type": kind, "text": "x", "upTo": 1, "$where": "1"})
+async def test_an_operator_in_a_frame_is_refused(server: ServerProcess) -> None:
+    person = await Person.sign_in(server.url, "bob@example.com", "demo-password")
+    for kind, fields in (("send", BODIES["POST", "/api/messages"]), ("read", ("with", "upTo"))):
+        reader = WebSocketReader(server.url, person.token)
+        await reader.connect()
+        for field in fields:
+            frame = {"type": kind, **{each: GOOD[each] for each in fields}}
+            await reader.say(**(frame | {field: {"$gt": ""}}))
             error = await reader.next_signal("error")
-            assert error["code"] == "bad_request", json.dumps(error)
-            await reader.drop()
+            assert error["code"] in {"bad_request", "invalid_field"}, json.dumps(error)
+        await reader.say(**{"type": kind, "text": "x", "upTo": 1, "$where": "1"})
+        error = await reader.next_signal("error")
+        assert error["code"] == "bad_request", json.dumps(error)
+        await reader.drop()
 
-    in_loop(run())
 
-
-def test_such_words_are_kept_as_they_are_written(server: ServerProcess) -> None:
-    async def run() -> None:
+async def test_such_words_are_kept_as_they_are_written(server: ServerProcess) -> None:
+    async with asyncio.timeout(40):
         person = await Person.register(server.url, "$where.a")
         for text in ("$where", "a.b", '{"$gt": ""}', "\u0001$".strip("\u0001")):
             seq = await person.send(text, client_id=f"$set.{text}"[:64])
@@ -163,5 +160,3 @@ def test_such_words_are_kept_as_they_are_written(server: ServerProcess) -> None:
         assert [each["text"] for each in page["messages"]] == ["$where", "a.b", '{"$gt": ""}', "$"]
         found = (await person.http.get("/api/me")).json()["user"]
         assert found["firstName"] == "$where.a"
-
-    in_loop(asyncio.wait_for(run(), 40))

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatserver.core.conversations import Range
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
 from chatserver.store.sqlite import database as sqlite_db
 from chatserver.store.sqlite.database import FILE
 from chatserver.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 from chatserver.store.sqlite.store import SqliteStore
-from tests.store.kit import Clock, SqliteHome, World, account, in_world, opened
+from tests.store.kit import Clock, SqliteHome, account, login, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _refusal(folder: Path) -> str:
-    async def run() -> str:
-        store = SqliteStore(folder, Clock(), busy_ms=300)
-        with pytest.raises(StoreRefused) as refused:
-            await store.start()
-        assert not store.healthy
-        await store.close()
-        return str(refused.value)
-
-    sentence = asyncio.run(run())
+async def _refusal(folder: Path) -> str:
+    store = SqliteStore(folder, Clock(), busy_ms=300)
+    with pytest.raises(StoreRefused) as refused:
+        await store.start()
+    assert not store.healthy
+    await store.close()
+    sentence = str(refused.value)
     assert sentence.endswith(".") and "\n" not in sentence
     return sentence
 
@@ -40,61 +42,56 @@ def _refusal(folder: Path) -> str:
 # who may open it
 
 
-def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     home = SqliteHome(tmp_path / "deep" / "data")
 
-    async def scene(world: World) -> None:
+    async with opened(home) as world:
         await world.join("ann")
         assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
         for path in home.folder.iterdir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
-    in_world(home, scene)
 
-
-def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
+async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
     home = SqliteHome(tmp_path)
 
-    async def run() -> None:
-        async with opened(home) as world:
-            second = SqliteStore(tmp_path, Clock())
-            with pytest.raises(StoreRefused, match=r"in use by another chatserver: stop"):
-                await second.start()
-            await second.close()
-            await world.say("ann", "goes on")
-        async with opened(home) as world:
-            assert await world.texts("ann") == ["goes on"]
-
-    asyncio.run(run())
+    async with opened(home) as world:
+        second = SqliteStore(tmp_path, Clock())
+        with pytest.raises(StoreRefused, match=r"in use by another chatserver: stop"):
+            await second.start()
+        await second.close()
+        await world.say("ann", "goes on")
+    async with opened(home) as world:
+        assert await world.texts("ann") == ["goes on"]
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"once upon a time " * 1000)
-    assert "not a database" in _refusal(tmp_path)
+    assert "not a database" in await _refusal(tmp_path)
     assert (tmp_path / FILE).read_bytes() == b"once upon a time " * 1000
 
 
-def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / FILE)
     db.execute("CREATE TABLE notes (text)")
     db.commit()
     db.close()
-    assert "another program" in _refusal(tmp_path)
+    assert "another program" in await _refusal(tmp_path)
     tables = sqlite3.connect(tmp_path / FILE).execute("SELECT name FROM sqlite_master").fetchall()
     assert tables == [("notes",)]
 
 
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    asyncio.run(_once(tmp_path))
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    await _once(tmp_path)
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    assert "newer chatserver" in _refusal(tmp_path)
+    assert "newer chatserver" in await _refusal(tmp_path)
 
 
-def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    assert "cannot be used" in _refusal(tmp_path / "data")
-    assert "cannot be used" in _refusal(tmp_path / "data" / "deeper")
+    assert "cannot be used" in await _refusal(tmp_path / "data")
+    assert "cannot be used" in await _refusal(tmp_path / "data" / "deeper")
 
 
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
@@ -124,8 +121,8 @@ async def _once(folder: Path) -> None:
 # schema versions
 
 
-def test_a_file_is_brought_up_step_by_step_and_keeps_its_data(tmp_path: Path) -> None:
-    asyncio.run(_once(tmp_path))
+async def test_a_file_is_brought_up_step_by_step_and_keeps_its_data(tmp_path: Path) -> None:
+    await _once(tmp_path)
     more = (
         ("ALTER TABLE users ADD COLUMN motto TEXT", "UPDATE users SET motto = id"),
         ("CREATE INDEX users_by_motto ON users (motto)",),
@@ -137,8 +134,42 @@ def test_a_file_is_brought_up_step_by_step_and_keeps_its_data(tmp_path: Path) ->
     migrate(db, (*MIGRATIONS, *more))
 
 
-def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
-    asyncio.run(_once(tmp_path))
+RELEASED = ("69b13c9dde0f3cfcea7d252cdde9489594996636647835570688b6736d585608",)
+"""The SHA-256 of each step that was released: it is never edited."""
+
+
+def test_released_steps_are_as_they_were() -> None:
+    steps = [hashlib.sha256("\n".join(step).encode()).hexdigest() for step in MIGRATIONS]
+    assert steps[: len(RELEASED)] == list(RELEASED)
+
+
+async def test_a_file_of_the_first_version_opens_with_everybody_signed_in(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    migrate(db, MIGRATIONS[:1])
+    db.execute(
+        "INSERT INTO users VALUES"
+        " ('ann', 'ann@example.com', 'ann@example.com', 'hash', 'ann', '', 'ann', '#0000aa', 5, 6)"
+    )
+    db.execute("INSERT INTO logins VALUES ('c', 'ann', 'cookie', 'label of c', NULL, 1, NULL, 2)")
+    db.execute("INSERT INTO logins VALUES ('t', 'ann', 'token', 'label of t', x'00', 1, NULL, 2)")
+    db.execute("UPDATE meta SET value = 9 WHERE key = 'last_seq'")
+    db.close()
+
+    async with opened(SqliteHome(tmp_path)) as world:
+        store = world.store
+        assert world.journal.head_seq == 9
+        assert await store.account("ann") == replace(account("ann"), password="hash", created_at=5)
+        cookie = login("c", "ann", created_at=1, last_used_at=2)
+        assert await store.login("c") == cookie
+        assert await store.login_by_secret(b"\x00") is not None
+        assert await store.add_login(login("new", "ann"))
+        seq = await world.change_password("ann", "new", "c")
+        assert await store.login("c") == replace(cookie, generation=seq)
+        assert await store.login("new") is None and await store.login_by_secret(b"\x00") is None
+
+
+async def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
+    await _once(tmp_path)
     bad = (("ALTER TABLE users ADD COLUMN motto TEXT", "UPDATE users SET nothing = 1"),)
     db = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     with pytest.raises(sqlite3.OperationalError):
@@ -146,7 +177,7 @@ def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
     assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     db.close()
-    asyncio.run(_once_more(tmp_path))
+    await _once_more(tmp_path)
 
 
 async def _once_more(folder: Path) -> None:
@@ -157,12 +188,12 @@ async def _once_more(folder: Path) -> None:
 # failing and coming back
 
 
-def test_a_file_that_cannot_be_written_is_unavailable_until_it_can(
+async def test_a_file_that_cannot_be_written_is_unavailable_until_it_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     home = SqliteHome(tmp_path)
 
-    async def scene(world: World) -> None:
+    async with opened(home) as world:
         await world.say("ann", "before")
         other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -177,17 +208,15 @@ def test_a_file_that_cannot_be_written_is_unavailable_until_it_can(
         assert not (await world.say("ann", "after", client_id="c")).duplicate
         assert world.store.healthy and world.journal.healthy
         assert await world.texts("ann") == ["before", "after"]
-
-    in_world(home, scene)
     assert "locked" in caplog.text and "again" in caplog.text
 
 
-def test_a_full_disk_loses_nothing_that_was_acknowledged(
+async def test_a_full_disk_loses_nothing_that_was_acknowledged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     home = SqliteHome(tmp_path)
 
-    async def scene(world: World) -> None:
+    async with opened(home) as world:
         db = world.store._db  # type: ignore[attr-defined]
         await db.write(lambda c: c.execute("PRAGMA max_page_count = 60") and None)
         acknowledged = []
@@ -196,32 +225,28 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(
                 await world.say("ann", f"{n} " + "x" * 3000)
                 acknowledged.append(n)
         assert not world.journal.healthy
-        page = await world.store.history("ann", None, None, 0, 200)
+        page = await world.store.history("ann", Range(after=0, limit=200))
         assert len(page.events) == len(acknowledged) == len(world.events)
         await db.write(lambda c: c.execute("PRAGMA max_page_count = 100000") and None)
         await world.say("ann", "room again")
-
-    in_world(home, scene)
     assert "full" in caplog.text
 
 
-def test_one_bad_job_does_not_undo_its_neighbours(tmp_path: Path) -> None:
-    async def scene(world: World) -> None:
+async def test_one_bad_job_does_not_undo_its_neighbours(tmp_path: Path) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
         await world.join("ann")
         tries = [world.join(name) for name in ("bob", "ann", "cho")]
         outcome = await asyncio.gather(*tries, return_exceptions=True)
         assert [type(each).__name__ for each in outcome] == ["NoneType", "Conflict", "NoneType"]
         assert set(await world.store.users(["bob", "cho"])) == {"bob", "cho"}
 
-    in_world(SqliteHome(tmp_path), scene)
 
-
-def test_a_job_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_job_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     def fails(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO blocks VALUES ('ann', 'bob')")
         raise LookupError("half way")
 
-    async def scene(world: World) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
         db = world.store._db  # type: ignore[attr-defined]
         done = asyncio.gather(world.store.set_block("ann", "cho", True), db.write(lambda c: None))
         with pytest.raises(LookupError):
@@ -230,35 +255,36 @@ def test_a_job_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         assert not await world.store.blocked("ann", "bob")
         assert await world.store.blocked("ann", "cho")
 
-    in_world(SqliteHome(tmp_path), scene)
 
-
-def test_a_read_that_takes_too_long_is_ended(
+async def test_a_read_that_takes_too_long_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sqlite_db, "READ_S", 0.05)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
-    async def scene(world: World) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
         db = world.store._db  # type: ignore[attr-defined]
         with pytest.raises(Unavailable):
             await db.read(lambda c: c.execute(endless).fetchone())
         assert await world.store.account("ann") is None
-
-    in_world(SqliteHome(tmp_path), scene)
     assert "interrupted" in caplog.text
 
 
-def test_too_many_waiting_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_waiting_jobs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_db, "MAX_WAITING", 3)
 
-    async def scene(world: World) -> None:
-        for call in (lambda: world.store.account("a"), lambda: world.store.set_password("a", "b")):
+    async with opened(SqliteHome(tmp_path)) as world:
+        await world.journal.drop_passed()  # nothing of the start waits any more
+        calls: tuple[Callable[[], Coroutine[Any, Any, object]], ...] = (
+            lambda: world.store.account("a"),
+            lambda: world.store.set_last_seen({"a": 1}),
+        )
+        for call in calls:
             outcome = await asyncio.gather(*(call() for _ in range(5)), return_exceptions=True)
             assert sum(isinstance(each, Unavailable) for each in outcome) == 2
             await call()
-
-    in_world(SqliteHome(tmp_path), scene)
 
 
 # kill -9
@@ -274,11 +300,11 @@ async def main():
     store = SqliteStore(Path(sys.argv[1]), lambda: time.time_ns() // 1_000_000)
     await store.start()
     journal = LocalJournal(store.log, lambda: time.time_ns() // 1_000_000)
-    await journal.start(lambda events: None)
-    async def say(lane):
+    await journal.start([])
+    async def say(row):
         for n in range(1_000_000):
-            standing, = await journal.append(message("ann", f"{lane}-{n}", None, f"{lane}-{n}"))
-            print(f"{standing.seq} {lane}-{n}", flush=True)
+            standing, = await journal.append(message("ann", f"{row}-{n}", None, f"{row}-{n}"))
+            print(f"{standing.seq} {row}-{n}", flush=True)
     await asyncio.gather(*map(say, range(8)))
 
 asyncio.run(main())
@@ -297,7 +323,7 @@ def _crash(folder: Path, lines: int) -> list[tuple[int, str]]:
     return [(int(line.split()[0]), line.split()[1]) for line in told]
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     home = SqliteHome(tmp_path)
     acknowledged: dict[str, int] = {}
     head = 0
@@ -306,8 +332,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             # The second child repeats ids of the first: it is answered with the first's places.
             assert acknowledged.setdefault(text, seq) == seq
 
-        async def scene(world: World) -> None:
-            nonlocal head
+        async with opened(home) as world:
             stored = {
                 event.seq: event.payload
                 for event in await world.journal.replay(await world.view("ann"), 0, 2**53, 10**6)
@@ -318,6 +343,4 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             standing = await world.say("ann")
             assert standing.seq > max(stored) and standing.seq > head
             head = standing.seq
-
-        in_world(home, scene)
     assert len(acknowledged) >= 200

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.store.sqlite import finding as sqlite_find
+from chatserver.core.conversations import BROADCASTS, Direct, Range
+from chatserver.store.sqlite import history as sqlite_history
+from chatserver.store.sqlite import replay as sqlite_replay
 from chatserver.store.sqlite.database import FILE
-from tests.store.kit import SqliteHome, World, in_world, login
+from tests.store.kit import SqliteHome, World, login, opened
 
 
-def test_no_statement_reads_a_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_statement_reads_a_whole_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every statement that the store runs, explained by SQLite itself."""
     statements: set[str] = set()
     connect = sqlite3.connect
@@ -26,9 +30,10 @@ def test_no_statement_reads_a_whole_table(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(sqlite3, "connect", traced)
     for walk in (0, 1000):
-        monkeypatch.setattr(sqlite_find, "WALK_EVENTS", walk)
-        monkeypatch.setattr(sqlite_find, "LOOK_EVENTS", 1 + walk)
-        in_world(SqliteHome(tmp_path / str(walk)), _everything)
+        monkeypatch.setattr(sqlite_replay, "WALK_EVENTS", walk)
+        monkeypatch.setattr(sqlite_history, "LOOK_EVENTS", 1 + walk)
+        async with opened(SqliteHome(tmp_path / str(walk))) as world:
+            await _everything(world)
     monkeypatch.undo()
     db = connect(tmp_path / "0" / FILE)
     plans = {text: _plan(db, text) for text in statements if _is_query(text)}
@@ -68,12 +73,12 @@ async def _everything(world: World) -> None:
     await store.login_by_secret(b"c1")
     await store.logins("ann", "cookie")
     await store.touch_logins({"c1": 1})
-    await store.end_logins(["c2"])
+    await world.end_logins("ann", "c2")
     await store.drop_expired_logins(1)
     await store.account("ann")
     await store.account_by_email("ann")
     await store.users(["ann", "bob"])
-    await store.set_password("ann", "x")
+    await world.change_password("ann", "x", "c1")
     await store.set_last_seen({"ann": 1})
     await store.search("cho", "ann li", 5)
     await store.set_block("cho", "ann", True)
@@ -83,9 +88,9 @@ async def _everything(world: World) -> None:
     await store.friends("ann")
     await store.relation("ann", "bob")
     await store.find_message("ann", "cNone")
-    for peer in (None, "ann"):
+    for conversation in (BROADCASTS, Direct("ann")):
         for before, after in ((None, None), (2**53, None), (None, 0)):
-            await store.history("bob", peer, before, after, 5)
+            await store.history("bob", Range(conversation, before, after, 5))
     await store.read_state("bob")
     view = await world.view("bob")
     await world.journal.replay(view, 0, 2**53, 5)
@@ -96,11 +101,13 @@ async def _everything(world: World) -> None:
     await world.end("ann", "bob")
 
 
-def test_walking_and_seeking_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_walking_and_seeking_find_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A short range is read and filtered, a long one answered by index: two ways, one answer."""
     people = [f"u{n}" for n in range(7)]
 
-    async def scene(world: World) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
         await world.join(*people)
         chance = random.Random(7)
         for n in range(250):
@@ -112,8 +119,6 @@ def test_walking_and_seeking_find_the_same(tmp_path: Path, monkeypatch: pytest.M
             for after in seqs:
                 for limit in (1, 3, 500):
                     await _agree(world, view, after, seqs[-1], limit, monkeypatch)
-
-    in_world(SqliteHome(tmp_path), scene)
 
 
 async def _step(world: World, n: int, kind: int, one: str, other: str) -> None:
@@ -136,20 +141,20 @@ async def _step(world: World, n: int, kind: int, one: str, other: str) -> None:
             await world.relate("asked", one, other)
 
 
-def test_a_page_of_broadcasts_is_the_same_walked_and_by_lanes(
+async def test_a_page_of_broadcasts_is_the_same_walked_and_by_ranges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Walking over everybody's events, looking into each friend's lane, or first the one and then the other."""
+    """Walking over everybody's events, looking into each friend's range, or first the one and then the other."""
     people = [f"u{n}" for n in range(7)]
 
     async def pages(world: World, viewer: str, seq: int, limit: int) -> list[object]:
         found: list[object] = []
         for before, after in ((None, None), (seq, None), (None, seq)):
-            page = await world.store.history(viewer, None, before, after, limit)
+            page = await world.store.history(viewer, Range(BROADCASTS, before, after, limit))
             found.append(([event.payload for event in page.events], page.more))
         return found
 
-    async def scene(world: World) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
         await world.join(*people)
         chance = random.Random(9)
         for n in range(250):
@@ -158,12 +163,10 @@ def test_a_page_of_broadcasts_is_the_same_walked_and_by_lanes(
         for viewer, seq, limit in itertools.product(people, seqs, (1, 4, 100)):
             found = []
             for look, cost in ((100_000, 0), (1, 0), (1, 3), (20, 1)):
-                monkeypatch.setattr(sqlite_find, "LOOK_EVENTS", look)
-                monkeypatch.setattr(sqlite_find, "LANE_COST_EVENTS", cost)
+                monkeypatch.setattr(sqlite_history, "LOOK_EVENTS", look)
+                monkeypatch.setattr(sqlite_history, "RANGE_COST_EVENTS", cost)
                 found.append(await pages(world, viewer, seq, limit))
             assert found[1:] == found[:1] * 3
-
-    in_world(SqliteHome(tmp_path), scene)
 
 
 async def _agree(
@@ -171,7 +174,7 @@ async def _agree(
 ) -> None:
     found = []
     for walk in (0, 100_000):
-        patch.setattr(sqlite_find, "WALK_EVENTS", walk)
+        patch.setattr(sqlite_replay, "WALK_EVENTS", walk)
         replayed = await world.journal.replay(view, after, up_to, limit)  # type: ignore[arg-type]
         counted = await world.journal.backlog(view, after, up_to, limit)  # type: ignore[arg-type]
         assert counted == len(replayed)

@@ -1,4 +1,4 @@
-"""What every store promises (chatserver/store/base.py), on each backend."""
+"""What every store promises (chatserver/store/contract.py), on each backend."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from chatserver.core.errors import Conflict
 from chatserver.core.people import User
-from tests.store.kit import START_MS, Home, World, account, in_world, login
+from tests.store.kit import START_MS, Home, World, account, login, opened
 
 # accounts
 
 
-def test_an_account_is_found_by_id_and_by_email_without_case(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_account_is_found_by_id_and_by_email_without_case(home: Home) -> None:
+    async with opened(home) as world:
         ann = account("Ann")
         await world.store.add_account(ann)
         assert await world.store.account("Ann") == ann
@@ -22,11 +22,9 @@ def test_an_account_is_found_by_id_and_by_email_without_case(home: Home) -> None
         assert await world.store.account("nobody") is None
         assert await world.store.account_by_email("ann") is None
 
-    in_world(home, scene)
 
-
-def test_an_email_is_taken_once_whatever_its_case(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_email_is_taken_once_whatever_its_case(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann")
         taken = account("other")
         again = type(taken)(taken.user, "ANN@example.COM", "hash", START_MS)
@@ -42,39 +40,31 @@ def test_an_email_is_taken_once_whatever_its_case(home: Home) -> None:
         outcome = await asyncio.gather(*tries, return_exceptions=True)
         assert sum(isinstance(each, Conflict) for each in outcome) == 4
 
-    in_world(home, scene)
 
-
-def test_users_gives_those_that_exist(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_users_gives_those_that_exist(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         found = await world.store.users(["bob", "nobody", "ann", "bob"])
         assert found == {n: User(n, n, "", "#0000aa") for n in ("ann", "bob")}
         assert await world.store.users([]) == {}
         assert len(await world.store.users([f"u{n}" for n in range(1200)] + ["ann"])) == 1
 
-    in_world(home, scene)
 
-
-def test_what_was_written_is_there_after_a_restart(home: Home) -> None:
-    async def first(world: World) -> None:
+async def test_what_was_written_is_there_after_a_restart(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
-        await world.store.set_password("ann", "$argon2id$new")
+        await world.change_password("ann", "$argon2id$new")
         await world.say("ann", "kept")
-
-    async def second(world: World) -> None:
+    async with opened(home) as world:
         found = await world.store.account("ann")
         assert found is not None and found.password == "$argon2id$new"
         assert await world.store.relation("ann", "bob") == "friend"
         assert await world.texts("bob") == ["kept"]
 
-    in_world(home, first)
-    in_world(home, second)
 
-
-def test_last_seen_only_grows_and_is_told_of_friends(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_last_seen_only_grows_and_is_told_of_friends(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.befriend("ann", "cho")
@@ -84,8 +74,6 @@ def test_last_seen_only_grows_and_is_told_of_friends(home: Home) -> None:
         friends = (await world.store.friends("ann")).friends
         assert [(user.id, seen) for user, seen in friends] == [("bob", 500), ("cho", 0)]
 
-    in_world(home, scene)
-
 
 # search
 
@@ -94,8 +82,8 @@ async def _search(world: World, query: str, viewer: str = "me", limit: int = 20)
     return [user.id for user, _ in await world.store.search(viewer, query, limit)]
 
 
-def test_search_finds_words_by_their_beginnings(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_search_finds_words_by_their_beginnings(home: Home) -> None:
+    async with opened(home) as world:
         people = [("u1", "Anna", "Lind"), ("u2", "Hannah", "Anders"), ("u3", "Zoë", "O'Neil")]
         for id_, first, last in [*people, ("u4", "annabel", ""), ("me", "Anna", "Self")]:
             await world.store.add_account(account(id_, first, last))
@@ -107,43 +95,35 @@ def test_search_finds_words_by_their_beginnings(home: Home) -> None:
         assert await _search(world, "zoe\u0308 o'n") == ["u3"]
         assert await _search(world, "an", limit=2) == ["u1", "u4"]
 
-    in_world(home, scene)
 
-
-def test_search_takes_no_pattern_and_no_nothing(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_search_takes_no_pattern_and_no_nothing(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "me")
         await world.store.add_account(account("smile", "\N{GRINNING FACE}"))
         for query in ("", "   ", "%", "_nn", "a*n", ".*", "%nn", "[a]nn", "$gt", "\\"):
             assert await _search(world, query) == [], query
         assert await _search(world, "\N{GRINNING FACE}") == ["smile"]
 
-    in_world(home, scene)
 
-
-def test_search_finds_an_email_only_when_whole(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_search_finds_an_email_only_when_whole(home: Home) -> None:
+    async with opened(home) as world:
         await world.store.add_account(account("qx7", "Ann"))
         await world.join("me")
         assert await _search(world, "QX7@example.com") == ["qx7"]
         assert await _search(world, "qx7@example") == []
         assert await _search(world, "qx7") == []
 
-    in_world(home, scene)
 
-
-def test_search_follows_a_new_name(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_search_follows_a_new_name(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "me")
         await world.rename("ann", "Berta", "Ost")
         assert await _search(world, "ann") == []
         assert await _search(world, "ost") == ["ann"]
 
-    in_world(home, scene)
 
-
-def test_search_tells_relations_and_leaves_out_the_blocked(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_search_tells_relations_and_leaves_out_the_blocked(home: Home) -> None:
+    async with opened(home) as world:
         names = ("kai", "kea", "kim", "kit", "koa", "kyo")
         await world.join("me", *names)
         await world.befriend("me", "kai")
@@ -155,14 +135,12 @@ def test_search_tells_relations_and_leaves_out_the_blocked(home: Home) -> None:
         expected = [("kai", "friend"), ("kea", "outgoing"), ("kim", "incoming"), ("kit", "none")]
         assert found == expected
 
-    in_world(home, scene)
-
 
 # friends
 
 
-def test_a_friendship_stands_for_both_from_the_first_event_on(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_friendship_stands_for_both_from_the_first_event_on(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.relate("asked", "ann", "bob")
         assert await world.store.relation("ann", "bob") == "outgoing"
@@ -178,11 +156,9 @@ def test_a_friendship_stands_for_both_from_the_first_event_on(home: Home) -> Non
         assert [user.id for user, _ in friends.friends] == ["bob"]
         assert (friends.incoming, friends.outgoing, friends.seq) == ([], [], head)
 
-    in_world(home, scene)
 
-
-def test_asking_and_befriending_again_change_nothing(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_asking_and_befriending_again_change_nothing(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.relate("asked", "ann", "bob")
         await world.relate("asked", "bob", "ann")
@@ -192,11 +168,9 @@ def test_asking_and_befriending_again_change_nothing(home: Home) -> None:
         await world.relate("asked", "bob", "ann")
         assert (await world.store.friends_since("ann"))[0] == {"bob": since}
 
-    in_world(home, scene)
 
-
-def test_an_end_is_an_end_for_both(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_an_end_is_an_end_for_both(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.befriend("ann", "cho")
@@ -206,11 +180,9 @@ def test_an_end_is_an_end_for_both(home: Home) -> None:
         assert list((await world.store.friends_since("ann"))[0]) == ["cho"]
         assert not await world.store.blocked("bob", "ann")
 
-    in_world(home, scene)
 
-
-def test_a_block_may_come_with_the_end_or_alone(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_block_may_come_with_the_end_or_alone(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.relate("none", "ann", "bob", block=True)
@@ -224,11 +196,9 @@ def test_a_block_may_come_with_the_end_or_alone(home: Home) -> None:
         await world.store.set_block("bob", "cho", False)
         assert [user.id for user in await world.store.blocks("ann")] == ["cho"]
 
-    in_world(home, scene)
 
-
-def test_lists_of_people_are_ordered_by_name(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_lists_of_people_are_ordered_by_name(home: Home) -> None:
+    async with opened(home) as world:
         for id_, first in (("u1", "cho"), ("u2", "Bob"), ("u3", "ann"), ("u4", "Ann")):
             await world.store.add_account(account(id_, first))
         await world.join("me")
@@ -237,11 +207,9 @@ def test_lists_of_people_are_ordered_by_name(home: Home) -> None:
         friends = [user.id for user, _ in (await world.store.friends("me")).friends]
         assert friends == ["u3", "u4", "u2", "u1"]
 
-    in_world(home, scene)
 
-
-def test_a_new_profile_shows_wherever_the_user_does(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_new_profile_shows_wherever_the_user_does(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         await world.rename("bob", "Bert", "Brecht", "#aa0000")
@@ -249,14 +217,12 @@ def test_a_new_profile_shows_wherever_the_user_does(home: Home) -> None:
         assert await world.store.users(["bob"]) == {"bob": new}
         assert [user for user, _ in (await world.store.friends("ann")).friends] == [new]
 
-    in_world(home, scene)
-
 
 # logins
 
 
-def test_logins_are_found_by_id_and_secret_and_listed_newest_first(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_logins_are_found_by_id_and_secret_and_listed_newest_first(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann", "bob")
         old = login("c1", "ann", created_at=1)
         new = login("c2", "ann", created_at=2, expires_at=99)
@@ -270,19 +236,15 @@ def test_logins_are_found_by_id_and_secret_and_listed_newest_first(home: Home) -
         assert await world.store.logins("ann", "cookie") == [new, old]
         assert await world.store.logins("ann", "token") == [token]
 
-    in_world(home, scene)
 
-
-def test_a_login_ends_by_hand_by_time_and_is_touched_forwards_only(home: Home) -> None:
-    async def scene(world: World) -> None:
+async def test_a_login_ends_by_hand_by_time_and_is_touched_forwards_only(home: Home) -> None:
+    async with opened(home) as world:
         await world.join("ann")
         for id_, expires_at in (("c1", None), ("c2", 50), ("c3", 51), ("c4", None)):
             await world.store.add_login(login(id_, "ann", expires_at=expires_at))
         await world.store.drop_expired_logins(50)
-        await world.store.end_logins(["c4", "nothing"])
-        await world.store.end_logins([])
+        await world.end_logins("ann", "c4", "nothing")
+        await world.end_logins("ann")
         await world.store.touch_logins({"c1": START_MS + 5, "c3": START_MS - 5, "gone": 1})
         left = {each.id: each.last_used_at for each in await world.store.logins("ann", "cookie")}
         assert left == {"c1": START_MS + 5, "c3": START_MS}
-
-    in_world(home, scene)

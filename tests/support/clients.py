@@ -1,37 +1,52 @@
 """Clients as small as the contract lets them be: an account, and a reader for each transport.
 
 Every reader has the same surface: `connect(after)`, `receive()` (the next event or signal, as bytes),
-`drop()` (gone without a word).
+`drop()` (gone without a word). The laboratory in the terminal reads with these too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 import itertools
 import json
+import re
 import uuid
-from collections.abc import Coroutine
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+from urllib.parse import urlencode
 
 import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from tests.support.connection import Connection, Refused, read_head
+
 WAIT_S = 15.0
-opened: list[Person | Reader] = []
+PASSWORD = "correct horse"
 
 
-def in_loop(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test's coroutine, and close every client that it opened."""
+class Closable(Protocol):
+    """What a test need not close by itself."""
 
-    async def run() -> None:
-        try:
-            await test
-        finally:
-            while opened:
-                await opened.pop().close()
+    async def close(self) -> None: ...
 
-    asyncio.run(run())
+
+opened: list[Closable] = []
+"""Everything that the running test has opened."""
+
+
+async def close_opened() -> None:
+    """Close every client that was opened since the last call."""
+    while opened:
+        await opened.pop().close()
+
+
+def expect(answer: httpx.Response, *statuses: int) -> httpx.Response:
+    """The answer. Raises `Refused` where its status is none of these."""
+    if answer.status_code not in statuses:
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        raise Refused(f"{asked} was answered {answer.status_code}: {answer.text[:300]}")
+    return answer
 
 
 _names = itertools.count(1)
@@ -49,33 +64,30 @@ class Person:
         opened.append(self)
 
     @classmethod
-    async def register(cls, url: str, first_name: str = "Test") -> Person:
+    async def register(cls, url: str, first_name: str = "Test", password: str = PASSWORD) -> Person:
         http = httpx.AsyncClient(base_url=url, timeout=WAIT_S + 60)
         email = f"{first_name.lower()}{next(_names)}-{uuid.uuid4().hex[:8]}@example.com"
         answer = await http.post(
             "/api/register",
             json={
                 "email": email,
-                "password": "correct horse",
+                "password": password,
                 "firstName": first_name,
                 "lastName": "",
             },
         )
-        assert answer.status_code == 201, answer.text
-        return await cls._with_token(http, answer.json()["user"])
+        return await cls._with_token(http, expect(answer, 201).json()["user"])
 
     @classmethod
     async def sign_in(cls, url: str, email: str, password: str) -> Person:
         http = httpx.AsyncClient(base_url=url, timeout=WAIT_S + 60)
         answer = await http.post("/api/login", json={"email": email, "password": password})
-        assert answer.status_code == 200, answer.text
-        return await cls._with_token(http, answer.json()["user"])
+        return await cls._with_token(http, expect(answer, 200).json()["user"])
 
     @classmethod
     async def _with_token(cls, http: httpx.AsyncClient, user: dict[str, Any]) -> Person:
         answer = await http.post("/api/tokens", json={"label": "test"})
-        assert answer.status_code == 201, answer.text
-        token = answer.json()["token"]
+        token = expect(answer, 201).json()["token"]
         http.cookies.clear()
         http.headers["Authorization"] = f"Bearer {token}"
         return cls(http, user, token)
@@ -89,7 +101,7 @@ class Person:
 
     async def unfriend(self, other: Person) -> None:
         answer = await self.http.delete(f"/api/friends/{other.id}")
-        assert answer.status_code == 204, answer.text
+        expect(answer, 204)
 
     async def send(self, text: str, to: Person | None = None, client_id: str | None = None) -> int:
         """Write a message over HTTP; its seq."""
@@ -99,8 +111,11 @@ class Person:
         if client_id is not None:
             body["clientId"] = client_id
         answer = await self.http.post("/api/messages", json=body)
-        assert answer.status_code in (200, 201), answer.text
-        return int(answer.json()["seq"])
+        return int(expect(answer, 200, 201).json()["seq"])
+
+    async def end(self, password: str = PASSWORD) -> None:
+        """Delete the account."""
+        expect(await self.http.request("DELETE", "/api/me", json={"password": password}), 204)
 
     async def close(self) -> None:
         await self.http.aclose()
@@ -189,19 +204,19 @@ class WebSocketReader(Reader):
 
 class EventsReader(Reader):
     name = "sse"
-    _reader: asyncio.StreamReader
-    _writer: asyncio.StreamWriter | None = None
+
+    def __init__(self, url: str, token: str, client: str | None = None) -> None:
+        super().__init__(url, token, client)
+        self._line = Connection(url, {"Authorization": f"Bearer {token}"})
 
     async def connect(self, after: int | None = None) -> None:
-        host, port = self.url.removeprefix("http://").split(":")
-        self._reader, self._writer = await asyncio.open_connection(host, int(port))
         # The cursor goes the way an EventSource would send it.
-        last = "" if after is None else f"Last-Event-ID: {after}\r\n"
-        head = f"GET /events{self._query(None)} HTTP/1.1\r\nHost: {host}:{port}\r\n{last}"
-        head += f"Authorization: Bearer {self.token}\r\n\r\n"
-        self._writer.write(head.encode())
-        answer = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), WAIT_S)
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        last = {} if after is None else {"Last-Event-ID": str(after)}
+        self._line.drop()
+        reader = await self._line.begin(f"/events{self._query(None)}", last)
+        status, _ = await asyncio.wait_for(read_head(reader), WAIT_S)
+        if status != 200:
+            raise Refused(f"GET /events was answered {status}")
         self.hello = json.loads(await asyncio.wait_for(self.receive(), WAIT_S))
         assert self.hello["type"] == "hello", self.hello
         self.cursor = self.hello["seq"]
@@ -209,65 +224,122 @@ class EventsReader(Reader):
     async def receive(self) -> bytes:
         seq = None
         while True:
-            line = (await self._reader.readuntil(b"\n")).rstrip(b"\n")
+            line = (await self.reader.readuntil(b"\n")).rstrip(b"\n")
             if line.startswith(b"id: "):
                 seq = int(line[4:])
             elif line.startswith(b"data: "):
                 payload = line[6:]
                 if seq is not None:
                     assert json.loads(payload)["seq"] == seq
-                assert await self._reader.readuntil(b"\n") == b"\n"
+                assert await self.reader.readuntil(b"\n") == b"\n"
                 return payload
 
+    @property
+    def reader(self) -> asyncio.StreamReader:
+        """What comes, unparsed."""
+        assert self._line.reader is not None
+        return self._line.reader
+
+    @property
+    def writer(self) -> asyncio.StreamWriter:
+        """The way to the server, and the connection's transport."""
+        assert self._line.writer is not None
+        return self._line.writer
+
     async def drop(self) -> None:
-        if self._writer is not None:
-            self._writer.transport.abort()
+        self._line.drop()
 
 
 class PollReader(Reader):
     name = "longpoll"
     wait = "25"
+    pause_s = 0.0
+    """Between two polls, where the server has said that there is no more for now."""
 
     def __init__(self, url: str, token: str, client: str | None = None) -> None:
         super().__init__(url, token, client)
-        self._http = httpx.AsyncClient(base_url=url, timeout=70)
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._line = Connection(url, {"Authorization": f"Bearer {token}"})
         self._waiting: list[bytes] = []
+        self._more = True
 
     async def connect(self, after: int | None = None) -> None:
         self._waiting = []
+        self._more = True
         self.cursor = after
         if after is None:
             await self._poll()
 
     async def receive(self) -> bytes:
         while not self._waiting:
+            if self.pause_s and not self._more:
+                await asyncio.sleep(self.pause_s)
             await self._poll()
         return self._waiting.pop(0)
 
     async def _poll(self) -> None:
-        params = {"wait": self.wait}
+        query = {"wait": self.wait}
         if self.cursor is not None:
-            params["after"] = str(self.cursor)
+            query["after"] = str(self.cursor)
         if self.client is not None:
-            params["client"] = self.client
-        answer = await self._http.get("/poll", params=params)
-        assert answer.status_code == 200, answer.text
-        self._waiting += event_slices(answer.text)
-        self.cursor = answer.json()["cursor"]
+            query["client"] = self.client
+        answer = await self._line.get(f"/poll?{urlencode(query)}")
+        self._waiting += event_slices(answer.body.decode())
+        told = answer.json()
+        self.cursor, self._more = told["cursor"], told["more"]
 
     async def drop(self) -> None:
-        await self._http.aclose()
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=70)
-        self._http.headers["Authorization"] = f"Bearer {self.token}"
-
-    async def close(self) -> None:
-        await self._http.aclose()
+        self._line.drop()
 
 
 class ShortPollReader(PollReader):
     name = "poll"
     wait = "0"
+
+
+class ClassicReader(Reader):
+    """Loads the page of the conversation with everybody, again and again, and tells what is new on it.
+
+    A page has texts and no seq: there is no cursor, and `next_event` would wait for ever.
+    """
+
+    name = "classic"
+    pause_s = 0.0
+    """Between two pages."""
+
+    def __init__(self, url: str, token: str, client: str | None = None) -> None:
+        super().__init__(url, token, client)
+        self._line = Connection(url, {"Authorization": f"Bearer {token}"})
+        self._shown: list[str] = []
+        self._waiting: list[str] = []
+
+    async def connect(self, after: int | None = None) -> None:
+        assert after is None, "a page has no cursor"
+        self._shown = await self._page()
+        self._waiting = []
+
+    async def receive(self) -> bytes:
+        while not self._waiting:
+            await asyncio.sleep(self.pause_s)
+            page = await self._page()
+            self._waiting = new_on(page, self._shown)
+            self._shown = page
+        return json.dumps({"type": "message", "text": self._waiting.pop(0)}).encode()
+
+    async def _page(self) -> list[str]:
+        page = (await self._line.get(f"/classic{self._query(None)}")).body.decode()
+        texts = re.findall(r'<span class="text">(.*?)</span>', page, re.DOTALL)
+        return [html.unescape(text.replace("<br>", "\n")) for text in texts]
+
+    async def drop(self) -> None:
+        self._line.drop()
+
+
+def new_on(page: list[str], before: list[str]) -> list[str]:
+    """What `page` shows after what `before` showed: the newest stand last, and old ones leave above."""
+    for kept in range(min(len(page), len(before)), 0, -1):
+        if page[:kept] == before[-kept:]:
+            return page[kept:]
+    return page[:]
 
 
 READERS: list[type[Reader]] = [WebSocketReader, EventsReader, PollReader, ShortPollReader]

@@ -1,4 +1,4 @@
-"""The server as a user runs it: a process with a data folder, on a free port of the loopback."""
+"""Servers as a user runs them: a process that says where it listens, on a free port of the loopback."""
 
 from __future__ import annotations
 
@@ -9,25 +9,39 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Self
 
 READY_S = 30.0
 STOP_S = 35.0
 """The contract promises an exit within 30 s of SIGTERM."""
 
 
-class ServerProcess:
-    """`chatserver serve`, started and stopped as often as a test likes on the same data and port."""
+class DidNotStart(AssertionError):
+    """A server ended, or said nothing for too long; the message holds what it printed."""
 
-    def __init__(self, data: Path, *options: str, demo: bool = False) -> None:
-        self.data = data
-        self.options = (*options, "--demo") if demo else options
-        self.command = [sys.executable, "-m", "chatserver"]
-        self.folder: Path | None = None
+
+class Program:
+    """A program that prints `listening on http://…:PORT` when it is ready; its output is kept in `log`."""
+
+    def __init__(
+        self,
+        *command: str | Path,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.command = [str(word) for word in command]
+        self.folder = folder
+        self.environment = environment
         self.port = 0
+        self.started_at_s = 0.0
+        """When the process was started, on the monotonic clock."""
         self.log: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
+        self._ready: queue.Queue[str | None] = queue.Queue()
 
     @property
     def url(self) -> str:
@@ -38,41 +52,63 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> ServerProcess:
-        """Start, and return when it says that it listens."""
-        command = [*self.command, "serve"]
-        command += ["--data", str(self.data), "--port", str(self.port), *self.options]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATSERVER_")}
+    def whole_command(self) -> list[str]:
+        """What is run."""
+        return self.command
+
+    def start(self) -> Self:
+        """Start, and return when it says that it listens. Raises `DidNotStart`."""
+        self.started_at_s = time.monotonic()
         self._process = subprocess.Popen(
-            command,
+            self.whole_command(),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            errors="replace",
+            env=self.environment,
             cwd=self.folder,
         )
-        ready: queue.Queue[str | None] = queue.Queue()
+        self._ready = queue.Queue()
         self._readers = [
-            threading.Thread(target=self._read, args=(stream, ready), daemon=True)
+            threading.Thread(target=self._read, args=(stream, self._ready), daemon=True)
             for stream in (self._process.stdout, self._process.stderr)
         ]
         for reader in self._readers:
             reader.start()
+        self.await_ready()
+        return self
+
+    def await_ready(self) -> None:
+        """Return when the port is known and taken. Raises `DidNotStart`, the process killed."""
+        give_up_at_s = self.started_at_s + READY_S
         for _ in self._readers:
-            line = ready.get(timeout=READY_S)
+            try:
+                line = self._ready.get(timeout=max(0.0, give_up_at_s - time.monotonic()))
+            except queue.Empty:
+                break
             if line is not None:
-                found = re.search(r"listening on http://[^ ]*:(\d+)", line)
+                found = re.search(r"listening on https?://[^ ]*:(\d+)", line)
                 assert found is not None
                 self.port = int(found.group(1))
-                return self
-        raise AssertionError("the server did not start:\n" + "\n".join(self.log))
+                return
+        raise self.failed_start()
 
-    def _read(self, stream: object, ready: queue.Queue[str | None]) -> None:
-        for line in stream:  # type: ignore[attr-defined]
+    def failed_start(self) -> DidNotStart:
+        """Kill it; the error that says so."""
+        self.kill()
+        return DidNotStart("the server did not start:\n" + "\n".join(self.log)[-2000:])
+
+    def _read(self, stream: IO[str], ready: queue.Queue[str | None]) -> None:
+        for line in stream:
             self.log.append(line.rstrip("\n"))
-            if "listening on http://" in line:
+            if re.search("listening on https?://", line):
                 ready.put(line)
         ready.put(None)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """As a crash or a power cut ends it."""
@@ -104,11 +140,26 @@ class ServerProcess:
             self._process.send_signal(number)
         return self.wait()
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+class ServerProcess(Program):
+    """`chatserver serve`, started and stopped as often as a test likes on the same data and port."""
+
+    def __init__(self, data: Path, *options: str, demo: bool = False) -> None:
+        # A setting in the tester's own environment must not reach the server under test.
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("CHATSERVER_")}
+        super().__init__(sys.executable, "-m", "chatserver", environment=clean)
+        self.data = data
+        self.options = (*options, "--demo") if demo else options
+
+    def whole_command(self) -> list[str]:
+        where = ["--data", str(self.data), "--port", str(self.port)]
+        return [*self.command, "serve", *where, *self.options]
 
     def complaints(self) -> list[str]:
         """Lines of the log that no healthy server writes."""

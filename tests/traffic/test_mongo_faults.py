@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from chatserver.store.mongo.database import SCHEMA
+from chatserver.store.mongo.schema import SCHEMA
 from tests.conftest import FAST
 from tests.store.mongo_proxy import MongoProxy, Refusal
 from tests.store.mongo_server import NxServer, database, fresh_name
-from tests.support.clients import Person, WebSocketReader, in_loop
+from tests.support.clients import Person, WebSocketReader
 from tests.support.process import ServerProcess
 from tests.traffic.traffic import Traffic
 
@@ -113,7 +113,7 @@ async def until_ready(server: ServerProcess, ready: bool, limit_s: float) -> Non
             await asyncio.sleep(0.01)
 
 
-def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Patient:
+async def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Patient:
     """Run traffic, let `fault` happen to it, and compare what was sent with what came."""
     server = ServerProcess(data, *FAST, "--mongodb", uri).start()
     traffic = Patient(server, seed=5)
@@ -125,17 +125,14 @@ def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Patient:
         assert not traffic.writers_done.is_set(), "there was traffic to the end"
         await traffic.witness(reader)
 
-    async def run() -> None:
-        await traffic.prepare(people=3)
-        person = traffic.people[0]
-        reader = WebSocketReader(server.url, person.token, client="witness")
-        await reader.connect()
-        await traffic.run(messages, chaos(reader))
-        assert traffic.tally.verdict() == CLEAN
-        assert len(traffic.tally.acknowledged) == 3 * messages
-        assert sorted(traffic.witnessed) == sorted(traffic.tally.acknowledged)
-
-    in_loop(run())
+    await traffic.prepare(people=3)
+    person = traffic.people[0]
+    reader = WebSocketReader(server.url, person.token, client="witness")
+    await reader.connect()
+    await traffic.run(messages, chaos(reader))
+    assert traffic.tally.verdict() == CLEAN
+    assert len(traffic.tally.acknowledged) == 3 * messages
+    assert sorted(traffic.witnessed) == sorted(traffic.tally.acknowledged)
     assert server.stop() == 0
     for line in server.complaints():
         assert any(words in line for words in EXPECTED), line
@@ -146,7 +143,9 @@ def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Patient:
 
 
 @pytest.mark.timeout(150)
-def test_a_database_away_for_a_while_loses_and_doubles_nothing(data: Path, nx: NxServer) -> None:
+async def test_a_database_away_for_a_while_loses_and_doubles_nothing(
+    data: Path, nx: NxServer
+) -> None:
     """Frozen: connections stay open and nothing is answered, as behind a cut cable."""
 
     async def freeze(traffic: Patient) -> None:
@@ -156,12 +155,12 @@ def test_a_database_away_for_a_while_loses_and_doubles_nothing(data: Path, nx: N
         await asyncio.sleep(back - asyncio.get_running_loop().time())
         nx.signal(signal.SIGCONT)
 
-    assert suffer(data, nx.uri(), freeze).refused > 10
+    assert (await suffer(data, nx.uri(), freeze)).refused > 10
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("away_s", [0.0, AWAY_S])
-def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
+async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
     data: Path, nx: NxServer, away_s: float
 ) -> None:
     async def kill(traffic: Patient) -> None:
@@ -170,21 +169,21 @@ def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
         await asyncio.sleep(away_s)
         await asyncio.to_thread(nx.start)
 
-    assert suffer(data, nx.uri(), kill).refused > 0
+    assert (await suffer(data, nx.uri(), kill)).refused > 0
 
 
 # slow, or refusing
 
 
 @pytest.mark.timeout(120)
-def test_a_database_that_answers_slowly_is_waited_for(data: Path, proxy: MongoProxy) -> None:
+async def test_a_database_that_answers_slowly_is_waited_for(data: Path, proxy: MongoProxy) -> None:
     async def slow(traffic: Patient) -> None:
         proxy.delay_s = SLOW_S
         await traffic.until_more(9)
         assert await is_ready(traffic.server)
         proxy.delay_s = 0.0
 
-    assert suffer(data, through(proxy), slow).refused == 0
+    assert (await suffer(data, through(proxy), slow)).refused == 0
 
 
 @pytest.mark.timeout(90)
@@ -197,7 +196,7 @@ def test_a_database_that_answers_slowly_is_waited_for(data: Path, proxy: MongoPr
     ],
     ids=lambda refusal: refusal.name,
 )
-def test_a_database_that_takes_no_writes_loses_and_doubles_nothing(
+async def test_a_database_that_takes_no_writes_loses_and_doubles_nothing(
     data: Path, proxy: MongoProxy, refusal: Refusal
 ) -> None:
     async def refuse(traffic: Patient) -> None:
@@ -211,18 +210,20 @@ def test_a_database_that_takes_no_writes_loses_and_doubles_nothing(
         assert history.status_code == 200 or refusal.code == 10107
         proxy.refusal = None
 
-    assert suffer(data, through(proxy), refuse).refused >= 30
+    assert (await suffer(data, through(proxy), refuse)).refused >= 30
     assert proxy.refused > 0
 
 
 # starting
 
 
-def test_a_server_started_before_its_database_waits_and_says_so(data: Path, nx: NxServer) -> None:
+async def test_a_server_started_before_its_database_waits_and_says_so(
+    data: Path, nx: NxServer
+) -> None:
     nx.kill()
     server = ServerProcess(data, "--mongodb", nx.uri(), demo=True)
 
-    async def run() -> None:
+    try:
         starting = asyncio.create_task(asyncio.to_thread(server.start))
         async with asyncio.timeout(20):
             while not any("waiting for the database" in line for line in server.log):
@@ -232,9 +233,6 @@ def test_a_server_started_before_its_database_waits_and_says_so(data: Path, nx: 
         await starting
         ann = await Person.sign_in(server.url, "ann@example.com", "demo-password")
         assert await ann.send("here") > 0
-
-    try:
-        in_loop(run())
         assert server.stop() == 0
         assert server.complaints() == []
     finally:
@@ -242,7 +240,7 @@ def test_a_server_started_before_its_database_waits_and_says_so(data: Path, nx: 
 
 
 _IMPATIENT = (
-    "import sys; from chatserver.store import mongo_db; mongo_db.WAIT_S = 1.0;"
+    "import sys; from chatserver.store.mongo import database; database.WAIT_S = 1.0;"
     " from chatserver.command.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 """The command, but for the minute that it waits for a database that does not answer."""
@@ -306,19 +304,16 @@ def test_a_database_that_is_not_there_is_one_sentence_and_exit_code_2(
         ("meta", {"_id": "schema", "version": SCHEMA + 1, "created_seq": 0}, "newer chatserver"),
     ],
 )
-def test_a_database_that_is_not_for_this_version_is_refused_and_left_as_it_was(
+async def test_a_database_that_is_not_for_this_version_is_refused_and_left_as_it_was(
     data: Path, nx_server: NxServer, collection: str, document: dict[str, Any], words: str
 ) -> None:
     uri = nx_server.uri()
 
-    async def fill() -> None:
-        async with database(uri) as db:
-            await db[collection].insert_one(document)
-
-    asyncio.run(fill())
-    before = asyncio.run(contents(uri))
+    async with database(uri) as db:
+        await db[collection].insert_one(document)
+    before = await contents(uri)
     assert words in start_refused(data, uri)
-    assert asyncio.run(contents(uri)) == before
+    assert await contents(uri) == before
 
 
 @pytest.mark.parametrize(
@@ -329,11 +324,11 @@ def test_a_database_that_is_not_for_this_version_is_refused_and_left_as_it_was(
     ],
     ids=lambda value: value.name if isinstance(value, Refusal) else "",
 )
-def test_missing_rights_are_one_sentence_and_exit_code_2(
+async def test_missing_rights_are_one_sentence_and_exit_code_2(
     data: Path, proxy: MongoProxy, refusal: Refusal, words: str
 ) -> None:
     proxy.refusal = refusal
     uri = through(proxy)
     assert words in start_refused(data, uri)
     proxy.refusal = None
-    assert asyncio.run(contents(uri)) == {}
+    assert await contents(uri) == {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FAST, Backend
-from tests.support.clients import Person, WebSocketReader, in_loop
+from tests.support.clients import Person, WebSocketReader
 from tests.support.process import ServerProcess
 from tests.traffic.traffic import Traffic
 
@@ -19,22 +19,19 @@ CLEAN = {"lost": 0, "doubled": 0, "disordered": 0, "resets": 0}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_hopping_clients_see_each_message_once_and_in_order(
+async def test_hopping_clients_see_each_message_once_and_in_order(
     server: ServerProcess, seed: int
 ) -> None:
-    async def run() -> None:
-        traffic = Traffic(server, seed)
-        await traffic.prepare(people=4)
-        await traffic.run(messages=60)
-        assert traffic.tally.verdict() == CLEAN
-        assert len(traffic.tally.acknowledged) == 240
-        assert traffic.tally.hops > 20 and traffic.tally.retries > 5, "it was cruel enough"
-
-    in_loop(run())
+    traffic = Traffic(server, seed)
+    await traffic.prepare(people=4)
+    await traffic.run(messages=60)
+    assert traffic.tally.verdict() == CLEAN
+    assert len(traffic.tally.acknowledged) == 240
+    assert traffic.tally.hops > 20 and traffic.tally.retries > 5, "it was cruel enough"
 
 
 @pytest.mark.timeout(240)
-def test_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(
+async def test_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(
     backend: Backend, data: Path
 ) -> None:
     server = ServerProcess(data, *FAST, *backend()).start()
@@ -52,17 +49,14 @@ def test_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(
             seq = await traffic.people[0].send("after the crash")
             assert seq > highest, "seq has grown"
 
-    async def run() -> None:
-        traffic = Traffic(server, seed=7)
-        await traffic.prepare(people=3)
-        await traffic.run(messages=150, chaos=crash(traffic))
-        assert traffic.tally.verdict() == CLEAN | {"doubled": traffic_doubles(traffic)}
-        history: set[str] = set()
-        for person in traffic.people:
-            history |= await texts_of(person)
-        assert traffic.tally.acknowledged.keys() <= history
-
-    in_loop(run())
+    traffic = Traffic(server, seed=7)
+    await traffic.prepare(people=3)
+    await traffic.run(messages=150, chaos=crash(traffic))
+    assert traffic.tally.verdict() == CLEAN | {"doubled": traffic_doubles(traffic)}
+    history: set[str] = set()
+    for person in traffic.people:
+        history |= await texts_of(person)
+    assert traffic.tally.acknowledged.keys() <= history
     assert server.stop() == 0
     assert server.complaints() == []
 
@@ -88,7 +82,7 @@ async def texts_of(person: Person) -> set[str]:
 
 
 @pytest.mark.timeout(180)
-def test_restarts_by_sigterm_in_mid_traffic_lose_and_double_nothing(
+async def test_restarts_by_sigterm_in_mid_traffic_lose_and_double_nothing(
     backend: Backend, data: Path
 ) -> None:
     server = ServerProcess(data, *FAST, *backend()).start()
@@ -101,37 +95,30 @@ def test_restarts_by_sigterm_in_mid_traffic_lose_and_double_nothing(
             assert await asyncio.to_thread(server.stop) == 0
             await asyncio.to_thread(server.start)
 
-    async def run() -> None:
-        traffic = Traffic(server, seed=11)
-        await traffic.prepare(people=3)
-        await traffic.run(messages=60, chaos=restart(traffic))
-        assert traffic.tally.verdict() == CLEAN
-
-    in_loop(run())
+    traffic = Traffic(server, seed=11)
+    await traffic.prepare(people=3)
+    await traffic.run(messages=60, chaos=restart(traffic))
+    assert traffic.tally.verdict() == CLEAN
     assert server.stop() == 0
     assert server.complaints() == []
 
 
-def test_sigterm_says_bye_with_when_to_come_back(backend: Backend, data: Path) -> None:
+async def test_sigterm_says_bye_with_when_to_come_back(backend: Backend, data: Path) -> None:
     with ServerProcess(data, *backend(), demo=True) as server:
-
-        async def run() -> None:
-            bob = await Person.sign_in(server.url, "bob@example.com", "demo-password")
-            reader = WebSocketReader(server.url, bob.token)
-            await reader.connect()
-            poll = asyncio.create_task(
-                bob.http.get("/poll", params={"after": reader.cursor, "client": "p"})
-            )
-            while "chatserver_polls_waiting 1.0" not in (await bob.http.get("/metrics")).text:
-                await asyncio.sleep(0)
-            server.terminate()
-            bye = await reader.next_signal("bye")
-            assert bye["reason"] == "restarting" and bye["retry"] is True
-            assert 0 < bye["reconnectIn"] <= 30_000
-            answered = (await asyncio.wait_for(poll, 10)).json()
-            assert [event["type"] for event in answered["events"]] == ["bye"]
-            assert json.loads(json.dumps(answered))["more"] is False
-
-        in_loop(run())
+        bob = await Person.sign_in(server.url, "bob@example.com", "demo-password")
+        reader = WebSocketReader(server.url, bob.token)
+        await reader.connect()
+        poll = asyncio.create_task(
+            bob.http.get("/poll", params={"after": reader.cursor, "client": "p"})
+        )
+        while "chatserver_polls_waiting 1.0" not in (await bob.http.get("/metrics")).text:
+            await asyncio.sleep(0)
+        server.terminate()
+        bye = await reader.next_signal("bye")
+        assert bye["reason"] == "restarting" and bye["retry"] is True
+        assert 0 < bye["reconnectIn"] <= 30_000
+        answered = (await asyncio.wait_for(poll, 10)).json()
+        assert [event["type"] for event in answered["events"]] == ["bye"]
+        assert json.loads(json.dumps(answered))["more"] is False
         assert server.wait() == 0
         assert server.complaints() == []

@@ -6,19 +6,21 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from chatserver.command.cli import House, _server, build
+from chatserver.command.build import build
 from chatserver.command.settings import Settings
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.people import User
+from chatserver.http.house import House
 from chatserver.journal.contract import Appended, settle
+from chatserver.site.server import Server
 from tests.support.clients import WebSocketReader
 
 LIMITS = Limits(readers_per_user=1000)
@@ -51,7 +53,7 @@ class Here:
 async def here(data: Path, limits: Limits = LIMITS) -> AsyncIterator[Here]:
     settings = Settings(data=data, limits=limits)
     house = await build(settings)
-    server = _server(house, settings)
+    server = Server(house)
     port = server.listen("127.0.0.1", 0)
     people = []
     for name in ("Ann", "Bob"):
@@ -60,20 +62,13 @@ async def here(data: Path, limits: Limits = LIMITS) -> AsyncIterator[Here]:
     ann, bob = people
     await house.friendships.befriend(ann.id, bob.id)
     await house.friendships.befriend(bob.id, ann.id)
-    _, token = await house.sessions.issue_token(ann.id, "test", None)
+    login = await house.sessions.begin(ann.id, 0, "test")
+    _, token = await house.sessions.issue_token(login, "test", None)
     try:
         async with asyncio.timeout(40):
             yield Here(house, f"http://127.0.0.1:{port}", ann, bob, token)
     finally:
         await server.drain()
-
-
-def tell(data: Path, story: Callable[[Here], Awaitable[None]], limits: Limits = LIMITS) -> None:
-    async def run() -> None:
-        async with here(data, limits) as place:
-            await story(place)
-
-    asyncio.run(run())
 
 
 def of_transports() -> Counter[str]:
@@ -99,30 +94,30 @@ UPGRADE = (
     [("/ws", UPGRADE), ("/events", ""), ("/poll?after=1&wait=50", "")],
     ids=["websocket", "sse", "longpoll"],
 )
-def test_a_closed_connection_leaves_nothing_behind(data: Path, target: str, more: str) -> None:
-    async def story(place: Here) -> None:
-        delivery = place.house.delivery
-        asked = target.replace("after=1", f"after={delivery.head_seq}")
-        before = of_transports()
-        writers = [await place.open(asked, more) for _ in range(CONNECTIONS)]
-        await wait_for(lambda: len(delivery.readers) == CONNECTIONS)
-        assert of_transports().total() >= before.total() + 2 * CONNECTIONS, "they are looked at"
-        for writer in writers:
-            writer.transport.abort()
-        await wait_for(lambda: not delivery.readers)
-        await wait_for(lambda: of_transports().total() <= before.total())
-
+async def test_a_closed_connection_leaves_nothing_behind(
+    data: Path, target: str, more: str
+) -> None:
     # Without the collector: what needs it would stay until it runs, and stop the loop when it does.
     gc.collect()
     gc.disable()
     try:
-        tell(data, story)
+        async with here(data) as place:
+            delivery = place.house.delivery
+            asked = target.replace("after=1", f"after={delivery.hub.head_seq}")
+            before = of_transports()
+            writers = [await place.open(asked, more) for _ in range(CONNECTIONS)]
+            await wait_for(lambda: len(delivery.readers.all) == CONNECTIONS)
+            assert of_transports().total() >= before.total() + 2 * CONNECTIONS, "they are looked at"
+            for writer in writers:
+                writer.transport.abort()
+            await wait_for(lambda: not delivery.readers.all)
+            await wait_for(lambda: of_transports().total() <= before.total())
     finally:
         gc.enable()
 
 
-def test_an_acknowledgement_and_the_own_event_leave_in_one_write(data: Path) -> None:
-    async def story(place: Here) -> None:
+async def test_an_acknowledgement_and_the_own_event_leave_in_one_write(data: Path) -> None:
+    async with here(data) as place:
         host, port = place.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(
@@ -138,12 +133,10 @@ def test_an_acknowledgement_and_the_own_event_leave_in_one_write(data: Path) -> 
         assert b'"type":"ack"' in both and b'"text":"hi"' in both
         writer.close()
 
-    tell(data, story)
 
-
-def test_what_comes_behind_a_slower_frame_waits_for_it(data: Path) -> None:
-    async def story(place: Here) -> None:
-        start = place.house.delivery.head_seq
+async def test_what_comes_behind_a_slower_frame_waits_for_it(data: Path) -> None:
+    async with here(data) as place:
+        start = place.house.delivery.hub.head_seq
         socket = WebSocketReader(place.url, place.token)
         await socket.connect()
         # A read position is looked up first; a message alone would not wait.
@@ -159,23 +152,21 @@ def test_what_comes_behind_a_slower_frame_waits_for_it(data: Path) -> None:
         assert [event["type"] for event in events] == ["read"] + ["message"] * 3
         assert [event["text"] for event in events[1:]] == ["0", "1", "2"]
 
-    tell(data, story)
 
-
-def test_only_what_needs_no_look_up_is_placed_at_once(data: Path) -> None:
-    async def story(place: Here) -> None:
-        service, ann, bob = place.house.service, place.ann, place.bob
+async def test_only_what_needs_no_look_up_is_placed_at_once(data: Path) -> None:
+    async with here(data, Limits(send_burst=2, send_rate=0.001)) as place:
+        messages, ann, bob = place.house.messages, place.ann, place.bob
         to_bob = {"text": "you", "to": bob.id}
         loop = asyncio.get_running_loop()
         one, two, again, nobody = (loop.create_future() for _ in range(4))
 
         def submit(user_id: str, fields: dict[str, str], future: asyncio.Future[Appended]) -> bool:
-            return service.submit_now(user_id, fields, partial(settle, future))
+            return messages.submit_now(user_id, fields, partial(settle, future))
 
         assert not submit("nobody", {"text": "x"}, nobody)
-        await service.user(ann.id)
+        await place.house.users.user(ann.id)
         assert not submit(ann.id, to_bob, nobody), "her friends are not in memory"
-        await place.house.delivery.open(ann.id)
+        await place.house.delivery.mailboxes.open(ann.id)
         assert not submit(ann.id, {**to_bob, "to": "stranger"}, nobody)
         assert submit(ann.id, {"text": "all", "clientId": "c"}, one)
         assert submit(ann.id, to_bob, two)
@@ -184,7 +175,5 @@ def test_only_what_needs_no_look_up_is_placed_at_once(data: Path) -> None:
         assert (await again).seq == (await one).seq and (await again).duplicate
         assert not submit(ann.id, {"text": "one too many"}, nobody)
         with pytest.raises(RateLimited):
-            await service.send(ann.id, {"text": "one too many"})
+            await messages.send(ann.id, {"text": "one too many"})
         assert not nobody.done()
-
-    tell(data, story, Limits(send_burst=2, send_rate=0.001))

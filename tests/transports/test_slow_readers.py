@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FAST
-from tests.support.clients import Person, in_loop
+from tests.support.clients import Person
 from tests.support.process import ServerProcess
 
 USERS, READERS_EACH = 50, 20
@@ -73,13 +73,15 @@ async def write(ann: Person, first: int, count: int) -> int:
 
 @Paths
 @pytest.mark.timeout(120)
-def test_one_of_a_thousand_that_stops_reading_costs_the_others_nothing(
+async def test_one_of_a_thousand_that_stops_reading_costs_the_others_nothing(
     data: Path, path: str
 ) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    async def run(url: str) -> None:
+    options = ("--stuck-s", "3", "--heartbeat-s", "4", "--silence-s", "4", *FAST)
+    with ServerProcess(data, *options) as server:
+        url = server.url
         ann = await Person.register(url, "Ann")
         streams: list[Stream] = []
         for _ in range(USERS):
@@ -102,32 +104,25 @@ def test_one_of_a_thousand_that_stops_reading_costs_the_others_nothing(
         assert rounds_with_it > 1, "there was traffic while it was stuck"
         for each in streams:
             each.writer.transport.abort()
-
-    options = ("--stuck-s", "3", "--heartbeat-s", "4", "--silence-s", "4", *FAST)
-    with ServerProcess(data, *options) as server:
-        in_loop(run(server.url))
         assert server.stop() == 0
     assert server.complaints() == []
 
 
 @Paths
-def test_one_that_fell_behind_finds_everything_once_and_in_order(
+async def test_one_that_fell_behind_finds_everything_once_and_in_order(
     server: ServerProcess, path: str
 ) -> None:
-    async def run() -> None:
-        ann, bob = await Person.register(server.url, "Ann"), await Person.register(server.url)
-        await ann.befriend(bob)
-        stream = Stream(server.url, path, bob.token)
-        await stream.connect(receive_bytes=4096)
-        last = 0
-        # At first all of it lies in the kernel; in the end much more than that and the mailbox hold (1 MiB),
-        # so that the rest is replayed.
-        for count in (40, 400, 1900, 3):
-            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            last = await write(ann, last, count)
-            stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
-            async with asyncio.timeout(30):
-                await stream.see(last)
-        stream.writer.transport.abort()
-
-    in_loop(run())
+    ann, bob = await Person.register(server.url, "Ann"), await Person.register(server.url)
+    await ann.befriend(bob)
+    stream = Stream(server.url, path, bob.token)
+    await stream.connect(receive_bytes=4096)
+    last = 0
+    # At first all of it lies in the kernel; in the end much more than that and the mailbox hold (1 MiB),
+    # so that the rest is replayed.
+    for count in (40, 400, 1900, 3):
+        stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        last = await write(ann, last, count)
+        stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(30):
+            await stream.see(last)
+    stream.writer.transport.abort()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,48 +11,63 @@ from typing import Any
 
 import pytest
 
+from chatserver.core import vocabulary
+from chatserver.core.changes import LoginsEnd, PasswordChange
 from chatserver.core.errors import Conflict, NotFound, Unauthenticated
+from chatserver.core.events import Event
 from chatserver.core.people import Account, Login, User
+from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.keys import KeyRing
 from chatserver.verbs.sessions import COOKIE_LIFE_MS, COOKIE_RENEW_MS, DAY_MS, TOKENS_MAX, Sessions
 
 NOW_MS = 1_800_000_000_000
+ANN, BOB = PEOPLE = [User(name, name.title(), "", "#000000") for name in ("ann", "bob")]
 
 
 @dataclass
 class World:
-    """A store with two users, and sessions on a clock that stands until it is moved."""
+    """A store with two users, its journal, and sessions on a clock that stands until it is moved."""
 
     store: SqliteStore
+    journal: LocalJournal
     folder: Path
     now_ms: int = NOW_MS
-    ended: list[str] = field(default_factory=list)
+    following: list[Sessions] = field(default_factory=list)
 
     def sessions(self) -> Sessions:
+        """Sessions of a process that has just started."""
         ring = KeyRing.load(self.folder, self.now_ms)
-        return Sessions(self.store, ring, lambda: self.now_ms, self.ended.extend)
+        self.following.append(Sessions(self.store, self.journal, ring, lambda: self.now_ms))
+        return self.following[-1]
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """All of them follow the one journal."""
+        for sessions in self.following:
+            sessions.follow(events)
+
+    async def change(self, change: LoginsEnd | PasswordChange) -> int:
+        """The seq of a notice."""
+        (place,) = await self.journal.append(vocabulary.notice(change))
+        return place.seq
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def opened(folder: Path) -> AsyncIterator[World]:
+    """The store and its two users; at the end everything is closed."""
     store = SqliteStore(folder, lambda: NOW_MS)
     await store.start()
+    journal = LocalJournal(store.log, lambda: NOW_MS)
+    world = World(store, journal, folder)
+    await journal.start([world.follow])
     try:
-        for name in ("ann", "bob"):
-            user = User(name, name.title(), "", "#000000")
-            await store.add_account(Account(user, f"{name}@example.com", "phc", NOW_MS))
-        yield World(store, folder)
+        for user in PEOPLE:
+            await store.add_account(Account(user, f"{user.id}@example.com", "phc", NOW_MS))
+        async with asyncio.timeout(30):
+            yield world
     finally:
+        await journal.close()
         await store.close()
-
-
-def run(folder: Path, story: Callable[[World], Awaitable[None]]) -> None:
-    async def tell() -> None:
-        async with world(folder) as made, asyncio.timeout(30):
-            await story(made)
-
-    asyncio.run(tell())
 
 
 def header(set_cookie: str) -> str:
@@ -66,28 +81,27 @@ async def nobody(sessions: Sessions, cookie: str | None, authorization: str | No
         await sessions.resolve(cookie, authorization)
 
 
-def test_a_cookie_signs_in_across_a_restart_until_it_is_ended(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_cookie_signs_in_across_a_restart_until_it_is_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         first = world.sessions()
-        login = await first.begin("ann", "a browser")
+        login = await first.begin("ann", 0, "a browser")
         cookie = header(first.cookie(login, secure=False))
         second = world.sessions()
         assert second.known(cookie, None) is None
         assert (await second.resolve(cookie, None)).id == login.id
         assert second.known(f"other=1; {cookie}; more=2", None) is not None
-        await second.end([login.id])
+        await second.end(login)
         await nobody(second, cookie)
         await nobody(world.sessions(), cookie)
-        assert world.ended == [login.id]
         assert second.expires_at(login.id) == 0
 
-    run(tmp_path, story)
 
-
-def test_a_cookie_under_https_has_the_host_prefix_and_wins_over_a_plain_one(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_cookie_under_https_has_the_host_prefix_and_wins_over_a_plain_one(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        ann, bob = await sessions.begin("ann", ""), await sessions.begin("bob", "")
+        ann, bob = await sessions.begin("ann", 0, ""), await sessions.begin("bob", 0, "")
         secure = sessions.cookie(ann, secure=True)
         assert secure.startswith("__Host-chatserver=")
         for attribute in (
@@ -101,29 +115,24 @@ def test_a_cookie_under_https_has_the_host_prefix_and_wins_over_a_plain_one(tmp_
         both = f"{header(sessions.cookie(bob, secure=False))}; {header(secure)}"
         assert (await sessions.resolve(both, None)).user_id == "ann"
 
-    run(tmp_path, story)
 
-
-def test_a_cookie_that_is_forged_or_of_another_ring_is_nobodys(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_cookie_that_is_forged_or_of_another_ring_is_nobodys(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        login = await sessions.begin("ann", "")
+        login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
-        foreign = Sessions(
-            world.store, KeyRing.load(tmp_path / "other", 0), lambda: NOW_MS, world.ended.extend
-        )
+        ring = KeyRing.load(tmp_path / "other", 0)
+        foreign = Sessions(world.store, world.journal, ring, lambda: NOW_MS)
         await nobody(sessions, header(foreign.cookie(login, secure=False)))
         field = sessions.form_field(f"{login.id} ann {NOW_MS}")
         for bad in (cookie[:-2], "chatserver=", "chatserver=a.b", f"chatserver={field}", "", None):
             await nobody(sessions, bad)
 
-    run(tmp_path, story)
 
-
-def test_a_cookie_login_slides_by_use_and_ends_30_days_after_the_last(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_cookie_login_slides_by_use_and_ends_30_days_after_the_last(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        login = await sessions.begin("ann", "")
+        login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
         assert sessions.expires_at(login.id) == NOW_MS + COOKIE_LIFE_MS
         world.now_ms += 29 * DAY_MS
@@ -135,13 +144,11 @@ def test_a_cookie_login_slides_by_use_and_ends_30_days_after_the_last(tmp_path: 
         await nobody(sessions, cookie)
         assert await sessions.listed("ann", "cookie") == []
 
-    run(tmp_path, story)
 
-
-def test_a_cookie_is_renewed_when_it_is_older_than_a_day(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_cookie_is_renewed_when_it_is_older_than_a_day(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        login = await sessions.begin("ann", "")
+        login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
         login = await sessions.resolve(cookie, None)
         world.now_ms += COOKIE_RENEW_MS - 1
@@ -151,30 +158,28 @@ def test_a_cookie_is_renewed_when_it_is_older_than_a_day(tmp_path: Path) -> None
         assert renewed is not None and header(renewed) != cookie
         assert (await sessions.resolve(header(renewed), None)).id == login.id
 
-    run(tmp_path, story)
 
-
-def test_a_token_is_kept_hashed_and_wins_over_a_cookie(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_token_is_kept_hashed_and_wins_over_a_cookie(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        record, token = await sessions.issue_token("ann", "script", None)
+        asker = await sessions.begin("ann", 0, "")
+        record, token = await sessions.issue_token(asker, "script", None)
         assert token.startswith("cst_") and len(token) == 47
         assert token.encode() not in repr(record).encode()
         for file in tmp_path.iterdir():
             assert token.encode() not in file.read_bytes()
-        cookie = header(sessions.cookie(await sessions.begin("bob", ""), secure=False))
+        cookie = header(sessions.cookie(await sessions.begin("bob", 0, ""), secure=False))
         for authorization in (f"Bearer {token}", f"bearer  {token} "):
             assert (await sessions.resolve(cookie, authorization)).user_id == "ann"
         for bad in ("Bearer cst_no", f"Basic {token}", token, "Bearer", "", f"Bearer {token}x"):
             await nobody(sessions, cookie, bad)
 
-    run(tmp_path, story)
 
-
-def test_a_token_ends_by_time(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_token_ends_by_time(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        login, token = await sessions.issue_token("ann", "script", 60)
+        asker = await sessions.begin("ann", 0, "")
+        login, token = await sessions.issue_token(asker, "script", 60)
         await sessions.resolve(None, f"Bearer {token}")
         world.now_ms += 59_999
         assert sessions.known(None, f"Bearer {token}") is not None
@@ -183,38 +188,34 @@ def test_a_token_ends_by_time(tmp_path: Path) -> None:
         await nobody(sessions, None, f"Bearer {token}")
         await nobody(world.sessions(), None, f"Bearer {token}")
 
-    run(tmp_path, story)
 
-
-def test_a_user_has_so_many_tokens_and_no_more(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_user_has_so_many_tokens_and_no_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        made = [await sessions.issue_token("ann", "script", None) for _ in range(TOKENS_MAX)]
+        asker = await sessions.begin("ann", 0, "")
+        made = [await sessions.issue_token(asker, "script", None) for _ in range(TOKENS_MAX)]
         with pytest.raises(Conflict):
-            await sessions.issue_token("ann", "script", None)
+            await sessions.issue_token(asker, "script", None)
         await sessions.end_one("ann", "token", made[0][0].id)
-        await sessions.issue_token("ann", "script", None)
-
-    run(tmp_path, story)
+        await sessions.issue_token(asker, "script", None)
 
 
-def test_nobody_ends_the_login_of_another(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_nobody_ends_the_login_of_another(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        token, _ = await sessions.issue_token("bob", "script", None)
+        asker = await sessions.begin("bob", 0, "")
+        token, _ = await sessions.issue_token(asker, "script", None)
         with pytest.raises(NotFound):
             await sessions.end_one("ann", "token", token.id)
         assert len(await sessions.listed("bob", "token")) == 1
 
-    run(tmp_path, story)
 
-
-def test_a_login_that_is_ended_while_it_is_read_stays_ended(tmp_path: Path) -> None:
+async def test_a_login_that_is_ended_while_it_is_read_stays_ended(tmp_path: Path) -> None:
     """The store's answer is from before the end, and comes after it."""
 
-    async def story(world: World) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        login = await sessions.begin("ann", "")
+        login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
         late = world.sessions()
         read, go_on = asyncio.Event(), asyncio.Event()
@@ -229,17 +230,15 @@ def test_a_login_that_is_ended_while_it_is_read_stays_ended(tmp_path: Path) -> N
         world.store.login = slow  # type: ignore[method-assign]
         asking: asyncio.Task[Any] = asyncio.create_task(late.resolve(cookie, None))
         await read.wait()
-        await late.end([login.id])
+        await late.end(login)
         go_on.set()
         with pytest.raises(Unauthenticated):
             await asking
         assert late.known(cookie, None) is None
 
-    run(tmp_path, story)
 
-
-def test_a_form_field_is_of_its_subject_only(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_form_field_is_of_its_subject_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
         field = sessions.form_field("login-1")
         assert sessions.form_field_is_of(field, "login-1")
@@ -247,23 +246,122 @@ def test_a_form_field_is_of_its_subject_only(tmp_path: Path) -> None:
         assert not sessions.form_field_is_of(sessions.form_field(""), "")
         assert not sessions.form_field_is_of("", "login-1")
 
-    run(tmp_path, story)
+
+async def test_a_new_password_ends_every_login_but_the_one_that_is_kept(tmp_path: Path) -> None:
+    """In memory and in the store; the login that is kept is of the new generation."""
+    async with opened(tmp_path) as world:
+        sessions, elsewhere = world.sessions(), world.sessions()
+        kept, other = [await sessions.begin("ann", 0, "") for _ in range(2)]
+        _, token = await sessions.issue_token(kept, "script", None)
+        stranger = await sessions.begin("bob", 0, "")
+        cookies = {
+            login.id: header(sessions.cookie(login, secure=False))
+            for login in (kept, other, stranger)
+        }
+        for cookie in cookies.values():
+            await elsewhere.resolve(cookie, None)
+        seq = await world.change(PasswordChange("ann", "new phc", kept.id))
+        for process in (sessions, elsewhere):
+            assert process.is_current(kept) and not process.is_current(other)
+        for process in (sessions, elsewhere, world.sessions()):
+            await nobody(process, cookies[other.id])
+            await nobody(process, None, f"Bearer {token}")
+            assert (await process.resolve(cookies[kept.id], None)).generation == seq
+            assert (await process.resolve(cookies[stranger.id], None)).generation == 0
+            assert [login.id for login in await process.listed("ann", "cookie")] == [kept.id]
 
 
-def test_an_unknown_account_costs_the_work_of_a_known_one(tmp_path: Path) -> None:
-    async def story(world: World) -> None:
+async def test_a_login_of_an_older_generation_is_not_begun(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
         sessions = world.sessions()
-        phc = await sessions.hash_password("correct horse")
-        worked: list[str] = []
-        original = sessions._in_thread
+        asker = await sessions.begin("ann", 0, "")
+        seq = await world.change(PasswordChange("ann", "new phc", None))
+        with pytest.raises(Unauthenticated):
+            await sessions.begin("ann", 0, "an old password, just compared")
+        with pytest.raises(Unauthenticated):
+            await sessions.issue_token(asker, "asked before", None)
+        await sessions.begin("ann", seq, "the new password")
 
-        async def count(work: Callable[..., Any], *arguments: str) -> Any:
-            worked.append(arguments[1].split("$")[3])
-            return await original(work, *arguments)
 
-        sessions._in_thread = count  # type: ignore[method-assign]
-        assert await sessions.password_matches("correct horse", phc)
-        assert not await sessions.password_matches("correct horse", None)
-        assert worked == ["m=19456,t=2,p=1"] * 2
+async def test_what_the_store_answers_late_brings_no_login_of_an_old_generation_back(
+    tmp_path: Path,
+) -> None:
+    """Read or kept before the new password; the answer comes after it."""
+    async with opened(tmp_path) as world:
+        sessions = world.sessions()
+        login = await sessions.begin("ann", 0, "")
+        cookie = header(sessions.cookie(login, secure=False))
+        late = world.sessions()
+        find, add = world.store.login, world.store.add_login
 
-    run(tmp_path, story)
+        async def find_slowly(login_id: str) -> Login | None:
+            found = await find(login_id)
+            await world.change(PasswordChange("ann", "new phc", None))
+            return found
+
+        async def add_slowly(login: Login) -> bool:
+            added = await add(login)
+            await world.change(PasswordChange("ann", "newer phc", None))
+            return added
+
+        world.store.login = find_slowly  # type: ignore[method-assign]
+        await nobody(late, cookie)
+        world.store.login = find  # type: ignore[method-assign]
+        account = await world.store.account("ann")
+        assert account is not None
+        world.store.add_login = add_slowly  # type: ignore[method-assign]
+        with pytest.raises(Unauthenticated):
+            await late.begin("ann", account.generation, "")
+
+
+async def test_a_kept_login_that_was_read_before_the_new_password_still_counts(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as world:
+        sessions = world.sessions()
+        login = await sessions.begin("ann", 0, "")
+        cookie = header(sessions.cookie(login, secure=False))
+        late, find, seqs = world.sessions(), world.store.login, []
+
+        async def find_slowly(login_id: str) -> Login | None:
+            found = await find(login_id)
+            seqs.append(await world.change(PasswordChange("ann", "new phc", login.id)))
+            return found
+
+        world.store.login = find_slowly  # type: ignore[method-assign]
+        assert [(await late.resolve(cookie, None)).generation] == seqs
+
+
+async def test_a_token_that_is_asked_for_while_its_asker_signs_out_does_not_outlive_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as world:
+        sessions = world.sessions()
+        asker = await sessions.begin("ann", 0, "")
+        add = world.store.add_login
+
+        async def add_slowly(login: Login) -> bool:
+            added = await add(login)
+            await sessions.end(asker)
+            return added
+
+        world.store.add_login = add_slowly  # type: ignore[method-assign]
+        with pytest.raises(Unauthenticated):
+            await sessions.issue_token(asker, "a thief's", None)
+        assert await world.store.logins("ann", "token") == []
+        assert await sessions.listed("ann", "token") == []
+
+
+async def test_the_end_of_an_account_ends_all_of_its_logins(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        sessions = world.sessions()
+        login = await sessions.begin("ann", 0, "")
+        cookie = header(sessions.cookie(login, secure=False))
+        _, token = await sessions.issue_token(login, "script", None)
+        await sessions.resolve(cookie, None)
+        await sessions.resolve(None, f"Bearer {token}")
+        await world.journal.append(vocabulary.account_end(ANN))
+        await nobody(sessions, cookie)
+        await nobody(sessions, None, f"Bearer {token}")
+        assert not sessions.is_current(login)
+        assert sessions.expires_at(login.id) == 0

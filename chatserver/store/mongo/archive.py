@@ -1,4 +1,4 @@
-"""Everything out of a store on MongoDB, and into one: the `Port` for `chatserver.store.archive`."""
+"""Everything out of a store on MongoDB, and into one: the `Archive` for `chatserver.store.archive`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pymongo import errors
 from chatserver.core.events import Audience, Event
 from chatserver.core.names import words
 from chatserver.core.people import Account, Login, User
-from chatserver.store.archive import FIELDS, KINDS, Record
+from chatserver.store.archive import FIELDS, KINDS, LATER, Record
 from chatserver.store.contract import StoreRefused
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.documents import (
+from chatserver.store.mongo.eventlog import DUPLICATE_KEY, MongoLog
+from chatserver.store.mongo.ranges import READ_EVENTS, compound
+from chatserver.store.mongo.shapes import (
     event_document,
     login_document,
     login_of,
+    pair,
     user_document,
 )
-from chatserver.store.mongo.eventlog import DUPLICATE_KEY, MongoLog
-from chatserver.store.mongo.finding import READ_EVENTS
-from chatserver.store.mongo.keys import joined, pair
 
 CHUNK = 1000
 _COLLECTIONS = {kind: "pairs" if kind == "friendships" else kind for kind in KINDS}
@@ -29,8 +29,8 @@ _LIVE: dict[str, dict[str, Any]] = {"friendships": {"state": {"$ne": "none"}}}
 """Ended friendships are kept only as a guard against late writes."""
 
 
-class MongoPort:
-    """The `Port` of a `MongoStore`; usable while that is started."""
+class MongoArchive:
+    """The `Archive` of a `MongoStore`; usable while that is started."""
 
     def __init__(self, db: MongoDb, log: MongoLog) -> None:
         self._db = db
@@ -142,13 +142,16 @@ def _record(kind: str, doc: dict[str, Any]) -> Record:
             values = [doc[name] for name in FIELDS[kind]]
             values[FIELDS[kind].index("payload")] = bytes(doc["payload"])
         case _:
+            doc = {**LATER.get(kind, {}), **doc}
             values = [doc["_id" if name == "id" else name] for name in FIELDS[kind]]
     return dict(zip(FIELDS[kind], values, strict=True))
 
 
 def _words(user: dict[str, Any]) -> list[dict[str, Any]]:
     found = dict.fromkeys(words(f"{user['first_name']} {user['last_name']}"))
-    return [{"_id": joined(user["_id"], each), "word": each, "user": user["_id"]} for each in found]
+    return [
+        {"_id": compound(user["_id"], each), "word": each, "user": user["_id"]} for each in found
+    ]
 
 
 def _document(kind: str, record: Record) -> dict[str, Any]:
@@ -156,7 +159,10 @@ def _document(kind: str, record: Record) -> dict[str, Any]:
     match kind:
         case "users":
             public = (value[name] for name in ("id", "first_name", "last_name", "color"))
-            account = Account(User(*public), value["email"], value["password"], value["created_at"])
+            account = Account(
+                User(*public),
+                *(value[name] for name in ("email", "password", "created_at", "generation")),
+            )
             return user_document(account, value["last_seen"])
         case "friendships":
             one, other, relation, since = (value[name] for name in FIELDS[kind])
@@ -165,11 +171,11 @@ def _document(kind: str, record: Record) -> dict[str, Any]:
             place = {"a": one, "b": other, "seq": since, "since": since, "asker": asker}
             return {"_id": pair(one, other), "state": state, **place}
         case "blocks":
-            return {"_id": joined(value["by"], value["user"]), **value}
+            return {"_id": compound(value["by"], value["user"]), **value}
         case "logins":
             return login_document(Login(*(value[name] for name in FIELDS[kind])))
         case "reads":
-            return {"_id": joined(value["user"], value["peer"]), **value}
+            return {"_id": compound(value["user"], value["peer"]), **value}
         case _:
             event = Event(
                 value["seq"],

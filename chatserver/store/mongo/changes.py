@@ -12,14 +12,24 @@ from typing import Any
 
 from pymongo import errors
 
-from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
-from chatserver.core.events import Audience
+from chatserver.core.changes import (
+    AccountEnd,
+    Change,
+    FriendChange,
+    LoginsEnd,
+    PasswordChange,
+    ProfileChange,
+    ReadChange,
+)
 from chatserver.core.names import name_key, words
+from chatserver.core.visibility import SEEN
+from chatserver.store.archive import conversation_key
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.keys import by_actor, joined, pair
+from chatserver.store.mongo.ranges import by_actor, compound
+from chatserver.store.mongo.shapes import pair
 
-NOBODY = ""
-"""Stands for "no peer" in a read position: the broadcasts."""
+_NONE = {"$exists": False}
+"""Generation 0, as in a document of version 1 of the schema."""
 
 
 async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) -> None:
@@ -30,12 +40,12 @@ async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) ->
         case ProfileChange():
             await _profile(db, change, seq)
         case ReadChange():
-            peer = change.peer or NOBODY
-            await upsert(
-                db["reads"],
-                {"_id": joined(change.user_id, peer)},
-                {"$set": {"user": change.user_id, "peer": peer}, "$max": {"up_to": change.up_to}},
-            )
+            await _read(db, change)
+        case LoginsEnd():
+            for login_id in change.login_ids:
+                await db["logins"].delete_many({"_id": login_id, "user": change.user_id})
+        case PasswordChange():
+            await _password(db, change, seq)
         case AccountEnd():
             await _end(db, change.user_id, first_seq)
 
@@ -52,7 +62,7 @@ async def upsert(collection: Any, where: dict[str, Any], update: dict[str, Any])
 
 async def write_words(db: MongoDb, user_id: str, name: str) -> None:
     """Make a user findable by the words of `name`. New ones first: there is no moment without any."""
-    fresh = {joined(user_id, word): word for word in words(name)}
+    fresh = {compound(user_id, word): word for word in words(name)}
     for key, word in fresh.items():
         await upsert(db["words"], {"_id": key}, {"$set": {"word": word, "user": user_id}})
     for old in await db["words"].find({"user": user_id}, {"_id": 1}).to_list(None):
@@ -80,7 +90,7 @@ async def _friend(db: MongoDb, change: FriendChange, seq: int) -> None:
 
 async def block(db: MongoDb, by: str, user: str) -> None:
     """`by` blocks `user`."""
-    await upsert(db["blocks"], {"_id": joined(by, user)}, {"$set": {"by": by, "user": user}})
+    await upsert(db["blocks"], {"_id": compound(by, user)}, {"$set": {"by": by, "user": user}})
 
 
 async def _profile(db: MongoDb, change: ProfileChange, seq: int) -> None:
@@ -99,6 +109,33 @@ async def _profile(db: MongoDb, change: ProfileChange, seq: int) -> None:
         await write_words(db, change.user_id, f"{first} {last}")
 
 
+async def _read(db: MongoDb, change: ReadChange) -> None:
+    peer = conversation_key(change.conversation)
+    await upsert(
+        db["reads"],
+        {"_id": compound(change.user_id, peer)},
+        {"$set": {"user": change.user_id, "peer": peer}, "$max": {"up_to": change.up_to}},
+    )
+
+
+async def _password(db: MongoDb, change: PasswordChange, seq: int) -> None:
+    user_id = change.user_id
+    # The login that is kept first: so it is at no moment of an older generation than the account.
+    kept = {"_id": change.kept, "user": user_id}
+    await db["logins"].update_one(kept, {"$max": {"generation": seq}})
+    for older in ({"$lt": seq}, _NONE):
+        await db["users"].update_one(
+            {"_id": user_id, "generation": older},
+            {"$set": {"password": change.password, "generation": seq}},
+        )
+    await _end_older_logins(db, user_id, seq)
+
+
+async def _end_older_logins(db: MongoDb, user_id: str, generation: int) -> None:
+    for older in ({"$lt": generation}, _NONE):
+        await db["logins"].delete_many({"user": user_id, "generation": older})
+
+
 async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
     await db["users"].delete_many({"_id": user_id})
     for collection, fields in (
@@ -110,6 +147,6 @@ async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
     ):
         for field in fields:
             await db[collection].delete_many({field: user_id})
-    for audience in Audience:
+    for audience in SEEN:
         await db["events"].delete_many(by_actor(user_id, audience).between(0, first_seq))
     await db["events"].delete_many({"about": user_id, "seq": {"$lt": first_seq}})

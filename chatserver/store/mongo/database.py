@@ -1,4 +1,4 @@
-"""The connection to MongoDB: its limits, the collections and indexes, and the lease of the one server.
+"""The connection to MongoDB: its limits, the questions asked through it, and the lease of the one server.
 
 Motor is in its maintenance period; PyMongo's own asyncio API succeeds it. Only what both share is used
 (`find().sort().limit().to_list()`, `find_one`, `insert_one`, `insert_many`, `update_one`, `delete_many`,
@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,10 +25,10 @@ from pymongo.uri_parser import parse_uri
 
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo.schema import check_schema, make_indexes
 
 _log = logging.getLogger("chatserver.store")
 
-SCHEMA = 1
 DEFAULT_NAME = "chatserver"
 """The database where the URI names none."""
 BEAT_S = 2.0
@@ -50,28 +50,8 @@ OPTIONS: dict[str, Any] = {
 """Everything ends in bounded time. The URI may say otherwise. `connectTimeoutMS` is also the driver's for its
 own heartbeats: at 2000 a database that took 2 s for an answer was given up, connections and all."""
 
-# Fields, which of a compound index stand with a space between them, and options.
-_INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "users": (("email_key", {"unique": True}),),
-    "words": (("word", {}), ("user", {})),
-    "pairs": (("a", {}), ("b", {})),
-    "blocks": (("by", {}), ("user", {})),
-    "logins": (("secret", {"unique": True}), ("user", {}), ("expires_at", {})),
-    "reads": (("user", {}), ("peer", {})),
-    "events": (
-        ("key", {"unique": True}),
-        ("seq", {}),
-        ("by", {}),
-        ("cast", {}),
-        ("actor cast", {}),
-        ("sent", {}),
-        ("talk", {}),
-        ("about", {}),
-        ("passing", {}),
-    ),
-}
-_TTL_INDEX = ("expires", {"expireAfterSeconds": 0})
-"""On events; only a net under the hourly job, which drops what has passed on every server."""
+_MANY = 500
+"""Ids in one query."""
 _REFUSED = {
     13: "grant it the readWrite role there",
     18: "check the name and the password in the URI",
@@ -90,6 +70,8 @@ class MongoDb:
         self.healthy = False
         self.created_seq = 0
         """Every seq in this database is above it."""
+        self.head_seq = 0
+        """Everything up to here is written and applied: what is read is true at this position."""
         self._uri = uri
         self._clock_ms = clock_ms
         self._wait_s = WAIT_S if wait_s is None else wait_s
@@ -109,15 +91,15 @@ class MongoDb:
     async def start(self) -> None:
         """Connect, make or check the schema, and take the lease.
 
-        Waits for a database that does not answer, saying so. Raises `StoreRefused` where it never does
+        Waits for a database that does not answer, and logs that it does. Raises `StoreRefused` where it never does
         or cannot be used.
         """
         try:
             self._connect()
             await self._until_it_answers()
-            await self._check_schema()
+            self.created_seq = await check_schema(self._db, self._clock_ms)
             await self._take_lease()
-            await self._make_indexes()
+            await make_indexes(self._db)
         except errors.PyMongoError as error:
             await self._let_go()
             raise StoreRefused(_sentence(error)) from error
@@ -157,10 +139,48 @@ class MongoDb:
         try:
             yield
         except errors.PyMongoError as error:
-            self.tell(False, error)
+            self.note_health(False, error)
             raise Unavailable("The server cannot reach its database at the moment.") from error
 
-    def tell(self, healthy: bool, error: Exception | None = None) -> None:
+    async def one(
+        self, collection: str, where: dict[str, Any], fields: Mapping[str, int] | None = None
+    ) -> dict[str, Any] | None:
+        """The first document for which `where` holds, or None."""
+        async with self.answering():
+            doc: dict[str, Any] | None = await self[collection].find_one(where, fields)
+            return doc
+
+    async def all(
+        self, collection: str, where: dict[str, Any], fields: Mapping[str, int] | None = None
+    ) -> list[dict[str, Any]]:
+        """All documents for which `where` holds."""
+        async with self.answering():
+            docs: list[dict[str, Any]] = await self[collection].find(where, fields).to_list(None)
+            return docs
+
+    async def by_ids(
+        self, collection: str, ids: Iterable[str], fields: Mapping[str, int]
+    ) -> dict[str, dict[str, Any]]:
+        """The documents with these ids, by id."""
+        wanted = list(dict.fromkeys(ids))
+        found = {}
+        for start in range(0, len(wanted), _MANY):
+            some = wanted[start : start + _MANY]
+            for doc in await self.all(collection, {"_id": {"$in": some}}, fields):
+                found[doc["_id"]] = doc
+        return found
+
+    async def change(self, collection: str, where: dict[str, Any], update: dict[str, Any]) -> None:
+        """Update the document for which `where` holds, where there is one."""
+        async with self.answering():
+            await self[collection].update_one(where, update)
+
+    async def remove(self, collection: str, where: dict[str, Any]) -> None:
+        """Take away the documents for which `where` holds."""
+        async with self.answering():
+            await self[collection].delete_many(where)
+
+    def note_health(self, healthy: bool, error: Exception | None = None) -> None:
         """Keep `healthy`, and log where it changes."""
         if self.healthy and not healthy:
             _log.error("the database does not answer: %s", _first_line(error))
@@ -187,47 +207,18 @@ class MongoDb:
 
     async def _until_it_answers(self) -> None:
         until_s = time.monotonic() + self._wait_s
-        told = False
+        warned = False
         while True:
             try:
                 await self._db.command("ping")
                 return
             except (errors.ConnectionFailure, errors.ExecutionTimeout):
-                if not told:
+                if not warned:
                     _log.warning("waiting for the database: it does not answer yet")
-                    told = True
+                    warned = True
                 if time.monotonic() >= until_s:
                     raise
                 await asyncio.sleep(WATCH_S)
-
-    async def _check_schema(self) -> None:
-        schema = await self["meta"].find_one({"_id": "schema"})
-        if schema is None:
-            if await self._db.list_collection_names():
-                raise StoreRefused(
-                    f"The database {self._db.name} was made by another program:"
-                    " name another one in the URI."
-                )
-            created_seq = self._clock_ms() * 1000 - 1
-            schema = {"_id": "schema", "version": SCHEMA, "created_seq": created_seq}
-            await self["meta"].insert_one(schema)
-        if schema["version"] > SCHEMA:
-            raise StoreRefused(
-                f"The database {self._db.name} was made by a newer chatserver than this one:"
-                " install that newer version."
-            )
-        self.created_seq = int(schema["created_seq"])
-
-    async def _make_indexes(self) -> None:
-        for collection, indexes in _INDEXES.items():
-            for fields, options in indexes:
-                keys = [(field, 1) for field in fields.split()]
-                await self[collection].create_index(keys, **options)
-        # nx-27017 looks for expired documents before each query: 90 ms a query at 60,000 events. MongoDB,
-        # which names its storage engines, does it once a minute, aside.
-        if (await self._db.command("buildInfo")).get("storageEngines"):
-            field, options = _TTL_INDEX
-            await self["events"].create_index([(field, 1)], **options)
 
     # the lease
 
@@ -266,7 +257,7 @@ class MongoDb:
             try:
                 await self._count_up()
             except errors.PyMongoError as error:
-                self.tell(False, error)
+                self.note_health(False, error)
 
     async def _count_up(self) -> None:
         at_s = time.monotonic()
@@ -275,7 +266,7 @@ class MongoDb:
         )
         if beaten.matched_count:
             self._beaten_s = at_s
-            self.tell(True)
+            self.note_health(True)
         elif not self._lost:
             self._lost = True
             self.healthy = False
@@ -285,6 +276,13 @@ class MongoDb:
         if self._client is not None:
             self._client.close()
         self._client = self._db = None
+
+
+class MongoPart:
+    """What each part of the store has: the database."""
+
+    def __init__(self, db: MongoDb) -> None:
+        self._db = db
 
 
 def _unless_in_uri(uri: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A batch of single messages is one command. What must not be torn (several events of one append, or an
 event and its change) is first noted in one document, and the note is taken away when all of it is done; a
 start that finds a note finishes it. Every step may be repeated, so a batch whose outcome is unknown is
-simply written again. Readers look no further than `head_seq`, so nobody sees half a batch.
+simply written again. Readers look no further than `MongoDb.head_seq`, so nobody sees half a batch.
 """
 
 from __future__ import annotations
@@ -13,30 +13,25 @@ from typing import Any
 
 from pymongo import errors
 
-from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import Audience, Event
+from chatserver.core.events import Event
+from chatserver.core.kinds import is_kept
 from chatserver.core.visibility import View
 from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry, InDoubt
-from chatserver.store.mongo import finding as mongo_find
 from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.documents import TTL_MS, event_document
+from chatserver.store.mongo.replay import visible
+from chatserver.store.mongo.shapes import TTL_MS, entry_of, event_document, note_of
 
 DUPLICATE_KEY = 11000
 SKEW_MS = 86_400_000
-_CHANGES: dict[str, type[Change]] = {
-    kind.__name__: kind for kind in (FriendChange, ProfileChange, ReadChange, AccountEnd)
-}
 
 
 class MongoLog:
     """The `EventLog` of a `MongoStore`; usable while that is started."""
 
     def __init__(self, db: MongoDb, clock_ms: Callable[[], int]) -> None:
-        self.head_seq = 0
-        """Everything up to here is written and applied."""
         self._db = db
         self._clock_ms = clock_ms
         self._begun = False
@@ -46,29 +41,29 @@ class MongoLog:
         """Finish what a crash left half done, and find the newest seq."""
         note = await self._db["meta"].find_one({"_id": "note"})
         if note is not None:
-            await self._write([_entry_of(kept) for kept in note["entries"]])
+            await self._write([entry_of(kept) for kept in note["entries"]])
         newest = await self._db["events"].find({}, {"seq": 1}).sort("seq", -1).limit(1).to_list(1)
         kept = await self._db["meta"].find_one({"_id": "last_seq"})
-        self.head_seq = max(newest[0]["seq"] if newest else 0, kept["seq"] if kept else 0)
+        self._db.head_seq = max(newest[0]["seq"] if newest else 0, kept["seq"] if kept else 0)
         await self._keep_last_seq()
 
     async def last_seq(self) -> int:
-        return self.head_seq
+        return self._db.head_seq
 
     async def write(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
         await self._db.hold_lease()
         try:
             outcome = await self._write(batch)
         except errors.PyMongoError as error:
-            self._db.tell(False, error)
+            self._db.note_health(False, error)
             self._begun = self._begun or not _was_refused(error)
             kind = InDoubt if self._begun else Unavailable
             raise kind("The server cannot save messages at the moment.", 2.0) from error
         self._begun = False
-        self._db.tell(True)
+        self._db.note_health(True)
         written = [entry for entry, older in zip(batch, outcome, strict=True) if older is None]
         if written:
-            self.head_seq = max(self.head_seq, written[-1].events[-1].seq)
+            self._db.head_seq = max(self._db.head_seq, written[-1].events[-1].seq)
         return outcome
 
     async def probe(self) -> None:
@@ -78,7 +73,7 @@ class MongoLog:
 
     async def visible(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         async with self._db.answering():
-            return await mongo_find.visible(self._db, view, after, min(up_to, self.head_seq), limit)
+            return await visible(self._db, view, after, min(up_to, self._db.head_seq), limit)
 
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         return len(await self.visible(view, after, up_to, cap))
@@ -114,7 +109,7 @@ class MongoLog:
 
     async def adopt(self, last_seq: int, dropped_seq: int) -> None:
         """Go on from these places of another store, whose events are all here."""
-        self.head_seq = last_seq
+        self._db.head_seq = last_seq
         await self._keep_last_seq()
         await self._keep("dropped_seq", dropped_seq)
         # Its events are older than this database, so MongoDB may drop some from the first day on.
@@ -126,7 +121,7 @@ class MongoLog:
     async def _write(self, batch: Sequence[Entry]) -> list[Appended | None]:
         whole = [entry for entry in batch if len(entry.events) > 1 or entry.events[0].change]
         if whole:
-            note = {"entries": [_note_of(entry) for entry in whole]}
+            note = {"entries": [note_of(entry) for entry in whole]}
             await self._db["meta"].update_one({"_id": "note"}, {"$set": note}, upsert=True)
             self._begun = True
         outcome = await self._insert(batch)
@@ -134,12 +129,23 @@ class MongoLog:
             for event in entry.events:
                 if event.change is not None:
                     await apply_change(self._db, event.change, event.seq, entry.events[0].seq)
+        unseen = [event.seq for entry in batch for event in entry.events if not is_kept(event)]
+        if unseen:
+            # They leave no document behind that says how far the order has come.
+            await self._keep("last_seq", unseen[-1])
         if whole:
             await self._db["meta"].delete_many({"_id": "note"})
         return outcome
 
     async def _insert(self, batch: Sequence[Entry]) -> list[Appended | None]:
-        docs = [event_document(event, entry.client_id) for entry in batch for event in entry.events]
+        docs = [
+            event_document(event, entry.client_id)
+            for entry in batch
+            for event in entry.events
+            if is_kept(event)
+        ]
+        if not docs:
+            return [None] * len(batch)
         try:
             await self._db["events"].insert_many(docs, ordered=False)
         except errors.BulkWriteError as error:
@@ -165,7 +171,7 @@ class MongoLog:
         return found
 
     async def _keep_last_seq(self) -> None:
-        await self._keep("last_seq", self.head_seq)
+        await self._keep("last_seq", self._db.head_seq)
 
     async def _keep(self, name: str, seq: int) -> None:
         await self._db["meta"].update_one({"_id": name}, {"$max": {"seq": seq}}, upsert=True)
@@ -182,46 +188,3 @@ def _was_refused(error: errors.PyMongoError) -> bool:
         return False
     # The driver raises the first where it found no server to ask.
     return isinstance(error, errors.ServerSelectionTimeoutError | errors.OperationFailure)
-
-
-def _note_of(entry: Entry) -> dict[str, Any]:
-    events = [
-        {
-            "seq": event.seq,
-            "at": event.at_ms,
-            "type": event.type,
-            "audience": event.audience.value,
-            "actor": event.actor,
-            "to": event.to,
-            "payload": event.payload,
-            "change": _note_of_change(event.change),
-        }
-        for event in entry.events
-    ]
-    return {"client_id": entry.client_id, "events": events}
-
-
-def _note_of_change(change: Change | None) -> dict[str, Any] | None:
-    if change is None:
-        return None
-    fields = {name: getattr(change, name) for name in change.__dataclass_fields__}
-    return {"kind": type(change).__name__, "fields": fields}
-
-
-def _entry_of(note: dict[str, Any]) -> Entry:
-    events = []
-    for kept in note["events"]:
-        change = kept["change"]
-        events.append(
-            Event(
-                kept["seq"],
-                kept["at"],
-                kept["type"],
-                Audience(kept["audience"]),
-                kept["actor"],
-                kept["to"],
-                bytes(kept["payload"]),
-                None if change is None else _CHANGES[change["kind"]](**change["fields"]),
-            )
-        )
-    return Entry(tuple(events), note["client_id"])

@@ -1,4 +1,4 @@
-"""Everything out of a SQLite store, and into one: the `Port` for `chatserver.store.archive`."""
+"""Everything out of a SQLite store, and into one: the `Archive` for `chatserver.store.archive`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
 from chatserver.core.events import Audience, Event
-from chatserver.core.kinds import friend_named
-from chatserver.core.names import email_key, name_key
+from chatserver.core.people import Account, User
 from chatserver.store.archive import FIELDS, KINDS, Record
 from chatserver.store.contract import StoreRefused
-from chatserver.store.sqlite import finding as sqlite_find
 from chatserver.store.sqlite.changes import write_name
-from chatserver.store.sqlite.database import Database
+from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.sqlite.eventlog import dropped_seq, last_seq
+from chatserver.store.sqlite.shapes import LOGIN, account_row, event_row
 
 CHUNK = 1000
 _INVERSE = {"friend": "friend", "incoming": "outgoing", "outgoing": "incoming"}
@@ -20,17 +20,13 @@ _INVERSE = {"friend": "friend", "incoming": "outgoing", "outgoing": "incoming"}
 # Columns in the order of FIELDS, the table, and the columns of a unique key to read on by.
 _SOURCES = {
     "users": (
-        "id, email, password, first_name, last_name, color, created_at, last_seen",
+        "id, email, password, first_name, last_name, color, created_at, last_seen, generation",
         "users",
         "id",
     ),
     "friendships": ("user_id, other_id, relation, since", "friendships", "user_id, other_id"),
     "blocks": ("by_id, user_id", "blocks", "by_id, user_id"),
-    "logins": (
-        "id, user_id, kind, label, secret_hash, created_at, expires_at, last_used_at",
-        "logins",
-        "id",
-    ),
+    "logins": (LOGIN, "logins", "id"),
     "reads": ("user_id, peer, up_to", "reads", "user_id, peer"),
     "events": ("seq, type, audience, actor, peer, at, payload, client_id", "events", "seq"),
 }
@@ -38,11 +34,8 @@ _ONCE = {"friendships": " AND user_id < other_id"}
 """Both directions of a friendship are kept; a record is one of them."""
 
 
-class SqlitePort:
-    """The `Port` of a `SqliteStore`; usable while that is started."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class SqliteArchive(SqlitePart):
+    """The `Archive` of a `SqliteStore`; usable while that is started."""
 
     async def count(self, kind: str) -> int:
         table, once = _SOURCES[kind][1], _ONCE.get(kind, "")
@@ -96,7 +89,7 @@ class SqlitePort:
             for record in records:
                 _ADD[kind](db, record)
             if kind == "events" and records:
-                _note(db, kind, int(records[-1]["seq"] or 0))
+                _note(db, kind, _integer(records[-1], "seq"))
 
         await self._db.write(work)
 
@@ -104,9 +97,7 @@ class SqlitePort:
         await self._db.write(lambda db: _note(db, kind, value))
 
     async def places(self) -> tuple[int, int]:
-        return await self._db.read(
-            lambda db: (sqlite_find.last_seq(db), sqlite_find.dropped_seq(db))
-        )
+        return await self._db.read(lambda db: (last_seq(db), dropped_seq(db)))
 
     async def finish(self, last_seq: int, dropped_seq: int) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -127,23 +118,19 @@ def _note(db: sqlite3.Connection, kind: str, value: int) -> None:
 
 
 def _add_user(db: sqlite3.Connection, record: Record) -> None:
-    first, last = str(record["first_name"]), str(record["last_name"])
-    db.execute(
-        "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            record["id"],
-            record["email"],
-            email_key(str(record["email"])),
-            record["password"],
-            first,
-            last,
-            name_key(first, last),
-            record["color"],
-            record["created_at"],
-            record["last_seen"],
-        ),
+    id_, first, last = (str(record[name]) for name in ("id", "first_name", "last_name"))
+    account = Account(
+        User(id_, first, last, str(record["color"])),
+        str(record["email"]),
+        str(record["password"]),
+        _integer(record, "created_at"),
+        _integer(record, "generation"),
     )
-    write_name(db, str(record["id"]), first, last)
+    db.execute(
+        "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        account_row(account, _integer(record, "last_seen")),
+    )
+    write_name(db, id_, first, last)
 
 
 def _add_friendship(db: sqlite3.Connection, record: Record) -> None:
@@ -168,26 +155,25 @@ def _add_read(db: sqlite3.Connection, record: Record) -> None:
 
 
 def _add_event(db: sqlite3.Connection, record: Record) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO events VALUES"
-        " (:seq, :type, :audience, :actor, :to, :at, :payload, :client_id, :about)",
-        {**record, "about": friend_named(event_of(record))},
-    )
-
-
-def event_of(record: Record) -> Event:
-    """The event of a record."""
-    to, payload = record["to"], record["payload"]
+    to, client_id, payload = record["to"], record["client_id"], record["payload"]
     assert isinstance(payload, bytes), "events are kept as bytes"
-    return Event(
-        int(record["seq"] or 0),
-        int(record["at"] or 0),
+    event = Event(
+        _integer(record, "seq"),
+        _integer(record, "at"),
         str(record["type"]),
-        Audience(int(record["audience"] or 0)),
+        Audience(_integer(record, "audience")),
         str(record["actor"]),
         None if to is None else str(to),
         payload,
     )
+    db.execute(
+        "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        event_row(event, None if client_id is None else str(client_id)),
+    )
+
+
+def _integer(record: Record, name: str) -> int:
+    return int(record[name] or 0)
 
 
 _ADD = {

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 
-from chatserver.core.changes import AccountEnd, Change, FriendChange, ProfileChange, ReadChange
+from chatserver.core.changes import (
+    AccountEnd,
+    Change,
+    FriendChange,
+    LoginsEnd,
+    PasswordChange,
+    ProfileChange,
+    ReadChange,
+)
 from chatserver.core.names import name_key, words
-
-BROADCASTS = ""
-"""Stands for "no peer" in the table of read positions."""
+from chatserver.store.archive import conversation_key
 
 
 def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: int) -> None:
@@ -22,8 +28,15 @@ def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: in
             db.execute(
                 "INSERT INTO reads VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
                 " SET up_to = max(up_to, excluded.up_to)",
-                (change.user_id, change.peer or BROADCASTS, change.up_to),
+                (change.user_id, conversation_key(change.conversation), change.up_to),
             )
+        case LoginsEnd():
+            db.executemany(
+                "DELETE FROM logins WHERE id = ? AND user_id = ?",
+                [(each, change.user_id) for each in change.login_ids],
+            )
+        case PasswordChange():
+            _password(db, change, seq)
         case AccountEnd():
             _end(db, change.user_id, first_seq)
 
@@ -73,6 +86,19 @@ def _profile(db: sqlite3.Connection, change: ProfileChange) -> None:
         write_name(db, change.user_id, first, last)
 
 
+def _password(db: sqlite3.Connection, change: PasswordChange, seq: int) -> None:
+    user_id, kept = change.user_id, change.kept
+    db.execute(
+        "UPDATE users SET password = ?, generation = ? WHERE id = ?",
+        (change.password, seq, user_id),
+    )
+    db.execute(
+        "UPDATE logins SET generation = ? WHERE id = ? AND user_id = ?", (seq, kept, user_id)
+    )
+    # IS NOT holds for all of them where `kept` is NULL.
+    db.execute("DELETE FROM logins WHERE user_id = ? AND id IS NOT ?", (user_id, kept))
+
+
 _END = (
     "DELETE FROM users WHERE id = :user",
     "DELETE FROM name_words WHERE user_id = :user",
@@ -84,7 +110,7 @@ _END = (
     "DELETE FROM blocks WHERE user_id = :user",
     "DELETE FROM reads WHERE user_id = :user",
     "DELETE FROM reads WHERE peer = :user",
-    # What it wrote and was told goes; so do friend events that name it, except news of an end, which
+    # What it wrote and received goes; so do friend events that name it, except news of an end, which
     # a former friend who was away has yet to hear. Those go by age.
     "DELETE FROM events WHERE actor = :user AND seq < :first",
     "DELETE FROM events WHERE about = :user AND seq < :first",

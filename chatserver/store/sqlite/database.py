@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,19 @@ class Database:
             raise Unavailable("The server cannot look this up at the moment.") from error
         finally:
             self._waiting_reads -= 1
+
+    async def row(self, statement: str, values: Sequence[Any]) -> Any:
+        """The first row that `statement` finds, or None."""
+        return await self.read(lambda db: db.execute(statement, values).fetchone())
+
+    async def rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """All rows that `statement` finds."""
+        return await self.read(lambda db: db.execute(statement, values).fetchall())
+
+    async def change(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
+        """Carry out `statement` once for each of `values`, all or none."""
+        if values:
+            await self.write(lambda db: db.executemany(statement, values) and None)
 
     # opening
 
@@ -247,10 +260,10 @@ class Database:
                 self._run(db, job, alone=len(jobs) == 1)
             if db.in_transaction:
                 db.execute("COMMIT")
-            self._tell(True, None)
+            self._note_health(True, None)
         except sqlite3.Error as error:
             _roll_back(db)
-            self._tell(False, error)
+            self._note_health(False, error)
             for job in jobs:
                 job.error = Unavailable("The server cannot save anything at the moment.")
         assert self._loop is not None, "the writer runs only after start"
@@ -273,7 +286,7 @@ class Database:
         if not alone:
             db.execute("RELEASE job")
 
-    def _tell(self, healthy: bool, error: sqlite3.Error | None) -> None:
+    def _note_health(self, healthy: bool, error: sqlite3.Error | None) -> None:
         """Keep `healthy`, and log where it changes: an outage is one line, not one for every write."""
         if self.healthy and not healthy:
             _log.error("writing the database failed: %s", error)
@@ -290,6 +303,13 @@ class Database:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
+
+
+class SqlitePart:
+    """What each part of the store has: the database."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
 
 def _roll_back(db: sqlite3.Connection) -> None:

@@ -1,24 +1,72 @@
-"""Writing events in SQLite, with what they change, and dropping those that only pass.
-
-One batch of the journal is one transaction. Finding events is `sqlite_find`.
-"""
+"""The `EventLog` on SQLite: one batch of the journal is one transaction, with what its events change."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from chatserver.core.events import Event
-from chatserver.core.kinds import friend_named
+from chatserver.core.kinds import is_kept
+from chatserver.core.visibility import View
 from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry
 from chatserver.store.sqlite.changes import apply_change
+from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.sqlite.replay import count_visible, visible
+from chatserver.store.sqlite.shapes import IS_PASSING, event_row
 
 
-def write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
-    """Write what is new of `batch`, and what it changes; see `EventLog.write`."""
-    rows = [_row(event, entry.client_id) for entry in batch for event in entry.events]
+class SqliteLog(SqlitePart):
+    """The `EventLog` of a `SqliteStore`; usable while that is started."""
+
+    async def last_seq(self) -> int:
+        return await self._db.read(last_seq)
+
+    async def write(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
+        return await self._db.write(lambda db: _write_batch(db, batch))
+
+    async def probe(self) -> None:
+        await self._db.write(_touch)
+
+    async def visible(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
+        return await self._db.read(lambda db: visible(db, view, after, up_to, limit))
+
+    async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
+        return await self._db.read(lambda db: count_visible(db, view, after, up_to, cap))
+
+    async def dropped_seq(self) -> int:
+        return await self._db.read(dropped_seq)
+
+    async def drop_passing(self, before_ms: int, limit: int) -> int:
+        return await self._db.write(lambda db: _drop_passing(db, before_ms, limit))
+
+
+def last_seq(db: sqlite3.Connection) -> int:
+    """The position at which the connection's snapshot is true."""
+    return int(db.execute("SELECT value FROM meta WHERE key = 'last_seq'").fetchone()[0])
+
+
+def dropped_seq(db: sqlite3.Connection) -> int:
+    """At or below this seq events may have been dropped by age."""
+    return int(db.execute("SELECT value FROM meta WHERE key = 'dropped_seq'").fetchone()[0])
+
+
+def find_message(db: sqlite3.Connection, sender: str, client_id: str) -> tuple[int, int] | None:
+    """(seq, at) of what `sender` wrote under this id."""
+    found: tuple[int, int] | None = db.execute(
+        "SELECT seq, at FROM events WHERE actor = ? AND client_id = ?",
+        (sender, client_id),
+    ).fetchone()
+    return found
+
+
+def _write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
+    rows = [
+        event_row(event, entry.client_id)
+        for entry in batch
+        for event in entry.events
+        if is_kept(event)
+    ]
     before = db.total_changes
     db.executemany(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -34,27 +82,15 @@ def write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended
             if event.change is not None:
                 apply_change(db, event.change, event.seq, entry.events[0].seq)
     if written:
-        # Only what was written counts: a snapshot must not claim a place that nobody will ever reach.
+        # Only what was written counts: a snapshot must not claim a place that nobody will ever reach. What
+        # has a place and no row counts too: its place must not be given to another event.
         newest = written[-1].events[-1].seq
         db.execute("UPDATE meta SET value = ? WHERE key = 'last_seq'", (newest,))
     return outcome
 
 
-def _row(event: Event, client_id: str | None) -> tuple[Any, ...]:
-    return (
-        event.seq,
-        event.type,
-        int(event.audience),
-        event.actor,
-        event.to,
-        event.at_ms,
-        event.payload,
-        client_id,
-        friend_named(event),
-    )
-
-
 def _older(db: sqlite3.Connection, entry: Entry) -> Appended | None:
+    """The standing of an event that is there already under this entry's `client_id`."""
     if entry.client_id is None:
         return None
     event = entry.events[0]
@@ -64,19 +100,9 @@ def _older(db: sqlite3.Connection, entry: Entry) -> Appended | None:
     return Appended(found[0], found[1], duplicate=True)
 
 
-def find_message(db: sqlite3.Connection, sender: str, client_id: str) -> tuple[int, int] | None:
-    """(seq, at) of what `sender` wrote under this id."""
-    found: tuple[int, int] | None = db.execute(
-        "SELECT seq, at FROM events WHERE actor = ? AND client_id = ?",
-        (sender, client_id),
-    ).fetchone()
-    return found
-
-
-def drop_passing(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
-    """Drop events that are no messages and older than `before_ms`; see `EventLog.drop_passing`."""
+def _drop_passing(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     old = db.execute(
-        "SELECT seq FROM events WHERE type <> 'message' AND at < ? ORDER BY at LIMIT ?",
+        f"SELECT seq FROM events WHERE {IS_PASSING} AND at < ? ORDER BY at LIMIT ?",
         (before_ms, limit),
     ).fetchall()
     if old:
@@ -88,6 +114,6 @@ def drop_passing(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
     return len(old)
 
 
-def touch(db: sqlite3.Connection) -> None:
+def _touch(db: sqlite3.Connection) -> None:
     """Write something that changes nothing, to learn whether writing works."""
     db.execute("UPDATE meta SET value = value WHERE key = 'last_seq'")

@@ -67,7 +67,13 @@ _FIRST = (
     "CREATE INDEX events_about ON events (about) WHERE about IS NOT NULL",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)
+# The seq of an account's last change of password, and of which generation a login is: see `core.people`.
+_GENERATIONS = (
+    "ALTER TABLE users ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE logins ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS)
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -8,7 +8,11 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import machine
+from chatserver.store.mongo.store import MongoStore
+from chatserver.store.sqlite.store import SqliteStore
+from chatserver.verbs.keys import token_hash
+
+from .. import machine, seed
 from ..bench import FAILURES, Bench, Plan
 from ..crowd import Crowd, circles
 from ..figures import Column, Figure, Row, Table
@@ -106,8 +110,6 @@ def _note_threads(bench: Bench, table: Table, plan: Plan, server: ChatServer, cr
 
 
 def _queries(bench: Bench, database: Database, folder: Path) -> Table:
-    from .. import seed
-
     users, messages = QUICK_SCALE if bench.quick else SCALE
     friends = tuple(n // 10 if bench.quick else n for n in FRIENDS)
     table = Table(
@@ -143,8 +145,6 @@ def _hubs(users: int, friends: tuple[int, ...]) -> Crowd:
 
 
 def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str, Query]:
-    from .. import seed
-
     def anybody(number: int) -> int:
         return Random(number).randrange(users)
 
@@ -164,7 +164,7 @@ def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str,
     asked[f"read positions, {friends[1]:,} friends"] = lambda store, n: store.read_state(middle)
     asked["account by email"] = lambda store, n: store.account_by_email(seed.email(anybody(n)))
     asked["login by token"] = lambda store, n: store.login_by_secret(
-        seed.token_hash(seed.token(anybody(n)))
+        token_hash(seed.token(anybody(n)))
     )
     return asked
 
@@ -172,12 +172,10 @@ def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str,
 async def _measure(
     bench: Bench, table: Table, folder: Path, uri: str, questions: dict[str, Query], times: int
 ) -> None:
-    from chatserver.store.mongo.store import MongoStore
-    from chatserver.store.sqlite.store import SqliteStore
-
     def clock_ms() -> int:
         return time.time_ns() // 1_000_000
 
+    stores: dict[str, SqliteStore | MongoStore]
     stores = {"sqlite": SqliteStore(folder, clock_ms), "mongo": MongoStore(uri, clock_ms)}
     for store in stores.values():
         await store.start()

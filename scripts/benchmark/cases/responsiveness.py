@@ -8,6 +8,7 @@ from random import Random
 from statistics import quantiles
 from typing import Self
 
+from .. import seed
 from ..bench import FAILURES, Bench
 from ..crowd import strangers, town
 from ..figures import Column, Figure, Row, Table, limit_check
@@ -87,7 +88,7 @@ class SignIns:
         client = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=20)
         user = 0
         while not self._over.wait(SIGN_IN_EVERY_S):
-            body = {"email": self._server.seed.email(user), "password": self._server.seed.PASSWORD}
+            body = {"email": seed.email(user), "password": seed.PASSWORD}
             client.request(
                 "POST", "/api/login", json.dumps(body), {"Content-Type": "application/json"}
             )
@@ -142,7 +143,7 @@ def _ready_after_s(server: ChatServer) -> float:
         status = client.getresponse().status
         client.close()
         if status == 200:
-            return time.monotonic() - server.started_at
+            return time.monotonic() - server.started_at_s
         time.sleep(0.005)
 
 
@@ -151,8 +152,8 @@ def _page_times_ms(server: ChatServer, messages: int) -> list[float]:
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     random, times_ms = Random(messages), []
     for _ in range(HISTORY_REQUESTS):
-        before = server.seed.FIRST_SEQ + random.randrange(messages // 10, messages)
-        headers = {"Authorization": f"Bearer {server.seed.token(random.randrange(1000))}"}
+        before = seed.FIRST_SEQ + random.randrange(messages // 10, messages)
+        headers = {"Authorization": f"Bearer {seed.token(random.randrange(1000))}"}
         started_at = time.monotonic()
         client.request("GET", f"/api/messages?limit=50&before={before}", headers=headers)
         body = client.getresponse().read()

@@ -3,21 +3,22 @@
 import http.client
 import json
 import shutil
-import socket
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from tempfile import mkdtemp
+
+from tests.support.ports import free_port, wait_for_port
+from tests.support.process import Program
 
 from .. import install
 from ..crowd import Crowd
 from ..install import Missing
 from ..load import Conn, build
 from ..machine import installed
-from ..servers import PEER_EVENT, Process, StartError, get, upgrade
+from ..servers import PEER_EVENT, get, on_server_core, upgrade
 
 HERE = Path(__file__).parent
 Command = Callable[[Path], tuple[list[str | Path], str]]
@@ -35,8 +36,7 @@ class Peer:
     prepare: Command
     cache: Path
     captures: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-    _process: Process | None = None
+    _process: Program | None = None
     _rooms: tuple[int, ...] = ()
     _port: int = 0
     _version: str = ""
@@ -46,17 +46,18 @@ class Peer:
         command, self._version = self.prepare(self.cache)
         self._rooms = crowd.rooms
         self._folder = Path(mkdtemp(prefix="bench-"))
-        self._process = self.launch(command)
-        self._port = self._process.wait_for_port()
+        self._process = on_server_core(self.program(command))
+        self._process.start()
+        self._port = self._process.port
 
-    def launch(self, command: list[str | Path]) -> Process:
-        """Starts the process."""
-        return Process(command, self._folder, self.environment)
+    def program(self, command: list[str | Path]) -> Program:
+        """What is started."""
+        return Program(*command)
 
     def stop(self) -> None:
         """See `Server.stop`."""
         if self._process is not None:
-            self._process.stop()
+            self._process.kill()
             self._process = None
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -92,41 +93,33 @@ class Peer:
 class NchanPeer(Peer):
     """Nchan: its configuration names the port, and a poll's cursor travels in two headers."""
 
-    def launch(self, command: list[str | Path]) -> Process:
-        """Writes the configuration and starts nginx with it."""
+    def program(self, command: list[str | Path]) -> Program:
+        """Writes the configuration for nginx."""
         nginx, module = command
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        port = free_port()
         written = self._folder / "nginx.conf"
         template = Template((HERE / "nchan.conf").read_text())
-        written.write_text(
-            template.safe_substitute(prefix=self._folder, module=module, port=self._port)
-        )
-        return _Nginx(
-            [nginx, "-p", self._folder, "-c", written, "-e", "stderr"], self._folder, self._port
-        )
+        written.write_text(template.safe_substitute(prefix=self._folder, module=module, port=port))
+        return _Nginx(port, nginx, "-p", self._folder, "-c", written, "-e", "stderr")
 
     def next_poll(self, path: str) -> str:
         """Asks for what came after the last answer."""
         return get(path, self.port, "If-Modified-Since: {1}\r\nIf-None-Match: {2}\r\n")
 
 
-class _Nginx(Process):
+class _Nginx(Program):
     """nginx says nothing when it listens."""
 
-    def __init__(self, command: list[str | Path], folder: Path, port: int) -> None:
-        super().__init__(command, folder, {})
-        self._port = port
+    def __init__(self, port: int, *command: str | Path) -> None:
+        super().__init__(*command)
+        self.port = port
 
-    def wait_for_port(self) -> int:
-        for _ in range(400):
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
-            except ConnectionRefusedError:
-                time.sleep(0.01)
-            else:
-                return self._port
-        raise StartError(f"nginx did not start: {self.said()[-600:]}")
+    def await_ready(self) -> None:
+        """Looks whether it takes connections."""
+        try:
+            wait_for_port(self.port, alive=lambda: self.running)
+        except TimeoutError:
+            raise self.failed_start() from None
 
 
 class SocketIOPeer(Peer):

@@ -11,20 +11,22 @@ server = socketio.AsyncServer(async_mode="aiohttp", ping_interval=300, ping_time
 rooms: dict[str, str] = {}
 
 
-@server.event
-async def connect(sid, environ, auth=None):
+async def connect(sid: str, environ: dict[str, str], auth: object = None) -> None:
+    """Puts who comes into their room."""
     room = parse_qs(environ["QUERY_STRING"]).get("room", ["0"])[0]
     rooms[sid] = room
     await server.enter_room(sid, room)
 
 
-@server.event
-async def message(sid, text):
+async def message(sid: str, text: str) -> None:
+    """Hands on what somebody says."""
     await server.emit("message", text, room=rooms[sid])
 
 
 def serve() -> None:
     """Serves until it is ended."""
+    server.on("connect", connect)
+    server.on("message", message)
     app = web.Application()
     server.attach(app)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)

@@ -1,0 +1,124 @@
+"""Putting the house together: the only place that picks backends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatserver.command.settings import Settings
+from chatserver.core.presence import Presence
+from chatserver.delivery.delivery import Clocks, furnish
+from chatserver.delivery.fanout import Fanout
+from chatserver.http.admission import Admission
+from chatserver.http.house import House
+from chatserver.http.requests import HttpSettings
+from chatserver.journal.contract import Journal
+from chatserver.journal.local import LocalJournal
+from chatserver.journal.signals import LocalSignals
+from chatserver.store.sqlite.store import SqliteStore
+from chatserver.verbs.accounts import Accounts
+from chatserver.verbs.friendships import Friendships
+from chatserver.verbs.keys import KeyRing
+from chatserver.verbs.messages import Messages
+from chatserver.verbs.passwords import Passwords
+from chatserver.verbs.reads import Reads
+from chatserver.verbs.sessions import Sessions
+from chatserver.verbs.users import Users
+
+if TYPE_CHECKING:
+    from chatserver.store.mongo.store import MongoStore
+
+    AnyStore = SqliteStore | MongoStore
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def open_store(where: Path | str, unfinished: bool = False) -> AnyStore:
+    """The store in a folder, or the one at a MongoDB URI; not started.
+
+    `unfinished`: also one into which a move has begun and not ended.
+    """
+    if isinstance(where, Path):
+        return SqliteStore(where, now_ms, unfinished=unfinished)
+    # Here, because Motor takes as long to import as everything else together.
+    from chatserver.store.mongo.store import MongoStore
+
+    return MongoStore(where, now_ms, unfinished=unfinished)
+
+
+async def build(settings: Settings) -> House:
+    """Start the store, put the house together, and follow the journal. Raises `StoreRefused` and `KeysRefused`."""
+    store = open_store(settings.mongodb or settings.data)
+    try:
+        await store.start()
+        ring = KeyRing.load(settings.data, now_ms())
+        house = _put_together(settings, store, ring)
+        await _follow(house)
+    except BaseException:
+        await store.close()
+        raise
+    return house
+
+
+async def _follow(house: House) -> None:
+    # First whoever says who is who, then the readers: a connection whose login ends gets nothing more of the
+    # same batch.
+    followers = (
+        house.sessions.follow,
+        house.users.follow,
+        house.reads.follow,
+        house.delivery.readers.follow,
+        house.fanout.follow,
+        house.delivery.attendance.follow,
+    )
+    await house.journal.start(followers)
+    house.delivery.hub.head_seq = house.journal.head_seq
+    house.delivery.start()
+
+
+def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
+    limits, clocks = settings.limits, Clocks(time.monotonic, now_ms)
+    clock_s = clocks.monotonic_s
+    journal: Journal = LocalJournal(store.log, now_ms)
+    fanout = Fanout(limits, now_ms)
+    hub, signals, presence = (
+        fanout.hub,
+        LocalSignals(fanout.hub.signal),
+        Presence(limits.offline_grace_s),
+    )
+    users = Users(store)
+    sessions = Sessions(store, journal, ring, now_ms)
+    passwords = Passwords(limits, clock_s)
+    friendships = Friendships(store, journal, hub, presence, users, limits)
+    delivery = furnish(hub, (journal, signals), store, (sessions, presence), limits, clocks)
+    return House(
+        settings=HttpSettings(limits, settings.trusted_proxy, settings.metrics_token),
+        store=store,
+        journal=journal,
+        fanout=fanout,
+        delivery=delivery,
+        users=users,
+        sessions=sessions,
+        passwords=passwords,
+        friendships=friendships,
+        messages=Messages(store, journal, signals, users, friendships, limits, clock_s),
+        reads=Reads(store, journal, hub, users, friendships),
+        accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
+        admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin)),
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[House]:
+    """The house for one command, closed after it."""
+    house = await build(settings)
+    try:
+        yield house
+    finally:
+        await house.close()

@@ -1,0 +1,105 @@
+"""`chatserver serve`: start, say so, and stop well whenever it is asked."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+
+from chatserver.command import demo
+from chatserver.command.build import build
+from chatserver.command.refusal import Refused
+from chatserver.command.settings import Settings, from_given
+from chatserver.site.server import (
+    Server,
+    describe_socket_error,
+    settle_garbage_collection,
+    stop_signals,
+)
+from chatserver.verbs.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 60.0
+"""How often the last use of logins is kept."""
+
+START_S = 3.0
+"""How long a start that is asked to stop may go on by itself: a lease that is just being taken can then be given
+back. What takes longer waits for a database that does not answer."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT. Raises `Refused`, `SettingsError`, `StoreRefused` and `KeysRefused`."""
+    settings = from_given(options)
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    # First of all: from here on a signal at any moment ends in order.
+    stopping = stop_signals()
+    started = await _start_unless(stopping, settings)
+    if started is None:
+        log.info("stopped before it had started")
+        return
+    server, sessions, port = started
+    if not stopping.is_set():
+        _announce(settings, port)
+        log.info("started on port %d with the data in %s", port, settings.data)
+        settle_garbage_collection()
+    flushing = asyncio.create_task(_flush_now_and_then(sessions))
+    await stopping.wait()
+    await server.drain()  # closes the house too
+    flushing.cancel()
+
+
+async def _start_unless(
+    stopping: asyncio.Event, settings: Settings
+) -> tuple[Server, Sessions, int] | None:
+    """What `_start` gives; None where the start was stopped, and nothing is held any more."""
+    starting = asyncio.create_task(_start(settings))
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait((starting, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not starting.done():
+        await asyncio.wait((starting,), timeout=START_S)
+        starting.cancel()
+    try:
+        return await starting
+    except asyncio.CancelledError:
+        return None
+
+
+async def _start(settings: Settings) -> tuple[Server, Sessions, int]:
+    """A listening server with the house behind it, and its port."""
+    house = await build(settings)
+    try:
+        server = Server(house)
+        if settings.demo:
+            await demo.add(house.store, house.accounts, house.friendships)
+        try:
+            return server, house.sessions, server.listen(settings.address, settings.port)
+        except OSError as error:
+            sentence = describe_socket_error(error, settings.address, settings.port)
+            raise Refused(sentence) from error
+    except BaseException:
+        await house.close()
+        raise
+
+
+async def _flush_now_and_then(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_S)
+        await sessions.flush()
+
+
+def _announce(settings: Settings, port: int) -> None:
+    host = f"[{settings.address}]" if ":" in settings.address else settings.address
+    url = f"http://{host}:{port}"
+    if settings.demo:
+        print(demo.welcome(url, settings.data / "demo-ann.cookies"))
+    print(f"listening on {url}", flush=True)

@@ -1,0 +1,93 @@
+"""Mailboxes are opened when somebody reads them, and forgotten a while after nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from chatserver.core.hub import Hub
+from chatserver.core.mailbox import Mailbox
+from chatserver.journal.contract import Journal
+
+
+class FriendsSource(Protocol):
+    """What of the store is needed here."""
+
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]: ...
+
+
+class Mailboxes:
+    """The mailboxes of this process's users. `clock_s` is monotonic seconds."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        journal: Journal,
+        store: FriendsSource,
+        linger_s: float,
+        clock_s: Callable[[], float],
+    ) -> None:
+        self.opened = 0
+        """Mailboxes opened, ever."""
+        self._hub = hub
+        self._journal = journal
+        self._store = store
+        self._linger_s = linger_s
+        self._clock_s = clock_s
+        self._opening: dict[str, asyncio.Task[Mailbox]] = {}
+        self._idle: dict[str, float] = {}  # user -> since when nobody reads the mailbox
+
+    def __len__(self) -> int:
+        """How many are in memory."""
+        return len(self._hub.index.open)
+
+    def known(self, user_id: str) -> Mailbox | None:
+        """The mailbox of this user if it is open, without waiting."""
+        return self._hub.mailbox(user_id)
+
+    async def open(self, user_id: str) -> Mailbox:
+        """The mailbox of this user, opened if need be. Attach a reader before the next await.
+
+        Raises `Unavailable` where the friends cannot be read.
+        """
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is None:
+            task = self._opening.get(user_id)
+            if task is None:
+                task = asyncio.get_running_loop().create_task(self._open(user_id))
+                self._opening[user_id] = task
+            mailbox = await asyncio.shield(task)
+        if user_id in self._idle:
+            self._idle[user_id] = self._clock_s()
+        return mailbox
+
+    async def _open(self, user_id: str) -> Mailbox:
+        self._hub.begin_opening(user_id)
+        try:
+            friends, at_seq = await self._store.friends_since(user_id)
+            await self._journal.caught_up(at_seq)
+        except BaseException:
+            self._hub.cancel_opening(user_id)
+            raise
+        finally:
+            del self._opening[user_id]
+        self._idle[user_id] = self._clock_s()
+        self.opened += 1
+        return self._hub.open(user_id, friends, at_seq)
+
+    def attach(self, mailbox: Mailbox) -> None:
+        """Somebody reads it: it stays."""
+        self._idle.pop(mailbox.user_id, None)
+
+    def detach(self, mailbox: Mailbox) -> None:
+        """Somebody stopped reading it."""
+        if not mailbox.readers:
+            self._idle[mailbox.user_id] = self._clock_s()
+
+    def hibernate(self, now_s: float) -> None:
+        """Forget those that nobody has read for long."""
+        long_ago_s = now_s - self._linger_s
+        for user_id in [u for u, since_s in self._idle.items() if since_s <= long_ago_s]:
+            del self._idle[user_id]
+            self._hub.close(user_id)

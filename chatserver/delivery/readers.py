@@ -1,0 +1,208 @@
+"""The readers of this process: they attach, and end, each for its reason."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, cast
+
+from chatserver.core import vocabulary
+from chatserver.core.changes import AccountEnd, LoginsEnd, PasswordChange
+from chatserver.core.errors import (
+    RESTARTING,
+    SIGNED_OUT,
+    SUPERSEDED,
+    TOO_MANY,
+    Ending,
+    Unauthenticated,
+    Unavailable,
+)
+from chatserver.core.events import Event, Signal
+from chatserver.core.hub import Hub
+from chatserver.core.limits import Limits
+from chatserver.core.mailbox import Mailbox, Reader
+from chatserver.core.people import Login
+from chatserver.delivery.attendance import Attendance
+from chatserver.delivery.clockwork import Clockwork, Visited
+from chatserver.delivery.mailboxes import Mailboxes
+
+RETURN_RATE = 500
+"""Readers a second that a restarted server should have to take back: what `reconnectIn` spreads them to."""
+
+
+class Attached(Reader, Visited, Protocol):
+    """A reader as this floor sees it."""
+
+    transport: ClassVar[str]
+    is_stream: ClassVar[bool]
+    mailbox: Mailbox
+    login: Login
+    attached: bool
+
+    @property
+    def due_s(self) -> float:
+        """Until when a polling client's next poll may come; of no meaning for a stream."""
+        ...
+
+    @property
+    def parked(self) -> bool:
+        """Whether a poll of this reader waits at the moment."""
+        ...
+
+    def live_bytes(self) -> tuple[int, int]:
+        """Bytes up and down that the open connection has not yet been counted for."""
+        ...
+
+
+class LoginRules(Protocol):
+    """What of `verbs.sessions` is needed here."""
+
+    def is_current(self, login: Login) -> bool:
+        """Whether this login has not ended meanwhile."""
+        ...
+
+    def expires_at(self, login_id: str) -> int | None:
+        """When it ends by time (ms since 1970), as of now; 0 where it has ended, None for never."""
+        ...
+
+
+class Readers:
+    """Who reads, by user (in the mailbox) and by login."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        mailboxes: Mailboxes,
+        attendance: Attendance,
+        clockwork: Clockwork,
+        logins: LoginRules,
+        limits: Limits,
+    ) -> None:
+        self.draining = False
+        self.all: dict[Attached, None] = {}  # in the order in which they came
+        self.logins = logins
+        self._by_login: dict[str, list[Attached]] = {}
+        self._hub = hub
+        self._mailboxes = mailboxes
+        self._attendance = attendance
+        self._clockwork = clockwork
+        self._limits = limits
+
+    def refuse_while_draining(self) -> None:
+        """Raises `Unavailable` while the server sends everybody away."""
+        if self.draining:
+            raise Unavailable("The server is restarting.", self.return_ms() / 1000)
+
+    def attach(self, reader: Attached) -> None:
+        """Let `reader` read its mailbox from its cursor on.
+
+        Ends an older reader of the same client, and the oldest of all past the limit. Raises `Unavailable`
+        while draining, and `Unauthenticated` where the login has ended since it was looked up.
+        """
+        self.refuse_while_draining()
+        self.refuse_ended(reader.login)
+        mailbox = reader.mailbox
+        if reader.client:
+            for older in [r for r in mailbox.readers if r.client == reader.client]:
+                older.end(SUPERSEDED)
+        while len(mailbox.readers) >= self._limits.readers_per_user:
+            mailbox.readers[0].end(TOO_MANY)
+        mailbox.attach(reader)
+        self._mailboxes.attach(mailbox)
+        self.all[reader] = None
+        self._by_login.setdefault(reader.login.id, []).append(reader)
+        reader.attached = True
+        if reader.is_stream:
+            self._attendance.stream_opened(mailbox.user_id)
+
+    def detach(self, reader: Attached) -> None:
+        """The reader is gone. Idempotent."""
+        if not reader.attached:
+            return
+        reader.attached = False
+        del self.all[reader]
+        self._forget_login(reader)
+        mailbox = reader.mailbox
+        mailbox.detach(reader)
+        self._mailboxes.detach(mailbox)
+        self._clockwork.look_away(reader)
+        if reader.is_stream:
+            self._attendance.stream_closed(mailbox.user_id)
+
+    def change_login(self, reader: Attached, login: Login) -> None:
+        """A polling client came back with another login of the same user. Raises `Unauthenticated` as `attach`."""
+        self.refuse_ended(login)
+        if reader.attached and reader.login.id != login.id:
+            self._forget_login(reader)
+            self._by_login.setdefault(login.id, []).append(reader)
+        reader.login = login
+
+    def refuse_ended(self, login: Login) -> None:
+        """Raises `Unauthenticated` where the login has ended since it was looked up."""
+        if not self.logins.is_current(login):
+            raise Unauthenticated("You are signed out.")
+
+    def _forget_login(self, reader: Attached) -> None:
+        others = self._by_login[reader.login.id]
+        others.remove(reader)
+        if not others:
+            del self._by_login[reader.login.id]
+
+    # Ends.
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """End whoever came in by a login that has ended, or belongs to an account that is no more."""
+        for event in events:
+            if event.change is None:
+                continue  # nearly all of them
+            match event.change:
+                case LoginsEnd(login_ids=login_ids):
+                    for login_id in login_ids:
+                        _end(self._by_login.get(login_id, ()))
+                case PasswordChange(user_id=user_id, kept=kept):
+                    _end([r for r in self.of(user_id) if r.login.id != kept])
+                case AccountEnd(user_id=user_id):
+                    _end(self.of(user_id))
+
+    def drain(self) -> None:
+        """Send every reader away to come back soon, and take no new one."""
+        self.draining = True
+        for reader in list(self.all):
+            reader.end(RESTARTING)
+
+    def return_ms(self) -> int:
+        """When a client that is sent away should come back: jittered, so that not all come at once."""
+        spread_ms = 1000 + 1000 * len(self.all) // RETURN_RATE
+        return random.randint(200, min(30_000, spread_ms))
+
+    def bye(self, ending: Ending) -> Signal:
+        """What a connection is told before it ends."""
+        return vocabulary.bye(ending, self.return_ms())
+
+    # One user's.
+
+    def of(self, user_id: str) -> list[Attached]:
+        """The readers of this user, oldest first."""
+        mailbox = self._hub.mailbox(user_id)
+        # Whoever reads a mailbox came by `attach`.
+        return [] if mailbox is None else list(cast(list[Attached], mailbox.readers))
+
+    def poll_left(self, mailbox: Mailbox) -> None:
+        """A client that polled has gone, or came back by another way: its next poll is not awaited."""
+        others = [reader.due_s for reader in self.of(mailbox.user_id) if not reader.is_stream]
+        self._attendance.poll_left(mailbox.user_id, others)
+
+    def cut(self, user_id: str, client: str) -> None:
+        """Break the connections of one client of a user, as a bad network would."""
+        for reader in self.of(user_id):
+            if reader.client == client:
+                reader.cut()
+
+    def live_bytes(self, user_id: str) -> dict[str, tuple[int, int]]:
+        """By client, the bytes up and down of connections that are open now."""
+        return {reader.client: reader.live_bytes() for reader in self.of(user_id)}
+
+
+def _end(readers: Sequence[Attached]) -> None:
+    for reader in list(readers):
+        reader.end(SIGNED_OUT)

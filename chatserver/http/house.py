@@ -1,0 +1,48 @@
+"""The house: everything that handlers and transports use, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatserver.delivery.delivery import Delivery
+from chatserver.delivery.fanout import Fanout
+from chatserver.http.admission import Admission
+from chatserver.http.requests import HttpSettings
+from chatserver.journal.contract import Journal
+from chatserver.store.contract import Store
+from chatserver.verbs.accounts import Accounts
+from chatserver.verbs.friendships import Friendships
+from chatserver.verbs.messages import Messages
+from chatserver.verbs.passwords import Passwords
+from chatserver.verbs.reads import Reads
+from chatserver.verbs.sessions import Sessions
+from chatserver.verbs.users import Users
+
+
+@dataclass(slots=True)
+class House:
+    """Made and started by the command (`chatserver.command.build`)."""
+
+    settings: HttpSettings
+    store: Store
+    journal: Journal
+    fanout: Fanout
+    delivery: Delivery
+    users: Users
+    sessions: Sessions
+    passwords: Passwords
+    friendships: Friendships
+    messages: Messages
+    reads: Reads
+    accounts: Accounts
+    admission: Admission
+    active_requests: int = 0
+    """Requests of handlers that are being answered."""
+
+    async def close(self) -> None:
+        """Make everything accepted durable, and let go of the database."""
+        await self.journal.close()
+        await self.delivery.close()
+        await self.sessions.close()
+        self.passwords.close()
+        await self.store.close()

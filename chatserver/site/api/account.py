@@ -1,0 +1,95 @@
+"""The API of one's own account: in and out, profile, tokens, signed-in devices."""
+
+from __future__ import annotations
+
+from chatserver.core.people import Login
+from chatserver.http.handlers import ApiHandler
+from chatserver.verbs.sessions import FIRST_GENERATION
+
+
+class Register(ApiHandler):
+    sets_cookie = True
+
+    async def post(self) -> None:
+        user = await self.house.accounts.register(self.fields(), self.address)
+        agent = self.request.headers.get("User-Agent", "")
+        login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
+        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.answer({"user": await self.house.accounts.me(user.id)}, 201)
+
+
+class SignIn(ApiHandler):
+    sets_cookie = True
+
+    async def post(self) -> None:
+        agent = self.request.headers.get("User-Agent", "")
+        user, login = await self.house.accounts.sign_in(self.fields(), self.address, agent)
+        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.answer({"user": await self.house.accounts.me(user.id)})
+
+
+class SignOut(ApiHandler):
+    async def post(self) -> None:
+        self.no_fields()
+        login = await self.login()
+        await self.house.accounts.sign_out(login)
+        self._take_cookie_away(login)
+        self.done()
+
+    def _take_cookie_away(self, login: Login) -> None:
+        # `login` may have renewed the cookie just now: only the last word counts.
+        self.clear_header("Set-Cookie")
+        if login.kind == "cookie":
+            self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
+
+
+class Me(ApiHandler):
+    async def get(self) -> None:
+        login = await self.login()
+        self.answer({"user": await self.house.accounts.me(login.user_id)})
+
+    async def patch(self) -> None:
+        fields = self.fields()
+        login = await self.login()
+        self.answer({"user": await self.house.accounts.change(login, fields)})
+
+    async def delete(self) -> None:
+        fields = self.fields()
+        login = await self.login()
+        await self.house.accounts.leave(login, fields)
+        self.clear_header("Set-Cookie")
+        self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
+        self.done()
+
+
+class Tokens(ApiHandler):
+    async def get(self) -> None:
+        login = await self.login()
+        self.answer({"tokens": await self.house.accounts.tokens(login.user_id)})
+
+    async def post(self) -> None:
+        fields = self.fields()
+        login = await self.login()
+        self.answer(await self.house.accounts.issue_token(login, fields), 201)
+
+
+class Token(ApiHandler):
+    async def delete(self, token_id: str) -> None:
+        self.no_fields()
+        login = await self.login()
+        await self.house.sessions.end_one(login.user_id, "token", token_id)
+        self.done()
+
+
+class Devices(ApiHandler):
+    async def get(self) -> None:
+        login = await self.login()
+        self.answer({"sessions": await self.house.accounts.devices(login)})
+
+
+class Device(ApiHandler):
+    async def delete(self, login_id: str) -> None:
+        self.no_fields()
+        login = await self.login()
+        await self.house.sessions.end_one(login.user_id, "cookie", login_id)
+        self.done()

@@ -1,0 +1,149 @@
+"""The history in MongoDB: messages of a conversation, the id of a message, read positions, unread counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chatserver.core.conversations import (
+    BROADCASTS,
+    Broadcasts,
+    Conversation,
+    Direct,
+    Page,
+    Range,
+    ReadState,
+)
+from chatserver.core.events import Audience
+from chatserver.core.kinds import FOR_GOOD
+from chatserver.core.visibility import View, shows
+from chatserver.store.archive import conversation_of
+from chatserver.store.mongo.database import MongoDb, MongoPart
+from chatserver.store.mongo.friendships import friends_since
+from chatserver.store.mongo.ranges import (
+    ALL_BROADCASTS,
+    READ_EVENTS,
+    Doc,
+    Span,
+    broadcasts_of,
+    by_actor,
+    first_events,
+    merged,
+    read,
+    sent_to,
+    talk,
+)
+from chatserver.store.mongo.shapes import client_key, event_of
+
+ALONE = 64
+"""Up to so many friends have a range each in a page of broadcasts; more of them share ranges."""
+ACTORS = 200
+"""People in one shared range. MongoDB goes through the index once for each and merges, for up to 200 of an
+`$in` (MongoDB manual, "The ESR Guideline"); for more it would sort everything they ever wrote."""
+ACTORS_COST_EVENTS = 100
+"""What such a range costs, in events walked."""
+MAX_UNREAD = 1000
+"""Nobody reads an exact number above it, and counting costs."""
+
+_PLACES = dict.fromkeys(("seq", "type", "audience", "actor", "to"), 1)
+
+
+class MongoHistory(MongoPart):
+    """The history of a `MongoStore`."""
+
+    async def find_message(self, sender: str, client_id: str) -> tuple[int, int] | None:
+        where = {"key": client_key(sender, client_id, 0)}
+        doc = await self._db.one("events", where, {"seq": 1, "at": 1})
+        if doc is None or doc["seq"] > self._db.head_seq:
+            return None
+        return int(doc["seq"]), int(doc["at"])
+
+    async def history(self, viewer: str, part: Range) -> Page:
+        seq = self._db.head_seq
+        below = seq + 1 if part.before is None else min(part.before, seq + 1)
+        # One more than asked for tells whether there are more.
+        span = Span(part.after or 0, below, part.limit + 1, newest=part.after is None)
+        async with self._db.answering():
+            found = await _page(self._db, viewer, part.conversation, span)
+        events = [event_of(doc) for doc in found[: part.limit]]
+        if span.newest:
+            events.reverse()
+        return Page(events, len(found) > part.limit, seq)
+
+    async def read_state(self, user_id: str) -> ReadState:
+        async with self._db.answering():
+            return await _read_state(self._db, user_id, self._db.head_seq)
+
+
+async def _page(db: MongoDb, viewer: str, conversation: Conversation, span: Span) -> list[Doc]:
+    """The messages of a conversation in `span`."""
+    view = View(viewer, await friends_since(db, viewer))
+    match conversation:
+        case Broadcasts():
+            return await _broadcasts(db, view, span, [viewer, *view.friends])
+        case Direct(peer):
+            ranges = [(talk(viewer, peer), 0)]
+            if peer in view.friends and peer != viewer:
+                ranges.append((talk(peer, viewer), view.friends[peer]))
+            return await merged(db, ranges, _shown_to(view), span)
+
+
+async def _broadcasts(db: MongoDb, view: View, span: Span, people: Sequence[str]) -> list[Doc]:
+    """What `people`, of whom each is the viewer or a friend, wrote to all of their friends."""
+    passes = _shown_to(view)
+    if len(people) <= ALONE:
+        alone = [(by_actor(each, Audience.FRIENDS), view.friends.get(each, 0)) for each in people]
+        return await first_events(db, ALL_BROADCASTS, alone, passes, span)
+    shared = [(broadcasts_of(people[at : at + ACTORS]), 0) for at in range(0, len(people), ACTORS)]
+    return await first_events(db, ALL_BROADCASTS, shared, passes, span, ACTORS_COST_EVENTS)
+
+
+def _shown_to(view: View) -> Callable[[Doc], bool]:
+    """Whether a document is a part of the history that `view` shows."""
+
+    def passes(doc: Doc) -> bool:
+        return doc["type"] in FOR_GOOD and shows(
+            view, doc["seq"], doc["audience"], doc["actor"], doc["to"]
+        )
+
+    return passes
+
+
+async def _read_state(db: MongoDb, user_id: str, head_seq: int) -> ReadState:
+    """Read positions and unread counts, true at `head_seq`."""
+    friends = await friends_since(db, user_id)
+    positions = await db["reads"].find({"user": user_id}, {"peer": 1, "up_to": 1}).to_list(None)
+    own = {conversation_of(doc["peer"]): int(doc["up_to"]) for doc in positions}
+    read_by = await db["reads"].find({"peer": user_id}, {"user": 1, "up_to": 1}).to_list(None)
+    peers = {doc["user"]: int(doc["up_to"]) for doc in read_by if doc["user"] in friends}
+    bounds = {friend: max(since, own.get(Direct(friend), 0)) for friend, since in friends.items()}
+    direct = await _unread_direct(db, user_id, bounds, head_seq)
+    unread: dict[Conversation, int] = {Direct(friend): count for friend, count in direct.items()}
+    span = Span(own.get(BROADCASTS, 0), head_seq + 1, MAX_UNREAD, fields=_PLACES)
+    # Nobody's own: what one wrote oneself is not unread.
+    if broadcasts := len(await _broadcasts(db, View("", friends), span, list(friends))):
+        unread[BROADCASTS] = broadcasts
+    return ReadState(own, peers, unread, head_seq)
+
+
+async def _unread_direct(
+    db: MongoDb, user_id: str, bounds: Mapping[str, int], head_seq: int
+) -> dict[str, int]:
+    """Messages to `user_id` by friend, after that friend's bound.
+
+    LIMIT: reads what was sent to this user back to the oldest bound; somebody who never says what they
+    have read, and is sent tens of thousands of direct messages, waits for that.
+    """
+    counts: dict[str, int] = {}
+    if not bounds:
+        return counts
+    span = Span(min(bounds.values()), head_seq + 1, READ_EVENTS, newest=True, fields=_PLACES)
+    range_ = sent_to(user_id)
+    while True:
+        docs = await read(db, range_, span, READ_EVENTS)
+        for doc in docs:
+            friend = doc["actor"]
+            if doc["type"] in FOR_GOOD and doc["seq"] > bounds.get(friend, head_seq):
+                counts[friend] = min(counts.get(friend, 0) + 1, MAX_UNREAD)
+        if len(docs) < READ_EVENTS:
+            return counts
+        span = span.past(docs[-1]["seq"])

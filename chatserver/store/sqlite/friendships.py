@@ -1,0 +1,70 @@
+"""Friendships and blocks in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from chatserver.core.people import Friends, User
+from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.sqlite.eventlog import last_seq
+from chatserver.store.sqlite.shapes import USER
+
+
+class SqliteFriendships(SqlitePart):
+    """The friendships and blocks of a `SqliteStore`."""
+
+    async def friends(self, user_id: str) -> Friends:
+        def work(db: sqlite3.Connection) -> Friends:
+            lists: dict[str, list[Any]] = {"friend": [], "incoming": [], "outgoing": []}
+            for row in db.execute(
+                f"SELECT {USER}, relation, last_seen FROM friendships"
+                " CROSS JOIN users ON users.id = other_id WHERE user_id = ?"
+                " ORDER BY name_key, users.id",
+                (user_id,),
+            ):
+                user, relation = User(*row[:4]), row[4]
+                lists[relation].append((user, row[5]) if relation == "friend" else user)
+            return Friends(lists["friend"], lists["incoming"], lists["outgoing"], last_seq(db))
+
+        return await self._db.read(work)
+
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
+        return await self._db.read(lambda db: (friends_since(db, user_id), last_seq(db)))
+
+    async def relation(self, viewer: str, other: str) -> str:
+        row = await self._db.row(
+            "SELECT relation FROM friendships WHERE user_id = ? AND other_id = ?",
+            (viewer, other),
+        )
+        return "none" if row is None else str(row[0])
+
+    async def blocks(self, user_id: str) -> list[User]:
+        rows = await self._db.rows(
+            f"SELECT {USER} FROM blocks CROSS JOIN users ON users.id = user_id WHERE by_id = ?"
+            " ORDER BY name_key, users.id",
+            (user_id,),
+        )
+        return [User(*row) for row in rows]
+
+    async def blocked(self, by: str, user_id: str) -> bool:
+        statement = "SELECT 1 FROM blocks WHERE by_id = ? AND user_id = ?"
+        return await self._db.row(statement, (by, user_id)) is not None
+
+    async def set_block(self, by: str, user_id: str, blocked: bool) -> None:
+        statement = (
+            "INSERT OR IGNORE INTO blocks VALUES (?, ?)"
+            if blocked
+            else "DELETE FROM blocks WHERE by_id = ? AND user_id = ?"
+        )
+        await self._db.change(statement, [(by, user_id)])
+
+
+def friends_since(db: sqlite3.Connection, user_id: str) -> dict[str, int]:
+    """Friend id -> seq at which the friendship began."""
+    return dict(
+        db.execute(
+            "SELECT other_id, since FROM friendships WHERE user_id = ? AND relation = 'friend'",
+            (user_id,),
+        )
+    )

@@ -1,0 +1,88 @@
+"""Accounts in SQLite, and finding people."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from chatserver.core.errors import Conflict
+from chatserver.core.names import MAX_QUERY_WORDS, after_prefix, email_key, words
+from chatserver.core.people import Account, User
+from chatserver.store.sqlite.changes import write_name
+from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.sqlite.shapes import ACCOUNT, USER, account_row
+
+_MANY = 500
+"""Ids in one statement; SQLite takes 32,766 values, a short list keeps statements few and cached."""
+
+
+class SqlitePeople(SqlitePart):
+    """The accounts of a `SqliteStore`."""
+
+    async def add_account(self, account: Account) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            added = db.execute(
+                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                account_row(account, last_seen=0),
+            )
+            if not added.rowcount:
+                raise Conflict("There is an account with this email already.")
+            user = account.user
+            write_name(db, user.id, user.first_name, user.last_name)
+
+        await self._db.write(work)
+
+    async def account(self, user_id: str) -> Account | None:
+        return await self._account("id = ?", user_id)
+
+    async def account_by_email(self, email: str) -> Account | None:
+        return await self._account("email_key = ?", email_key(email))
+
+    async def _account(self, condition: str, value: str) -> Account | None:
+        row = await self._db.row(f"SELECT {ACCOUNT} FROM users WHERE {condition}", (value,))
+        return None if row is None else Account(User(*row[:4]), *row[4:])
+
+    async def users(self, ids: Iterable[str]) -> dict[str, User]:
+        wanted = list(dict.fromkeys(ids))
+
+        def work(db: sqlite3.Connection) -> dict[str, User]:
+            found = {}
+            for start in range(0, len(wanted), _MANY):
+                some = wanted[start : start + _MANY]
+                marks = ", ".join("?" * len(some))
+                for row in db.execute(f"SELECT {USER} FROM users WHERE id IN ({marks})", some):
+                    found[row[0]] = User(*row)
+            return found
+
+        return await self._db.read(work)
+
+    async def set_last_seen(self, seen: Mapping[str, int]) -> None:
+        await self._db.change(
+            "UPDATE users SET last_seen = max(last_seen, ?) WHERE id = ?",
+            [(at, user_id) for user_id, at in seen.items()],
+        )
+
+    async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
+        # The longest word first: it most likely has the fewest people, and the index is read for it.
+        first, *rest = sorted(words(query)[:MAX_QUERY_WORDS], key=len, reverse=True) or [""]
+        if not first:
+            return []
+        word = "SELECT user_id FROM name_words WHERE word >= ? AND word < ?"
+        also = "".join(
+            " AND EXISTS (SELECT 1 FROM name_words AS also WHERE also.user_id = name_words.user_id"
+            " AND also.word >= ? AND also.word < ?)"
+            for _ in rest
+        )
+        values = [value for each in (first, *rest) for value in (each, after_prefix(each))]
+        rows = await self._db.rows(
+            f"SELECT {USER}, coalesce(relation, 'none') FROM"
+            f" ({word}{also} UNION SELECT id FROM users WHERE email_key = ?) AS found"
+            " CROSS JOIN users ON users.id = found.user_id"
+            " LEFT JOIN friendships ON friendships.user_id = ? AND other_id = users.id"
+            " WHERE users.id <> ?"
+            " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = users.id AND blocks.user_id = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = ? AND blocks.user_id = users.id)"
+            " ORDER BY name_key, users.id LIMIT ?",
+            (*values, email_key(query), viewer, viewer, viewer, viewer, limit),
+        )
+        return [(User(*row[:4]), row[4]) for row in rows]

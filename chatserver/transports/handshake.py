@@ -1,0 +1,172 @@
+"""The way to a WebSocket: admission and Tornado's handshake; then the connection leaves Tornado."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+from tornado.routing import URLSpec
+from tornado.util import ObjectDict
+from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
+
+from chatserver.core import framing
+from chatserver.core.errors import (
+    ANOTHER_ACCOUNT,
+    RESTARTING,
+    SIGNED_OUT,
+    AnotherAccount,
+    ChatError,
+    Ending,
+    Unauthenticated,
+    Unavailable,
+    UpgradeRequired,
+)
+from chatserver.core.tallies import request_bytes, response_bytes
+from chatserver.delivery.delivery import Delivery
+from chatserver.http.admission import Arrival
+from chatserver.http.handlers import StreamHandler
+from chatserver.http.house import House
+from chatserver.transports.connection import Connection
+from chatserver.transports.websocket import SocketReader, SocketVerbs
+
+SUBPROTOCOL = "chat.v1"
+
+
+class _TakenOver(WebSocketProtocol13):
+    """Tornado's protocol up to the handshake. Then the stream leaves it, and handler and request go.
+
+    `_receive_frame_loop` is where Tornado would begin to read frames. It is the one place in which this
+    project reaches behind Tornado's documented interface; `test_websocket.py` holds it to account.
+    """
+
+    def start_pinging(self) -> None:
+        """The clockwork pings, for all connections at once."""
+
+    async def _receive_frame_loop(self) -> None:
+        handler = self.handler
+        assert isinstance(handler, SocketHandler)
+        stream = self.stream
+        # Both ends of the circle, or the garbage collector has to find each connection.
+        handler.ws_connection = None
+        handler.ui = ObjectDict()
+        self.handler = None  # type: ignore[assignment]
+        self.stream = None  # type: ignore[assignment]
+        try:
+            await handler.begin(stream)
+        except StreamClosedError:
+            return
+
+
+class SocketHandler(StreamHandler, WebSocketHandler):
+    """Admission and handshake."""
+
+    def initialize(self, **rooms: Any) -> None:
+        super().initialize(**rooms)
+        self._delivery: Delivery = rooms["delivery"]
+        self._verbs: SocketVerbs = rooms["verbs"]
+        self._arrival: Arrival | None = None
+        self._sent_away = SIGNED_OUT
+
+    def check_origin(self, origin: str) -> bool:
+        """Our own rule has decided before (`Admission`); Tornado's would not know `--origin`."""
+        return True
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
+
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        tornados = super().get_websocket_protocol()
+        if tornados is None:
+            return None
+        assert isinstance(tornados, WebSocketProtocol13)
+        return _TakenOver(self, False, tornados.params)
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            self._check_upgrade()
+            self._arrival = await self.arrive()
+        except (Unauthenticated, AnotherAccount) as error:
+            # A page's script cannot see a 401 here: it is told on the connection itself.
+            if isinstance(error, AnotherAccount):
+                self._sent_away = ANOTHER_ACCOUNT
+        except ChatError as error:
+            self.refuse(error)
+            return
+        await super().get(*args, **kwargs)
+
+    def _check_upgrade(self) -> None:
+        headers = self.request.headers
+        self.ask()  # a foreign page learns nothing, not even what is spoken here
+        if headers.get("Upgrade", "").lower() != "websocket":
+            raise UpgradeRequired("This address speaks WebSocket.")
+        if headers.get("Sec-WebSocket-Version") != "13":
+            raise UpgradeRequired("This server speaks WebSocket version 13.")
+
+    def refuse(self, error: ChatError) -> None:
+        """Answer with a problem; where another protocol was asked for, say which we speak (RFC 9110)."""
+        if isinstance(error, UpgradeRequired):
+            self.set_header("Upgrade", "websocket")
+            self.set_header("Connection", "Upgrade")
+            self.set_header("Sec-WebSocket-Version", "13")
+        super().refuse(error)
+
+    async def begin(self, stream: Any) -> None:
+        """The handshake is done: from here on the connection is a reader's."""
+        arrival, delivery = self._arrival, self._delivery
+        if arrival is None:
+            self._send_away(stream, self._sent_away)
+            return
+        try:
+            mailbox = await delivery.mailboxes.open(arrival.user.id)
+            reader = SocketReader(delivery, self._verbs, arrival, mailbox)
+            delivery.readers.attach(reader)
+        except Unauthenticated:
+            self._send_away(stream, SIGNED_OUT)
+            return
+        except Unavailable:
+            self._send_away(stream, RESTARTING)
+            return
+        try:
+            reader.outlet = Connection(stream, reader, self._delivery.connections)
+        except StreamClosedError:
+            reader.connection_lost()
+            return
+        self._count(arrival)
+        await reader.join(arrival.user, arrival.after)
+
+    def _count(self, arrival: Arrival) -> None:
+        request = self.request
+        up = request_bytes("GET", request.uri or "", request.headers.get_all())
+        down = response_bytes(101, "Switching Protocols", self._headers.get_all())
+        name = SocketReader.transport
+        self._delivery.tallies.count(
+            arrival.user.id, arrival.client, name, requests=1, up=up, down=down
+        )
+
+    def _send_away(self, stream: Any, ending: Ending) -> None:
+        connection = Connection(stream, _Nobody(), self._delivery.connections)
+        bye = framing.ws_text(self._delivery.readers.bye(ending).payload)
+        connection.send(bye + framing.ws_close(ending.close_code, ending.reason))
+        connection.close_soon()
+
+
+class _Nobody:
+    """The owner of a connection that is only told to go."""
+
+    def receive_data(self, data: bytes) -> None: ...
+
+    def drained(self) -> None: ...
+
+    def stuck(self) -> None: ...
+
+    def connection_lost(self) -> None: ...
+
+
+def routes(house: House) -> list[Any]:
+    """The address of this transport."""
+    rooms = {
+        "admission": house.admission,
+        "delivery": house.delivery,
+        "verbs": SocketVerbs(house.messages, house.reads),
+    }
+    return [URLSpec(r"/ws", SocketHandler, rooms)]

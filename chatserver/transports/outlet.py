@@ -1,0 +1,82 @@
+"""What a stream needs of its connection. Whoever writes a new way in looks here for what it may count on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Outlet(Protocol):
+    """A way out for bytes, of which some may have to wait. Nothing here waits or raises."""
+
+    bytes_up: int
+    bytes_down: int
+    """What came, and what the kernel took, since the connection was taken over."""
+    waits: bool
+    """Whether something has not left yet. The owner's `drained` is called when it has."""
+
+    def send(self, data: bytes) -> None:
+        """Send what is corked and `data`, now if the kernel takes it."""
+        ...
+
+    def cork(self, data: bytes) -> None:
+        """Have `data` leave with the next `send`."""
+        ...
+
+    def pause(self) -> None:
+        """Read no more until `resume`: the peer feels it in its own socket."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def close_soon(self) -> None:
+        """Close once what was sent has left and the peer has closed, or a little later."""
+        ...
+
+    def abort(self) -> None:
+        """Close now; what has not left is lost. Idempotent."""
+        ...
+
+
+class _Nowhere:
+    """An outlet that is none: nothing waits, and whatever is sent is gone."""
+
+    bytes_up = 0
+    bytes_down = 0
+    waits = False
+
+    def send(self, data: bytes) -> None: ...
+
+    def cork(self, data: bytes) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close_soon(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+NOWHERE: Outlet = _Nowhere()
+
+
+class Owner(Protocol):
+    """Whose connection it is. What raises here ends the connection, with one line in the log."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Bytes came."""
+        ...
+
+    def drained(self) -> None:
+        """Everything that had to wait has left."""
+        ...
+
+    def stuck(self) -> None:
+        """The peer has taken no byte for too long: say goodbye; the connection is cut right after."""
+        ...
+
+    def connection_lost(self) -> None:
+        """The connection is gone, from whichever side; called once, last."""
+        ...

@@ -1,0 +1,251 @@
+"""A reader with an open connection (WebSocket, Server-Sent Events): it greets, takes, pulls, mends and ends.
+
+Its cursor is the seq of the last event that it handed to its outlet. What is new is taken at once where nothing is
+missing and nothing waits; in every other case it pulls at the flush. Both move the same cursor, so there is no
+hand-over between the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from typing import ClassVar
+
+from chatserver.core import vocabulary
+from chatserver.core.errors import SESSION_EXPIRED, TOO_SLOW, Ending, Unavailable
+from chatserver.core.events import Event
+from chatserver.core.mailbox import Mailbox
+from chatserver.core.people import User
+from chatserver.delivery.delivery import Delivery
+from chatserver.http.admission import Arrival
+from chatserver.transports.encoding import Encoding
+from chatserver.transports.outlet import NOWHERE, Outlet
+from chatserver.transports.reader import Reader, Stage, run_on
+
+log = logging.getLogger(__name__)
+
+MEND_AGAIN_S = 1.0
+"""How long a reader waits before it asks again for what the journal could not give it."""
+
+WAITING_S = 5.0
+"""How soon a stream is looked at again that could not be sent a heartbeat."""
+
+OPEN = Stage.OPEN
+
+
+class StreamReader(Reader):
+    """A reader with an open connection. The subclass knows how things look on the wire."""
+
+    __slots__ = ("_drained", "outlet")
+
+    is_stream = True
+
+    encoding: ClassVar[Encoding]
+    """How events and signals look on this transport."""
+
+    def __init__(self, delivery: Delivery, arrival: Arrival, mailbox: Mailbox) -> None:
+        super().__init__(delivery, arrival.login, mailbox, arrival.client)
+        self._drained: asyncio.Future[None] | None = None
+        self.outlet: Outlet = NOWHERE
+        """Where its bytes go; `NOWHERE` before there is a connection and after it is gone."""
+
+    @abstractmethod
+    def framed(self, payload: bytes, seq: int | None) -> bytes:
+        """The bytes of a payload that is for this connection alone."""
+
+    @abstractmethod
+    def farewell(self, ending: Ending) -> bytes:
+        """What is sent before the end."""
+
+    @abstractmethod
+    def beat(self, now_s: float) -> float | None:
+        """Send a heartbeat; seconds until the next, None where the peer turned out to be gone."""
+
+    # Joining.
+
+    async def join(self, user: User, after: int | None) -> None:
+        """Greet, then read from `after` on (None: from the present). The reader is attached, the outlet there."""
+        delivery = self.delivery
+        reason = None
+        if after is None:
+            self.cursor = delivery.hub.head_seq
+        else:
+            self.cursor = after
+            reason = await self._until_known(after)
+            if not self.attached:
+                return
+        resumed = after is not None and reason is None
+        hello = vocabulary.hello(user, self.cursor, delivery.limits.heartbeat_s, resumed)
+        presence = delivery.attendance.whole(self.mailbox)
+        self.outlet.send(self.framed(hello, None) + self.encoding.of_signal(presence))
+        if reason is not None:
+            self._reset(reason)
+        self.enter(OPEN)
+        self.greeted()
+        delivery.hub.mark(self)
+        delivery.clockwork.look_after(self, self._next_visit_s(delivery.limits.heartbeat_s))
+
+    async def _until_known(self, after: int) -> str | None:
+        """Why `after` cannot be resumed exactly, or None; asked again while the journal cannot say."""
+        while True:
+            try:
+                return await self.delivery.catchup.lost(self.mailbox, after)
+            except Unavailable:
+                if not self.attached:
+                    return None
+                await asyncio.sleep(MEND_AGAIN_S)
+
+    def greeted(self) -> None:
+        """The hello is on its way: from now on the client may be answered."""
+
+    # Reading.
+
+    def take(self, run: list[Event], before: int) -> bool:
+        """Write `run` at once, where it is exactly what comes next and nothing waits."""
+        encoding = self.encoding
+        if run is not encoding.events:
+            encoding.of(run)  # the first of all who are handed it
+        if self.stage is OPEN and before <= self.cursor < encoding.first_seq:
+            outlet = self.outlet
+            if not outlet.waits:
+                outlet.send(encoding.data)
+                self.cursor = encoding.last_seq
+                return True
+        return False
+
+    @property
+    def has_everything(self) -> bool:
+        """Whether the next run will be taken, as far as this reader goes."""
+        return self.stage is OPEN and self.cursor >= self.mailbox.last_seq
+
+    def flush(self) -> None:
+        """Write the backlog as one write; go on when it has left."""
+        outlet = self.outlet
+        if not self.attached:
+            return
+        if self.stage is not OPEN or outlet.waits:
+            outlet.send(b"")  # what is corked does not depend on how far the reader is
+            return
+        batch = self.mailbox.read_after(self.cursor)
+        if batch is None:
+            self.enter(Stage.MENDING)
+            outlet.send(b"")
+            run_on(self._mend())
+            return
+        data = b""
+        if batch:
+            self.cursor = batch[-1].seq
+            data = self.encoding.of(batch)
+        if self.signals:
+            data += self.encoding.of_signals(self.take_signals())
+        outlet.send(data)
+        if self.mailbox.last_seq > self.cursor:
+            self.delivery.hub.mark(self)
+
+    async def _mend(self) -> None:
+        """Replay what has left the mailbox, page by page, or reset."""
+        while self.attached:
+            try:
+                await self._replay()
+                break
+            except Unavailable:
+                await asyncio.sleep(MEND_AGAIN_S)
+        if self.attached:
+            self.enter(OPEN)
+            self.delivery.hub.mark(self)
+
+    async def _replay(self) -> None:
+        catchup = self.delivery.catchup
+        reason = await catchup.lost(self.mailbox, self.cursor)
+        if reason is not None:
+            if self.attached:
+                self._reset(reason)
+            return
+        while self.attached and self.cursor < self.mailbox.floor_seq:
+            events, position = await catchup.page(self.mailbox, self.cursor)
+            if not self.attached:
+                return
+            if events:
+                self.outlet.send(self.encoding.of(events))
+                await self._until_drained()
+            self.cursor = position
+
+    async def _until_drained(self) -> None:
+        if self.outlet.waits:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+            self._drained = None
+
+    def _reset(self, reason: str) -> None:
+        seq, payload = self.delivery.catchup.reset(reason)
+        self.cursor = seq
+        self.outlet.send(self.framed(payload, seq))
+
+    # The connection's own events.
+
+    def drained(self) -> None:
+        """The outlet has sent everything: go on."""
+        self._wake()
+        if self.attached and not self.dirty:
+            self.delivery.hub.mark(self)
+
+    def stuck(self) -> None:
+        """The peer takes nothing."""
+        log.info("closing a %s reader that takes nothing", self.transport)
+        self.end(TOO_SLOW)
+
+    def connection_lost(self) -> None:
+        """The connection is gone."""
+        self._wake()
+        self._leave()
+        up, down = self.live_bytes()
+        user_id = self.mailbox.user_id
+        self.delivery.tallies.count(user_id, self.client, self.transport, up=up, down=down)
+        self.outlet = NOWHERE
+
+    def _wake(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        self.outlet.abort()
+
+    def live_bytes(self) -> tuple[int, int]:
+        """What went over the connection since it was taken over."""
+        return (self.outlet.bytes_up, self.outlet.bytes_down)
+
+    def end(self, ending: Ending) -> None:
+        """Tell the client and close."""
+        if self.stage is Stage.ENDED:
+            return
+        self._leave()
+        self.outlet.send(self.farewell(ending))
+        self.outlet.close_soon()
+
+    def _leave(self) -> None:
+        if self.stage is not Stage.ENDED:
+            self.enter(Stage.ENDED)
+            self.delivery.readers.detach(self)
+
+    # The clock.
+
+    def visit(self, now_s: float) -> float | None:
+        """Heartbeat; end an expired login."""
+        if not self.attached:
+            return None
+        expires_at = self.delivery.readers.logins.expires_at(self.login.id)
+        if expires_at is not None and expires_at <= self.delivery.clockwork.clock_ms():
+            self.end(SESSION_EXPIRED)
+            return None
+        if self.outlet.waits:
+            return self._next_visit_s(WAITING_S)  # a heartbeat would only wait, too
+        in_s = self.beat(now_s)
+        return None if in_s is None else self._next_visit_s(in_s)
+
+    def _next_visit_s(self, in_s: float) -> float:
+        expires_at = self.delivery.readers.logins.expires_at(self.login.id)
+        if expires_at is None:
+            return in_s
+        return max(0.0, min(in_s, (expires_at - self.delivery.clockwork.clock_ms()) / 1000))

@@ -1,0 +1,82 @@
+"""What this process remembers of logins: the living ones, and which have ended. No store and no order here.
+
+A login ends in two ways: by its id, or because its account has a newer generation (a new password, or the end of
+the account). Both are kept for a while after the login itself is forgotten, because a store that was asked before
+the end may answer after it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from chatserver.core.bounded import Bounded
+from chatserver.core.people import Login
+
+
+class LoginMemory:
+    """Up to `logins_max` logins by id, the oldest of which goes when there are too many."""
+
+    def __init__(self, logins_max: int) -> None:
+        self._logins_max = logins_max
+        self._logins: dict[str, Login] = {}
+        self._of_user: dict[str, set[str]] = {}
+        self._ended: Bounded[str, bool] = Bounded(logins_max)
+        self._generations: Bounded[str, tuple[int, str | None]] = Bounded(logins_max)
+        """Of accounts whose password has changed here: the generation, and the login that was kept."""
+
+    def get(self, login_id: str) -> Login | None:
+        """The login of this id, if it is remembered."""
+        return self._logins.get(login_id)
+
+    def has_ended(self, login_id: str) -> bool:
+        """Whether this login was seen to end."""
+        return self._ended.get(login_id) is not None
+
+    def current(self, login: Login) -> Login | None:
+        """This login as it is now; None where it has ended."""
+        if self.has_ended(login.id):
+            return None
+        remembered = self._logins.get(login.id)
+        if remembered is not None:
+            return remembered
+        newest = self._generations.get(login.user_id)
+        if newest is None or login.generation >= newest[0]:
+            return login
+        return dataclasses.replace(login, generation=newest[0]) if login.id == newest[1] else None
+
+    def put(self, login: Login) -> Login | None:
+        """Remember a login in this state, and give it back as it is now; None where it has ended."""
+        if login.id in self._logins:
+            login = dataclasses.replace(login, generation=self._logins[login.id].generation)
+        else:
+            now = self.current(login)
+            if now is None:
+                return None
+            login = now
+            self._of_user.setdefault(login.user_id, set()).add(login.id)
+        self._logins[login.id] = login
+        if len(self._logins) > self._logins_max:
+            self._forget(next(iter(self._logins)))
+        return login
+
+    def end(self, login_ids: Iterable[str]) -> None:
+        """These have ended."""
+        for login_id in login_ids:
+            self._ended.put(login_id, True)
+            self._forget(login_id)
+
+    def raise_generation(self, user_id: str, generation: int, kept: str | None) -> None:
+        """All logins of this user have ended, but for `kept`, which is of the new generation."""
+        self._generations.put(user_id, (generation, kept))
+        self.end([each for each in self._of_user.get(user_id, ()) if each != kept])
+        if kept is not None and kept in self._logins:
+            self._logins[kept] = dataclasses.replace(self._logins[kept], generation=generation)
+
+    def _forget(self, login_id: str) -> None:
+        login = self._logins.pop(login_id, None)
+        if login is not None:
+            others = self._of_user[login.user_id]
+            others.discard(login_id)
+            if not others:
+                del self._of_user[login.user_id]

@@ -1,0 +1,228 @@
+"""Connections that poll: kept, given back, pipelined, refused; byte for byte over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.clients import Person, WebSocketReader, opened
+from tests.support.process import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server on which one is offline after half a second."""
+    with ServerProcess(tmp_path_factory.mktemp("data"), "--offline-grace-s", "0.5") as running:
+        yield running
+    assert running.complaints() == []
+
+
+class Talk:
+    """An HTTP/1.1 connection on which the test writes what it likes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def __init__(self, person: Person, url: str) -> None:
+        self.person = person
+        self.host = url.removeprefix("http://")
+        opened.append(self)
+
+    async def close(self) -> None:
+        self.writer.transport.abort()
+
+    async def connect(self) -> Talk:
+        host, port = self.host.split(":")
+        self.reader, self.writer = await asyncio.open_connection(host, int(port))
+        return self
+
+    def request(
+        self, target: str, method: str = "GET", body: str = "", version: str = "1.1", more: str = ""
+    ) -> bytes:
+        head = f"{method} {target} HTTP/{version}\r\nHost: {self.host}\r\n{more}"
+        head += f"Authorization: Bearer {self.person.token}\r\n"
+        if body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return f"{head}\r\n{body}".encode()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[str, str], Any]:
+        """Status, headers (lower case) and JSON body of the next answer."""
+        async with asyncio.timeout(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            lines = head.split("\r\n")
+            headers = {
+                k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)
+            }
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+            return int(lines[0].split()[1]), headers, json.loads(body) if body else None
+
+    async def ended(self) -> bool:
+        """Whether the server closes the connection now."""
+        return await asyncio.wait_for(self.reader.read(), 10) == b""
+
+
+async def talk(server: ServerProcess) -> Talk:
+    return await Talk(await Person.register(server.url, "Bob"), server.url).connect()
+
+
+async def test_a_connection_goes_on_polling_and_is_given_back_for_anything_else(
+    server: ServerProcess,
+) -> None:
+    line = await talk(server)
+    for _ in range(3):
+        line.send(line.request("/poll"))
+        status, headers, first = await line.answer()
+        assert status == 200 and headers["cache-control"] == "no-store" and headers["date"]
+        line.send(line.request("/api/messages", "POST", '{"text":"hi"}'))
+        assert (await line.answer())[0] == 201
+        line.send(line.request(f"/poll?after={first['cursor']}&wait=20"))
+        status, _, second = await line.answer()
+        assert [event["text"] for event in second["events"]] == ["hi"]
+        line.send(line.request(f"/poll?after={second['cursor']}&wait=0"))
+        assert (await line.answer())[2]["events"] == []
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+async def test_requests_in_pieces_and_in_a_row_are_answered_in_order(
+    server: ServerProcess, step: int
+) -> None:
+    line = await talk(server)
+    data = (
+        line.request("/poll")
+        + line.request("/poll?wait=0&after=0")
+        + line.request("/api/me")
+        + line.request("/poll?wait=0&after=0")
+        + line.request("/healthz")
+    )
+    for at in range(0, len(data), step):
+        line.send(data[at : at + step])
+        await line.writer.drain()
+    bodies = [(await line.answer())[2] for _ in range(4)]
+    assert "events" in bodies[0] and "events" in bodies[1]
+    assert bodies[2]["user"]["id"] == line.person.id
+    assert "events" in bodies[3]
+    assert (await line.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_request_behind_a_poll_that_waits_is_answered_after_it(
+    server: ServerProcess,
+) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll"))
+    head = (await line.answer())[2]["cursor"]
+    line.send(line.request(f"/poll?after={head}&wait=1") + line.request("/api/me"))
+    assert (await line.answer())[2]["events"] == []
+    assert (await line.answer())[2]["user"]["id"] == line.person.id
+
+
+@pytest.mark.parametrize("more", ["", "Connection: keep-alive\r\n"])
+async def test_an_http_1_0_proxy_gets_its_answer_and_the_end(
+    server: ServerProcess, more: str
+) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll", version="1.0", more=more))
+    status, headers, _ = await line.answer()
+    assert status == 200 and headers["connection"] == "close"
+    assert await line.ended()
+
+
+async def test_a_client_may_ask_for_the_end_of_the_connection(server: ServerProcess) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll", more="Connection: close\r\n"))
+    status, headers, _ = await line.answer()
+    assert status == 200 and headers["connection"] == "close"
+    assert await line.ended()
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    ("target", "method", "body", "status", "code"),
+    [
+        ("/poll?after=x", "GET", "", 400, "bad_request"),
+        ("/poll?after=-1", "GET", "", 400, "bad_request"),
+        ("/poll?wait=nan", "GET", "", 400, "bad_request"),
+        ("/poll?wait=-1", "GET", "", 400, "bad_request"),
+        ("/poll?client=%ff", "GET", "", 400, "bad_request"),
+        ("/poll?client=" + "x" * 65, "GET", "", 400, "bad_request"),
+        ("/poll", "GET", '{"a": 1}', 400, "bad_request"),
+        ("/poll", "POST", "{}", 405, "method_not_allowed"),
+        ("/pollx", "GET", "", 404, "not_found"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_on_a_fresh_and_on_a_polling_connection(
+    server: ServerProcess, before: bool, target: str, method: str, body: str, status: int, code: str
+) -> None:
+    line = await talk(server)
+    if before:
+        line.send(line.request("/poll"))
+        assert (await line.answer())[0] == 200
+    line.send(line.request(target, method, body))
+    if target == "/pollx":
+        assert (await line.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+        return
+    got, headers, problem = await line.answer()
+    assert (got, problem["code"]) == (status, code)
+    assert headers["content-type"] == "application/problem+json"
+
+
+async def test_no_login_and_a_foreign_page_are_refused(server: ServerProcess) -> None:
+    line = await talk(server)
+    line.send(f"GET /poll HTTP/1.1\r\nHost: {line.host}\r\n\r\n".encode())
+    status, headers, problem = await line.answer()
+    assert status == 401 and problem["code"] == "unauthenticated"
+    assert headers["www-authenticate"] == "Bearer"
+    foreign = f"GET /poll HTTP/1.1\r\nHost: {line.host}\r\nOrigin: https://evil.example\r\n\r\n"
+    line.send(foreign.encode())
+    assert (await line.answer())[0] == 403
+
+
+async def test_garbage_after_a_poll_is_tornados_to_refuse(server: ServerProcess) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll"))
+    await line.answer()
+    line.send(b"\x00\xffnonsense\r\n\r\n")
+    got = await asyncio.wait_for(line.reader.read(), 10)
+    assert got == b"" or got.startswith(b"HTTP/1.1 400")
+
+
+async def test_a_client_that_goes_away_leaves_nothing_waiting(server: ServerProcess) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll"))
+    head = (await line.answer())[2]["cursor"]
+    line.send(line.request(f"/poll?after={head}&client=page"))
+    waiting = "chatserver_polls_waiting 1.0"
+    async with asyncio.timeout(10):
+        while waiting not in (await line.person.http.get("/metrics")).text:
+            await asyncio.sleep(0)
+        line.writer.transport.abort()
+        while waiting in (await line.person.http.get("/metrics")).text:
+            await asyncio.sleep(0)
+
+
+async def test_a_poller_that_goes_away_is_offline_after_the_grace_and_not_after_its_hold(
+    hasty: ServerProcess,
+) -> None:
+    ann = await Person.register(hasty.url, "Ann")
+    bob = await Person.register(hasty.url, "Bob")
+    await ann.befriend(bob)
+    watching = WebSocketReader(hasty.url, ann.token)
+    await watching.connect()
+    await watching.next_signal("presence")
+    line = await Talk(bob, hasty.url).connect()
+    line.send(line.request("/poll"))
+    head = (await line.answer())[2]["cursor"]
+    line.send(line.request(f"/poll?after={head}&client=page&wait=50"))
+    assert (await watching.next_signal("presence"))["online"] is True
+    async with asyncio.timeout(10):
+        while "chatserver_polls_waiting 1.0" not in (await ann.http.get("/metrics")).text:
+            await asyncio.sleep(0)
+    line.writer.transport.abort()
+    gone = await asyncio.wait_for(watching.next_signal("presence"), 10)
+    assert gone["user"] == bob.id and gone["online"] is False
