@@ -21,6 +21,11 @@ Backend = Callable[[], tuple[str, ...]]
 """The options that give a server an empty database; the data folder comes on top."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 20` tries twenty times as much in `tests/fuzz`."""
+    parser.addoption("--fuzz", default="1", help="so many times as much is tried in tests/fuzz")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an `async def test_…` on a loop of its own, and close the clients that it opened."""

@@ -14,6 +14,7 @@ from chatserver.delivery.delivery import Clocks, furnish
 from chatserver.delivery.fanout import Fanout
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
+from chatserver.http.proxies import Proxies
 from chatserver.http.requests import HttpSettings
 from chatserver.journal.contract import Journal
 from chatserver.journal.local import LocalJournal
@@ -21,7 +22,7 @@ from chatserver.journal.signals import LocalSignals
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.friendships import Friendships
-from chatserver.verbs.keys import KeyRing
+from chatserver.verbs.keys import KeyRing, refuse_open_folder
 from chatserver.verbs.messages import Messages
 from chatserver.verbs.passwords import Passwords
 from chatserver.verbs.reads import Reads
@@ -42,9 +43,11 @@ def now_ms() -> int:
 def open_store(where: Path | str, unfinished: bool = False) -> AnyStore:
     """The store in a folder, or the one at a MongoDB URI; not started.
 
-    `unfinished`: also one into which a move has begun and not ended.
+    `unfinished`: also one into which a move has begun and not ended. Raises `KeysRefused` for a folder that is open
+    to others.
     """
     if isinstance(where, Path):
+        refuse_open_folder(where)
         return SqliteStore(where, now_ms, unfinished=unfinished)
     # Here, because Motor takes as long to import as everything else together.
     from chatserver.store.mongo.store import MongoStore
@@ -92,13 +95,14 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
         LocalSignals(fanout.hub.signal),
         Presence(limits.offline_grace_s),
     )
+    proxies = Proxies(settings.trusted_proxy, settings.origin)
     users = Users(store)
     sessions = Sessions(store, journal, ring, now_ms)
     passwords = Passwords(limits, clock_s)
     friendships = Friendships(store, journal, hub, presence, users, limits)
     delivery = furnish(hub, (journal, signals), store, (sessions, presence), limits, clocks)
     return House(
-        settings=HttpSettings(limits, settings.trusted_proxy, settings.metrics_token),
+        settings=_http_settings(settings, proxies),
         store=store,
         journal=journal,
         fanout=fanout,
@@ -110,7 +114,14 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
         messages=Messages(store, journal, signals, users, friendships, limits, clock_s),
         reads=Reads(store, journal, hub, users, friendships),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
-        admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin)),
+        admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin), proxies),
+    )
+
+
+def _http_settings(settings: Settings, proxies: Proxies) -> HttpSettings:
+    published = bool(settings.trusted_proxy or settings.origin)
+    return HttpSettings(
+        settings.limits, proxies, settings.metrics_token, settings.hsts_s, published
     )
 
 

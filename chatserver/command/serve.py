@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
+from dataclasses import replace
 
-from chatserver.command import demo
+from chatserver.command import demo, logs
 from chatserver.command.build import build
+from chatserver.command.descriptors import within_descriptors
+from chatserver.command.quiet import COUNT_EVERY_S, QuietHandler
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings, from_given
 from chatserver.site.server import (
@@ -31,15 +35,18 @@ back. What takes longer waits for a database that does not answer."""
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `Refused`, `SettingsError`, `StoreRefused` and `KeysRefused`."""
     settings = from_given(options)
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    asyncio.run(_serve(settings))
+    faulthandler.enable()  # a death by signal says where
+    handler = QuietHandler()
+    logs.begin(settings.log_level, handler)
+    limits, descriptors = within_descriptors(settings.limits)
+    try:
+        asyncio.run(_serve(replace(settings, limits=limits), handler, descriptors))
+    finally:
+        handler.settle()
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, handler: QuietHandler, descriptors: str) -> None:
     # First of all: from here on a signal at any moment ends in order.
     stopping = stop_signals()
     started = await _start_unless(stopping, settings)
@@ -50,11 +57,16 @@ async def _serve(settings: Settings) -> None:
     if not stopping.is_set():
         _announce(settings, port)
         log.info("started on port %d with the data in %s", port, settings.data)
+        log.info("%s", descriptors)
         settle_garbage_collection()
-    flushing = asyncio.create_task(_flush_now_and_then(sessions))
+    tasks = (
+        asyncio.create_task(_flush_now_and_then(sessions)),
+        asyncio.create_task(_settle_now_and_then(handler)),
+    )
     await stopping.wait()
     await server.drain()  # closes the house too
-    flushing.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _start_unless(
@@ -95,6 +107,12 @@ async def _flush_now_and_then(sessions: Sessions) -> None:
     while True:
         await asyncio.sleep(FLUSH_S)
         await sessions.flush()
+
+
+async def _settle_now_and_then(handler: QuietHandler) -> None:
+    while True:
+        await asyncio.sleep(COUNT_EVERY_S)
+        handler.settle()
 
 
 def _announce(settings: Settings, port: int) -> None:

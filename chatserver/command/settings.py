@@ -6,7 +6,6 @@ An option wins over its environment variable, that over the default.
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +13,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from chatserver.core.addresses import Network, address, network
+from chatserver.core.fields import written_number
 from chatserver.core.limits import Limits
-from chatserver.core.origin import normal_origin
+from chatserver.core.origin import written_origin
 
 PREFIX = "CHATSERVER_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+HSTS_MAX_S = 10 * 365 * 24 * 3600
 
 
 class SettingsError(Exception):
@@ -53,7 +54,7 @@ class Setting:
         """The default as a person would write it."""
         if self.default is None or self.default == ():
             return "none"
-        if self.kind == "switch":
+        if isinstance(self.default, bool):
             return "on" if self.default else "off"
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
@@ -65,15 +66,26 @@ def _text(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise ValueError("it must be an integer from 0 to 65535")
-    return int(text)
+    return _integer(text, 0, 65535)
+
+
+def _integer(text: str, low: int, high: int) -> int:
+    number = written_number(text)
+    if number is None or not low <= number <= high:
+        raise ValueError(f"it must be an integer from {low} to {high}")
+    return number
+
+
+def _hsts(text: str) -> int:
+    return _integer(text, 0, HSTS_MAX_S)
 
 
 def _origin(text: str) -> str:
-    origin = normal_origin(text)
+    origin = written_origin(text)
     if origin is None:
-        raise ValueError("it must be an origin such as https://chat.example.com")
+        raise ValueError(
+            "it must be an origin such as https://chat.example.com (or https://xn--… for a host beyond ASCII)"
+        )
     return origin
 
 
@@ -85,7 +97,7 @@ def _log_level(text: str) -> str:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text.strip(), strict=False)
+        return network(text)
     except ValueError:
         raise ValueError("it must be an IP address or a network such as 10.0.0.0/8") from None
 
@@ -101,13 +113,11 @@ def _switch(text: str) -> bool:
         return True
     if text.lower() in ("", "0", "false", "no", "off"):
         return False
-    raise ValueError("it must be 1 or 0")
+    raise ValueError("it must be on or off")
 
 
 def _positive_integer(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 2**40:
-        raise ValueError("it must be an integer from 1 on")
-    return int(text)
+    return _integer(text, 1, 2**40)
 
 
 def _positive_number(text: str) -> float:
@@ -136,7 +146,10 @@ _SERVER = (
     ),
     Setting("log_level", _log_level, "info", "what is logged: " + ", ".join(LOG_LEVELS)),
     Setting(
-        "metrics_token", _token, None, "the bearer token for /metrics; without it: loopback only"
+        "metrics_token",
+        _token,
+        None,
+        "the bearer token for /metrics; without it: this machine only, and not where a proxy or origin is set",
     ),
     Setting(
         "trusted_proxy",
@@ -145,10 +158,18 @@ _SERVER = (
         "a proxy whose X-Forwarded-For and X-Forwarded-Proto are believed (repeatable)",
         kind="many",
     ),
+    Setting(
+        "hsts_s",
+        _hsts,
+        0,
+        "under https: for how long browsers are to come by https only (HSTS); 0 says nothing",
+        "seconds",
+    ),
     Setting("mongodb", _text, None, "a MongoDB URI: keep everything there instead of in SQLite"),
 )
 
 _LIMIT_HELP: dict[str, tuple[str, str]] = {
+    "meter": ("off: no rate is limited, for tests; only where the server listens on loopback", ""),
     "text_chars": ("the longest message", "code points"),
     "body_bytes": ("the largest request body or WebSocket message", "bytes"),
     "readers_per_user": ("streams and polling clients of one user; one more ends the oldest", ""),
@@ -169,7 +190,19 @@ _LIMIT_HELP: dict[str, tuple[str, str]] = {
     "silence_s": ("how long a WebSocket may be silent past a ping", "seconds"),
     "poll_wait_s": ("how long a poll is held that does not say", "seconds"),
     "poll_wait_max_s": ("how long a poll is held at the most", "seconds"),
-    "stuck_s": ("how long a stream may take nothing before it is closed", "seconds"),
+    "stuck_s": ("how long a connection may take nothing before it is closed", "seconds"),
+    "connections": ("connections in all; never more than the descriptors allow", ""),
+    "connections_per_address": ("connections of one address (IPv6: /64) before sign-in", ""),
+    "connections_per_user": ("connections of one user; one more counts for its address", ""),
+    "lobby": ("connections that may wait for room; then accepting stops", ""),
+    "joins": ("readers that are greeted at the same time; the others wait in order", ""),
+    "head_s": ("how long the head of a connection's first request may take", "seconds"),
+    "idle_s": ("how long a connection may rest between two requests", "seconds"),
+    "body_s": ("how long the body of a request may take", "seconds"),
+    "turn_frames": ("frames of one WebSocket carried out in one turn of the loop", ""),
+    "frame_rate": ("frames of one user, sustained; 4 KiB count as one more", "a second"),
+    "frame_burst": ("frames of one user at once", ""),
+    "refusals": ("frames over the rate, beyond one a second, before a WebSocket is closed", ""),
 }
 
 
@@ -179,7 +212,9 @@ def _limit_settings() -> tuple[Setting, ...]:
     rows = []
     for field in fields(Limits):
         value = getattr(default, field.name)
-        read = _positive_integer if isinstance(value, int) else _positive_number
+        read: Callable[[str], Any] = _positive_number
+        if isinstance(value, int):
+            read = _switch if isinstance(value, bool) else _positive_integer
         help_text, unit = _LIMIT_HELP[field.name]
         rows.append(Setting(field.name, read, value, help_text, unit))
     return tuple(rows)
@@ -201,6 +236,7 @@ class Settings:
     log_level: str = "info"
     metrics_token: str | None = None
     trusted_proxy: tuple[Network, ...] = ()
+    hsts_s: int = 0
     mongodb: str | None = None
     limits: Limits = Limits()
 
@@ -243,7 +279,14 @@ def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise SettingsError("--poll-wait-s is above --poll-wait-max-s.")
     if limits["silence_s"] > limits["heartbeat_s"]:
         raise SettingsError("--silence-s is above --heartbeat-s.")
+    if not limits["meter"] and not _is_loopback(values["address"]):
+        raise SettingsError("--meter off is for a server that listens on loopback only.")
     return Settings(**values, limits=Limits(**limits))
+
+
+def _is_loopback(name: str) -> bool:
+    where = address(name)
+    return name == "localhost" if where is None else where.is_loopback
 
 
 def _value(row: Setting, given: Any, environment: Mapping[str, str]) -> Any:

@@ -12,6 +12,7 @@ ChatError (code, HTTP status)
 ├── UnsupportedMedia    unsupported_media_type  415
 ├── InvalidField        invalid_field           422   + field
 ├── UpgradeRequired     upgrade_required        426
+├── HeaderTooLarge      header_too_large        431
 ├── RateLimited         rate_limited            429   + retry_after_s
 └── Unavailable         unavailable             503   + retry_after_s
 
@@ -125,6 +126,11 @@ class InvalidField(ChatError):
 class UpgradeRequired(ChatError):
     code = "upgrade_required"
     status = 426
+
+
+class HeaderTooLarge(ChatError):
+    code = "header_too_large"
+    status = 431
 
 
 class _Later(ChatError):

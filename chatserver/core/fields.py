@@ -15,6 +15,7 @@ import orjson
 
 from chatserver.core.errors import BadRequest, InvalidField
 from chatserver.core.events import MAX_SEQ
+from chatserver.core.visible import moves_others, shows_something
 
 Fields = Mapping[str, object]
 """A parsed JSON object; nothing is known about its values."""
@@ -34,12 +35,21 @@ CONTRAST_MIN = 4.5
 # C0, DEL, C1 and lone surrogates; in texts all but tab and newline.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# Line ends that are no controls, and marks that reorder what stands around them: a name with them
-# could put itself in front of, or make itself look like, another.
-_REORDER = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+WRITTEN_FACTOR = 4
+"""A field may come so many times as long as it may be: decomposed (a Vietnamese vowel is three characters), or with
+spaces around. More is refused before it is looked at, since normalising takes time that grows with the square of a
+run of marks: 64 KB of them stopped the server for 3.8 s."""
+
+CONTAINERS_MAX = 64
+"""Lists and objects in one message. No field of ours holds any; what has more, is built to be nested."""
+
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+"""Strings of a JSON text. The last quote may be missing: a text without it would be searched anew from each quote."""
 
 
 def _no_constant(name: str) -> None:
@@ -65,9 +75,12 @@ def json_object(text: str, what: str) -> dict[str, object]:
     Raises `BadRequest`, also for keys that a database could take for operators or paths: none of ours
     has a dollar or a dot, so nobody means well with them.
     """
+    # The parsers are recursive, each a level of the stack for a level of nesting.
+    if _containers(text) > CONTAINERS_MAX:
+        raise BadRequest(f"{what} holds too many lists or objects.")
     try:
         value = _decode(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise BadRequest(f"{what} is not JSON.") from None
     if not isinstance(value, dict):
         raise BadRequest(f"{what} must be a JSON object.")
@@ -75,6 +88,15 @@ def json_object(text: str, what: str) -> dict[str, object]:
         if "$" in key or "." in key:
             raise BadRequest(f"{what} has a key with a dollar or a dot.")
     return value
+
+
+def _containers(text: str) -> int:
+    """How many lists and objects begin in a JSON text, strings left out; at least so many, where it is no JSON."""
+    count = text.count("[") + text.count("{")
+    if count <= CONTAINERS_MAX:
+        return count  # nearly all of them
+    bare = _STRINGS.sub("", text)
+    return bare.count("[") + bare.count("{")
 
 
 def _string(value: object, field: str) -> str:
@@ -85,18 +107,47 @@ def _string(value: object, field: str) -> str:
     return value
 
 
+def _bounded(
+    value: object,
+    field: str,
+    max_chars: int,
+    too_long: str,
+    clean: Callable[[str], str],
+    factor: int = WRITTEN_FACTOR,
+) -> str:
+    """The string, cleaned by `clean`, at most `max_chars` long after that and `factor` times as long before it.
+
+    Every text of a client goes through here. Raises `InvalidField` with the sentence `too_long`,
+    in which `{}` is the length.
+    """
+    text = _string(value, field)
+    if len(text) <= max_chars * factor:
+        text = clean(text)
+        if len(text) <= max_chars:
+            return text
+    raise InvalidField(field, too_long.format(max_chars))
+
+
+def _trimmed(text: str) -> str:
+    return text.strip(" ")
+
+
+def _composed(text: str) -> str:
+    """The same characters in the one way in which they are kept and compared (NFC, Unicode 3.11)."""
+    return unicodedata.normalize("NFC", text.strip(" "))
+
+
 def email(value: object) -> str:
     """An email address as it was written; the store compares addresses without case."""
-    text = _string(value, "email").strip(" ")
-    if len(text) > EMAIL_CHARS:
-        raise InvalidField("email", f"An email address has at most {EMAIL_CHARS} characters.")
+    too_long = "An email address has at most {} characters."
+    text = _bounded(value, "email", EMAIL_CHARS, too_long, _trimmed)
     if not _EMAIL.fullmatch(text) or _CONTROL.search(text) or not text.isprintable():
         raise InvalidField("email", "This is not an email address.")
     return text
 
 
 def password(value: object, field: str = "password") -> str:
-    """A password to be set: 8 to 1,024 characters of any kind."""
+    """A password to be set: 8 to 1,024 characters of any kind, counted and kept after NFC."""
     text = password_given(value, field)
     if len(text) < PASSWORD_CHARS_MIN:
         raise InvalidField(field, f"A password has at least {PASSWORD_CHARS_MIN} characters.")
@@ -104,35 +155,43 @@ def password(value: object, field: str = "password") -> str:
 
 
 def password_given(value: object, field: str = "password") -> str:
-    """A password to be compared: as long as one may be, so that hashing it is bounded."""
-    text = _string(value, field)
-    if len(text) > PASSWORD_CHARS_MAX:
-        raise InvalidField(field, f"A password has at most {PASSWORD_CHARS_MAX} characters.")
-    if re.search("[\ud800-\udfff]", text):
+    """A password to be compared, after NFC: keyboards differ in how they write one character (RFC 8265, 4.2).
+
+    As long as one may be, so that hashing it is bounded; no longer before NFC, which costs 4 ms for that many marks.
+    """
+    too_long = "A password has at most {} characters."
+    text = _bounded(value, field, PASSWORD_CHARS_MAX, too_long, _same_password, factor=1)
+    if _SURROGATE.search(text):
         raise InvalidField(field, "A password cannot hold half a surrogate pair.")
     return text
 
 
+def _same_password(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
 def _name(value: object, field: str) -> str:
-    text = unicodedata.normalize("NFC", _string(value, field).strip(" "))
-    if _CONTROL.search(text) or _REORDER.search(text):
-        raise InvalidField(field, "A name cannot hold control characters.")
-    if len(text) > NAME_CHARS:
-        raise InvalidField(field, f"A name has at most {NAME_CHARS} characters.")
+    too_long = "A name has at most {} characters."
+    text = _bounded(value, field, NAME_CHARS, too_long, _composed)
+    if _CONTROL.search(text) or moves_others(text):
+        raise InvalidField(
+            field, "A name cannot hold control characters, nor marks that reorder text."
+        )
+    if text and not shows_something(text):
+        raise InvalidField(field, "A name that shows nothing is none.")
     return text
 
 
 def first_name(value: object) -> str:
     """A first name: 1 to 50 characters, at least one of which can be seen."""
     text = _name(value, "firstName")
-    # Categories Z (separators) and C (format, control) show nothing: such a name could not be told apart.
-    if not any(unicodedata.category(char)[0] not in "ZC" for char in text):
+    if not text:
         raise InvalidField("firstName", "The first name is missing.")
     return text
 
 
 def last_name(value: object) -> str:
-    """A last name: 0 to 50 characters."""
+    """A last name: 0 to 50 characters; where there are any, at least one can be seen."""
     return _name(value, "lastName")
 
 
@@ -170,15 +229,19 @@ def draw_color(below: Callable[[int], int]) -> str:
 
 
 def text(value: object, max_chars: int) -> str:
-    """A message's text: not blank, newlines as one character, no control character but tab and newline."""
-    clean = _string(value, "text").replace("\r\n", "\n")
-    if len(clean) > max_chars:
-        raise InvalidField("text", f"A message has at most {max_chars} characters.")
+    """A message's text: it shows something, newlines as one character, no control character but tab and newline."""
+    too_long = "A message has at most {} characters."
+    # Twice, for `\r\n`.
+    clean = _bounded(value, "text", max_chars, too_long, _with_newlines, factor=2)
     if _CONTROL_IN_TEXT.search(clean):
         raise InvalidField("text", "A message cannot hold control characters.")
-    if not clean.strip():
+    if not shows_something(clean):
         raise InvalidField("text", "The message is empty.")
     return clean
+
+
+def _with_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def client_id(value: object) -> str | None:
@@ -207,18 +270,20 @@ def optional_id(value: object, field: str) -> str | None:
 
 
 def label(value: object) -> str:
-    """A token's label: 1 to 100 characters in one line."""
-    clean = _string(value, "label").strip(" ")
-    if not 1 <= len(clean) <= LABEL_CHARS or _CONTROL.search(clean) or _REORDER.search(clean):
-        raise InvalidField("label", f"A label has 1 to {LABEL_CHARS} characters in one line.")
+    """A token's label: 1 to 100 characters in one line, at least one of which can be seen."""
+    wrong = f"A label has 1 to {LABEL_CHARS} characters in one line."
+    clean = _bounded(value, "label", LABEL_CHARS, wrong, _trimmed)
+    if not shows_something(clean) or _CONTROL.search(clean) or moves_others(clean):
+        raise InvalidField("label", wrong)
     return clean
 
 
 def query(value: object) -> str:
     """Words to find people by; may be empty."""
-    clean = _string(value, "q").strip()
-    if len(clean) > QUERY_CHARS or _CONTROL.search(clean):
-        raise InvalidField("q", f"A search has at most {QUERY_CHARS} characters in one line.")
+    wrong = f"A search has at most {QUERY_CHARS} characters in one line."
+    clean = _bounded(value, "q", QUERY_CHARS, wrong, str.strip)
+    if _CONTROL.search(clean):
+        raise InvalidField("q", wrong)
     return clean
 
 
@@ -231,13 +296,22 @@ def integer(value: object, field: str, low: int, high: int) -> int:
     return value
 
 
+def written_number(text: str) -> int | None:
+    """The number that 1 to 16 ASCII digits say; None for anything else.
+
+    `str.isdigit` takes "²", which `int` does not, and `int` takes digits of any script, but raises at 4,301 of them.
+    """
+    return int(text) if _DIGITS.fullmatch(text) else None
+
+
 def written_integer(value: str | None, field: str, low: int, high: int) -> int | None:
     """As `integer`, from the digits of a query argument; None where there is none."""
     if value is None:
         return None
-    if not _DIGITS.fullmatch(value):
+    number = written_number(value)
+    if number is None:
         raise InvalidField(field, f"The argument {field} must be an integer from {low} to {high}.")
-    return integer(int(value), field, low, high)
+    return integer(number, field, low, high)
 
 
 def seq(value: object, field: str) -> int:

@@ -65,12 +65,17 @@ def sse_block(payload: bytes, seq: int | None) -> bytes:
 
 
 class FrameError(Exception):
-    """The peer broke the protocol; the connection is closed with `close_code` (RFC 6455, section 7.1.7)."""
+    """The peer broke the protocol; the connection is closed with `close_code` (RFC 6455, section 7.1.7).
+
+    `before` holds what the same bytes amounted to before the fault. It counts: a message means the same, however
+    the network cut the bytes.
+    """
 
     def __init__(self, close_code: int, reason: str) -> None:
         super().__init__(reason)
         self.close_code = close_code
         self.reason = reason
+        self.before: list[Received] = []
 
 
 @dataclass(slots=True)
@@ -96,7 +101,7 @@ _REGISTERED_CODES = frozenset(
 )
 
 
-def unmask(data: bytes, mask: bytes) -> bytes:
+def unmask(data: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     """Apply the four-byte mask of RFC 6455, section 5.3 (its own inverse)."""
     size = len(data)
     # One XOR of two big integers: many times faster in Python than a loop over the bytes.
@@ -114,6 +119,8 @@ def _only_text(data: bytes, max_bytes: int) -> str | None:
     size, start = data[1] ^ _MASKED, 6  # without its mask bit, it is over 127
     if size == 126:
         size, start = data[2] << 8 | data[3], 8
+        if size < 126:
+            return None
     elif size > 126:
         return None
     if len(data) != start + size or not 0 < size <= max_bytes:
@@ -124,96 +131,174 @@ def _only_text(data: bytes, max_bytes: int) -> str | None:
         return None
 
 
+def _new_decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")()
+
+
 class FrameParser:
     """Turns a client's bytes into messages; keeps what is not yet whole, bounded by `max_bytes`.
 
-    After a FrameError or a close frame it takes no more.
+    After a FrameError or a close frame it takes no more: what stands behind a close frame is thrown away (RFC 6455,
+    section 5.5.1). What it says of some bytes does not depend on the pieces in which they came, and each byte costs
+    the same, however small the pieces are.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_max_bytes", "_opcode", "_fragments", "_size")
+    __slots__ = (
+        "_ahead",
+        "_buffer",
+        "_checked",
+        "_decoder",
+        "_ended",
+        "_fragments",
+        "_max_bytes",
+        "_opcode",
+        "_size",
+        "_wanted",
+        "frames",
+    )
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._buffer = b""
+        self.frames = 0
+        """Frames read so far, control frames and fragments too: what the work is counted by."""
+        self._buffer: bytearray | None = None  # a frame that is not whole, never empty
+        self._wanted: tuple[int, int, int] | None = None  # its header, once that is whole
+        self._ahead: codecs.IncrementalDecoder | None = None  # reads its text before it is whole
+        self._checked = 0  # so many bytes of it
         self._opcode: int | None = None  # of the message whose fragments are being gathered
         self._fragments: list[str] | list[bytes] | None = None
         self._size = 0
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._ended = False
 
     def receive_data(self, data: bytes) -> list[Received]:
         """What `data`, and what was left from before, amounts to.
 
-        Raises FrameError when the peer broke a rule; messages that were whole before that are lost with
-        the connection, as they may be with any closing one.
+        Raises FrameError when the peer broke a rule; what was whole before that is its `before`.
         """
-        if not self._buffer and self._opcode is None:
+        if self._buffer is None and self._opcode is None and not self._ended:
             text = _only_text(data, self._max_bytes)
             if text is not None:
+                self.frames += 1
                 return [Received(OP_TEXT, text=text)]
-        buffer = self._buffer + data if self._buffer else data
         received: list[Received] = []
+        if self._ended:
+            return received
+        try:
+            self._read(data, received)
+        except FrameError as error:
+            self._end()
+            error.before = received
+            raise
+        return received
+
+    def _read(self, data: bytes, received: list[Received]) -> None:
+        """Append every message that is whole now; keep the rest."""
+        buffer: bytes | bytearray = data
+        if self._buffer is not None:
+            self._buffer += data
+            buffer = self._buffer
         at = 0
         while True:
-            header = self._header(buffer, at)
+            header = self._wanted or self._header(buffer, at)
             if header is None:
                 break
             first, start, size = header
-            end = start + size
+            end = at + start + size
             if len(buffer) < end:
+                self._wanted = header
+                self._look_ahead(first & 0x0F, buffer, at + start)
                 break
+            start += at
+            self._wanted = self._ahead = None
             payload = unmask(buffer[start:end], buffer[start - 4 : start]) if size else b""
             at = end
+            self.frames += 1
             message = self._frame(first & 0x0F, bool(first & _FIN), payload)
             if message is not None:
                 received.append(message)
-        self._buffer = buffer[at:]
-        return received
+                if message.opcode == OP_CLOSE:
+                    self._end()
+                    return
+        self._keep(buffer, at)
 
-    def _header(self, buffer: bytes, at: int) -> tuple[int, int, int] | None:
-        """(first byte, where the payload starts, its size) or None while the header is not whole."""
+    def _keep(self, buffer: bytes | bytearray, at: int) -> None:
+        if at == len(buffer):
+            self._buffer = None
+        elif self._buffer is None:
+            self._buffer = bytearray(memoryview(buffer)[at:])
+        elif at:
+            del self._buffer[:at]
+
+    def _header(self, buffer: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
+        """(first byte, bytes before the payload, its size) or None while the header is not whole."""
         if len(buffer) - at < 2:
             return None
         first, second = buffer[at], buffer[at + 1]
+        size, start = second & 0x7F, 2
+        self._check_header(first, second)
+        if size == 126:
+            start += 2
+            if len(buffer) < at + start:
+                return None
+            (size,) = struct.unpack_from("!H", buffer, at + 2)
+            if size < 126:
+                self._fail(PROTOCOL_ERROR, "a length has as few bytes as it can")
+        elif size == 127:
+            start += 8
+            if len(buffer) < at + start:
+                return None
+            (size,) = struct.unpack_from("!Q", buffer, at + 2)
+            if size < 1 << 16 or size >= 1 << 63:
+                self._fail(PROTOCOL_ERROR, "a length has as few bytes as it can")
+        if not first & 0x8 and self._size + size > self._max_bytes:
+            # Told from the header alone, before the bytes are let in.
+            self._fail(TOO_BIG, f"messages hold {self._max_bytes} bytes at most")
+        start += 4
+        return (first, start, size) if len(buffer) >= at + start else None
+
+    def _check_header(self, first: int, second: int) -> None:
+        """What can be refused for a frame's first two bytes (RFC 6455, sections 5.2, 5.4 and 5.5)."""
         opcode = first & 0x0F
         if first & _RSV:
             self._fail(PROTOCOL_ERROR, "reserved bits set")
         if not second & _MASKED:
             self._fail(PROTOCOL_ERROR, "client frames must be masked")
-        size, start = second & 0x7F, at + 2
         if opcode & 0x8:
             if opcode > OP_PONG:
                 self._fail(PROTOCOL_ERROR, "unknown opcode")
-            if size > MAX_CONTROL_BYTES or not first & _FIN:
+            if second & 0x7F > MAX_CONTROL_BYTES or not first & _FIN:
                 self._fail(PROTOCOL_ERROR, "control frames are short and whole")
         elif opcode > OP_BINARY:
             self._fail(PROTOCOL_ERROR, "unknown opcode")
-        if size == 126:
-            start += 2
-            if len(buffer) < start:
-                return None
-            (size,) = struct.unpack_from("!H", buffer, start - 2)
-        elif size == 127:
-            start += 8
-            if len(buffer) < start:
-                return None
-            (size,) = struct.unpack_from("!Q", buffer, start - 8)
-        if not opcode & 0x8 and self._size + size > self._max_bytes:
-            # Told from the header alone, before the bytes are let in.
-            self._fail(TOO_BIG, f"messages hold {self._max_bytes} bytes at most")
-        start += 4
-        return (first, start, size) if len(buffer) >= start else None
-
-    def _frame(self, opcode: int, final: bool, payload: bytes) -> Received | None:
-        if opcode & 0x8:
-            return self._control(opcode, payload)
-        if opcode == OP_CONTINUATION:
+        elif opcode == OP_CONTINUATION:
             if self._opcode is None:
                 self._fail(PROTOCOL_ERROR, "nothing to continue")
         elif self._opcode is not None:
             self._fail(PROTOCOL_ERROR, "the message before is not finished")
-        elif final:
-            return self._whole(opcode, payload)
-        else:
+
+    def _look_ahead(self, opcode: int, buffer: bytes | bytearray, start: int) -> None:
+        """Refuse text that is no UTF-8 as soon as that can be told, not only when its frame is whole."""
+        if opcode != OP_TEXT and (opcode != OP_CONTINUATION or self._opcode != OP_TEXT):
+            return
+        if self._ahead is None:
+            self._ahead, self._checked = _new_decoder(), 0
+            if self._decoder is not None:
+                self._ahead.setstate(self._decoder.getstate())
+        mask, turn = bytes(buffer[start - 4 : start]), self._checked % 4
+        piece = unmask(buffer[start + self._checked :], mask[turn:] + mask[:turn])
+        self._checked += len(piece)
+        try:
+            self._ahead.decode(piece)
+        except UnicodeDecodeError:
+            self._fail(NOT_UTF8, "text is UTF-8")
+
+    def _frame(self, opcode: int, final: bool, payload: bytes) -> Received | None:
+        if opcode & 0x8:
+            return self._control(opcode, payload)
+        if opcode != OP_CONTINUATION:
+            if final:
+                return self._whole(opcode, payload)
             self._begin(opcode)
         return self._gather(final, payload)
 
@@ -228,7 +313,7 @@ class FrameParser:
     def _begin(self, opcode: int) -> None:
         self._opcode = opcode
         self._fragments = []
-        self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == OP_TEXT else None
+        self._decoder = _new_decoder() if opcode == OP_TEXT else None
 
     def _gather(self, final: bool, payload: bytes) -> Received | None:
         assert self._fragments is not None
@@ -267,5 +352,9 @@ class FrameParser:
         return Received(OP_CLOSE, data=payload, close_code=code)
 
     def _fail(self, close_code: int, reason: str) -> NoReturn:
-        self._buffer = b""
         raise FrameError(close_code, reason)
+
+    def _end(self) -> None:
+        """Take no more, and keep nothing."""
+        self._ended = True
+        self._buffer = self._wanted = self._ahead = self._fragments = self._decoder = None

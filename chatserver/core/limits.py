@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Limits:
     """Every bound of the contract with its default. `chatserver.command.settings` makes each an option."""
 
+    meter: bool = True
+    """Off: no rate is limited. What bounds memory stays."""
     text_chars: int = 4000
     body_bytes: int = 64 * 1024
     """An HTTP body or a WebSocket message."""
@@ -43,3 +45,29 @@ class Limits:
     """Under the 60 s of nginx and of most load balancers."""
     stuck_s: float = 30.0
     """A stream whose kernel buffer takes no byte for so long is closed as too slow."""
+    connections: int = 100_000
+    """In all; never more than the descriptors allow (`chatserver.command.descriptors`)."""
+    connections_per_address: int = 500
+    """Before sign-in, of an IPv4 address or an IPv6 /64. A large office behind one address passes through it, since
+    whoever is signed in pays as a user."""
+    connections_per_user: int = 100
+    """After sign-in; one more is still its address's."""
+    lobby: int = 10_000
+    """Connections that have asked for something and wait until there is room; then accepting stops."""
+    joins: int = 50
+    """Readers that are being greeted, or whose mailbox is mended, at the same time. Enough to keep the store's
+    threads busy; a turn of the loop in which all of them go on is still short."""
+    head_s: float = 15.0
+    """For the head of a connection's first request. Slow lines need about one; a browser that connects ahead of
+    need connects again."""
+    idle_s: float = 75.0
+    """Between two requests; longer than a poll is held."""
+    body_s: float = 30.0
+    """For the body of a request."""
+    turn_frames: int = 32
+    """Frames of one WebSocket that are carried out in one turn of the loop."""
+    frame_rate: float = 100.0
+    """Frames a second and user, sustained; 4 KiB count as one more. Never less than twice `send_rate`."""
+    frame_burst: int = 400
+    refusals: int = 300
+    """Frames over the rate, beyond one a second, after which a WebSocket is closed with 4500."""

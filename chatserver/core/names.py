@@ -11,8 +11,14 @@ MAX_QUERY_WORDS = 8
 """A search looks each word up in an index; a name has a few words, so more can only be an attack."""
 
 
+FOLD_CHARS = 256
+"""More than two names or a query have. What stands behind it is not looked at: normalising takes time that grows with
+the square of a run of marks, and NFKC makes eighteen characters of some."""
+
+
 def fold(text: str) -> str:
     """`text` as it is compared: compatibility forms and case do not count (Unicode, D145 and NFKC)."""
+    text = text[:FOLD_CHARS]
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 

@@ -37,6 +37,11 @@ def user(who: User) -> dict[str, str]:
     }
 
 
+def stranger(who: User, looks_like: str | None) -> dict[str, str]:
+    """The `user` object of somebody who is no friend; `looks_like` is the friend whose name looks the same."""
+    return user(who) if looks_like is None else {**user(who), "looksLike": looks_like}
+
+
 def own_user(account: Account) -> dict[str, str]:
     """The `user` object as its owner sees it."""
     return {**user(account.user), "email": account.email}

@@ -4,26 +4,61 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 from chatserver.core.bounded import Bounded
+from chatserver.core.limits import Limits
 from chatserver.delivery.clockwork import Clockwork
+from chatserver.delivery.seats import Seats
 
 log = logging.getLogger(__name__)
 
 ADDRESSES_COUNTED = 10_000
 """Addresses whose failures are remembered one by one."""
 
+LATELY_S = 5.0
+"""So long after somebody was refused for want of room the server is not ready for more."""
+
 
 class Connections:
-    """The clockwork that looks after them, their bound in time, and what became of those that did not end well."""
+    """The clockwork that looks after them, their bounds, and what became of those that did not end well."""
 
-    def __init__(self, clockwork: Clockwork, stuck_s: float) -> None:
+    def __init__(self, clockwork: Clockwork, limits: Limits) -> None:
         self.clockwork = clockwork
-        self.stuck_s = stuck_s
+        self.stuck_s = limits.stuck_s
         """So long a peer may take no byte of what waits for it."""
+        self.head_s = limits.head_s
+        """So long the head of the first request may take."""
+        self.seats = Seats(limits, clockwork.clock_s)
+        self.accepting = False
+        """Whether new connections are taken."""
+        self.lobby: Callable[[], int] = int
+        """How many connections wait until there is room."""
+        self.starved_at_s: float | None = None
+        """When there was last no descriptor for a new connection."""
         self.counts: Counter[str] = Counter()
-        """Ends that were not asked for, by reason: `failed`, `stuck`, `overrun`."""
+        """Ends that were not asked for, by reason: `failed`, `stuck`, `overrun`, `no head`, `no descriptor`."""
+        self.paused = 0
+        """How often a WebSocket was not read until its user could pay for what was read of it."""
+        self.answers: Counter[int] = Counter()
+        """Answers that say that something is wrong here (500 and above), by status."""
         self._failed: Bounded[str, int] = Bounded(ADDRESSES_COUNTED)
+
+    def answered(self, status: int) -> None:
+        """A request was answered."""
+        if status >= 500:
+            self.answers[status] += 1
+
+    def trouble(self) -> str | None:
+        """Why no new connection can count on being taken, in a sentence; None where it can."""
+        now_s = self.clockwork.clock_s()
+        for at_s, sentence in (
+            (self.starved_at_s, "The server has run out of descriptors."),
+            (self.seats.full_at_s, "The server has no room for more connections."),
+        ):
+            if at_s is not None and now_s - at_s < LATELY_S:
+                return sentence
+        return None if self.accepting else "The server takes no new connections."
 
     def failed(self, address: str, error: BaseException) -> None:
         """An exception came out of a callback of one connection: one line, and a count."""

@@ -14,6 +14,7 @@ from chatserver.delivery.attendance import Attendance, SeenKeeper
 from chatserver.delivery.catchup import Catchup
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.connections import Connections
+from chatserver.delivery.joins import Joins
 from chatserver.delivery.mailboxes import FriendsSource, Mailboxes
 from chatserver.delivery.readers import LoginRules, Readers
 from chatserver.journal.contract import Journal, Signals
@@ -34,6 +35,7 @@ class Delivery:
     clockwork: Clockwork
     attendance: Attendance
     connections: Connections
+    joins: Joins
     tallies: Tallies
     limits: Limits
 
@@ -76,7 +78,8 @@ def furnish(
         catchup=Catchup(hub, journal, limits.replay_events),
         clockwork=clockwork,
         attendance=attendance,
-        connections=Connections(clockwork, limits.stuck_s),
+        connections=Connections(clockwork, limits),
+        joins=Joins(limits.joins),
         tallies=Tallies(),
         limits=limits,
     )

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from tornado.httputil import HTTPHeaders
 
 from chatserver.core.errors import AnotherAccount, BadRequest, Forbidden, Unauthenticated
+from chatserver.core.fields import written_number
 from chatserver.core.origin import origin_allowed
 from chatserver.core.people import Login, User
 from chatserver.delivery.readers import Readers
+from chatserver.http.proxies import Proxies
+from chatserver.http.requests import cookie_header
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
 
 CLIENT_CHARS = 64
-CURSOR_DIGITS = 16
-"""As many as 2^53 has."""
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -31,6 +32,8 @@ class Ask:
     """What a request says of who is asking, checked but not yet looked up."""
 
     cookie: str | None
+    secure: bool
+    """Whether only a cookie counts that was set by https."""
     authorization: str | None
     whose: str | None
     """The account that the page which asks belongs to; None where it does not say."""
@@ -52,12 +55,18 @@ class Admission:
     """Who may come in; `origins` as `core.origin.normal_origin` writes them."""
 
     def __init__(
-        self, sessions: Sessions, users: Users, readers: Readers, origins: frozenset[str]
+        self,
+        sessions: Sessions,
+        users: Users,
+        readers: Readers,
+        origins: frozenset[str],
+        proxies: Proxies,
     ) -> None:
         self._sessions = sessions
         self._users = users
         self._readers = readers
         self._origins = origins
+        self._proxies = proxies
 
     def ask(
         self,
@@ -74,18 +83,20 @@ class Admission:
         Raises `Unavailable` while draining, `Forbidden` for a foreign page, `BadRequest`.
         """
         self._readers.refuse_while_draining()
+        https = self._proxies.https(headers)
         if not navigates:
-            self._check_origin(headers, sets_cookie)
+            self._check_origin(headers, sets_cookie, https)
         whose = headers.get("X-Chat-User") or query.get("user") or None
         after = parse_cursor(last_event_id, "Last-Event-ID")
         if after is None:
             after = parse_cursor(query.get("after"), "after")
         client = parse_client(query.get("client"))
-        return Ask(headers.get("Cookie"), headers.get("Authorization"), whose, after, client)
+        cookie, authorization = cookie_header(headers), headers.get("Authorization")
+        return Ask(cookie, https, authorization, whose, after, client)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
-        login = self._sessions.known(ask.cookie, ask.authorization)
+        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure)
         if login is None:
             return None
         _check_whose(ask, login)
@@ -94,19 +105,19 @@ class Admission:
 
     async def admit(self, ask: Ask) -> Arrival:
         """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
-        login = await self._sessions.resolve(ask.cookie, ask.authorization)
+        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure)
         _check_whose(ask, login)
         user = await self._users.user(login.user_id)
         if not self._sessions.is_current(login):
             raise Unauthenticated("You are signed out.")
         return Arrival(login, user, ask.after, ask.client)
 
-    def _check_origin(self, headers: HTTPHeaders, sets_cookie: bool) -> None:
+    def _check_origin(self, headers: HTTPHeaders, sets_cookie: bool, https: bool) -> None:
         # A token is brought by no page unasked; but whatever is brought does not count where the answer sets a cookie.
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
         if (origin is None and site is None) or ("Authorization" in headers and not sets_cookie):
             return
-        if not origin_allowed(origin, site, headers.get("Host", ""), self._origins):
+        if not origin_allowed(origin, site, headers.get("Host", ""), self._origins, https):
             raise Forbidden("Requests from pages of another site are refused.")
 
 
@@ -119,9 +130,10 @@ def parse_cursor(text: str | None, name: str) -> int | None:
     """A cursor from a query or header; None where there is none. Raises `BadRequest`."""
     if text is None or text == "":
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= CURSOR_DIGITS):
+    cursor = written_number(text)
+    if cursor is None:
         raise BadRequest(f"{name} is a cursor: an integer from 0 on.")
-    return int(text)
+    return cursor
 
 
 def parse_client(text: str | None) -> str:

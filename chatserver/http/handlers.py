@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+import re
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from tornado.web import RequestHandler, stream_request_body
 from chatserver.core.errors import ChatError, MethodNotAllowed, NotFound, TooLarge
 from chatserver.core.events import encode_json
 from chatserver.core.people import Login
+from chatserver.delivery.seats import sign_in
 from chatserver.http.admission import Admission, Arrival, Ask
 from chatserver.http.house import House
 from chatserver.http.problems import (
@@ -22,9 +24,9 @@ from chatserver.http.problems import (
     problem_response,
 )
 from chatserver.http.requests import (
+    HttpSettings,
     argument,
-    client_address,
-    is_https,
+    declared_bytes,
     parse_json,
     parse_query,
 )
@@ -35,14 +37,41 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "connect-src 'self'%s; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 """Nothing but our own files: a text that became markup by mistake could still do nothing."""
 
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,300}")
+
+
+def page_policy(host: str, https: bool) -> str:
+    """The policy of a page that was asked for at `host`.
+
+    Its WebSockets are named, because `'self'` does not cover them in browsers of before 2022 (Safari to 15.3); of
+    this host alone, so that nothing can be carried off to another.
+    """
+    if not _HOST.fullmatch(host):
+        return CSP % ""
+    return CSP % (f" wss://{host}" if https else f" ws://{host} wss://{host}")
+
+
 DISCARD_BYTES = 1024 * 1024
 """So much of a body that is too large is read and thrown away, so that the client sees the answer and not
 a cut connection (RFC 9110, section 15.5.14); more, and the connection is closed."""
+
+
+def allowed_methods(handler: type[RequestHandler]) -> str:
+    """The methods that a handler answers, for `Allow`: whatever answers GET answers HEAD."""
+    nothing = RequestHandler._unimplemented_method
+    found = [m for m in METHODS if getattr(handler, m.lower()) is not nothing]
+    return ", ".join(m for m in found if m != "HEAD" or "GET" in found)
+
+
+def say_https_only(handler: RequestHandler, settings: HttpSettings) -> None:
+    """HSTS, where the settings ask for it: by https alone (RFC 6797, section 7.2)."""
+    if settings.hsts_s and settings.proxies.https(handler.request.headers):
+        handler.set_header("Strict-Transport-Security", f"max-age={settings.hsts_s}")
 
 
 @stream_request_body
@@ -62,11 +91,19 @@ class BaseHandler(RequestHandler):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._counted = False
+        self._address: str | None = None
+        self.set_house_headers()
 
     def set_default_headers(self) -> None:
         for name, value in ALL_HEADERS.items():
             self.set_header(name, value)
         self.clear_header("Server")
+        if hasattr(self, "house"):
+            self.set_house_headers()
+
+    def set_house_headers(self) -> None:
+        """Headers that depend on the settings. Tornado makes the others before `initialize`, and all anew for an error."""
+        say_https_only(self, self.house.settings)
 
     def compute_etag(self) -> str | None:
         """None: what a POST or a poll of the state answers is not to become a 304."""
@@ -86,10 +123,14 @@ class BaseHandler(RequestHandler):
             self._refuse_after_body(error)
         # Our own bound counts, in `data_received`.
         self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]
-        length = self.request.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > DISCARD_BYTES:
+        if declared_bytes(self.request.headers) > DISCARD_BYTES:
             raise TooLarge(self._too_large())
         return None
+
+    def head(self, *arguments: str) -> Awaitable[None] | None:
+        """As GET, without the body, which Tornado leaves out (RFC 9110, section 9.3.2)."""
+        get: Callable[..., Awaitable[None] | None] = self.get
+        return get(*arguments)
 
     def _refuse_after_body(self, error: ChatError) -> None:
         # An answer before the body has been read closes the connection on what is still coming, and the
@@ -135,18 +176,31 @@ class BaseHandler(RequestHandler):
 
     @property
     def address(self) -> str:
-        """The client's address, for limits."""
-        return client_address(self.request, self.house.settings)
+        """Whose bucket the request pays from: a key for limits."""
+        if self._address is None:
+            peer = self.request.remote_ip or ""
+            self._address = self.house.settings.proxies.client(peer, self.request.headers)
+        return self._address
 
     @property
     def https(self) -> bool:
         """Whether cookies are to be sent over https only."""
-        return is_https(self.request, self.house.settings)
+        return self.house.settings.proxies.https(self.request.headers)
+
+    def take_cookies_away(self) -> None:
+        """Have the browser forget its login; a cookie that was set or renewed just now too."""
+        self.clear_header("Set-Cookie")
+        for cookie in self.house.sessions.no_cookies():
+            self.add_header("Set-Cookie", cookie)
 
     async def arrive(self, ask: Ask) -> Arrival:
         """Who asks; renews a cookie that is getting old. Raises as `Admission.admit`."""
         admission = self.house.admission
         arrival = admission.known(ask) or await admission.admit(ask)
+        sign_in(
+            getattr(getattr(self.request.connection, "stream", None), "socket", None),
+            arrival.user.id,
+        )
         sessions = self.house.sessions
         renewed = sessions.renewed_cookie(ask.cookie, arrival.login, self.https)
         if renewed is not None:
@@ -169,8 +223,7 @@ class BaseHandler(RequestHandler):
 
     def allowed(self) -> str:
         """The methods that this address answers, for `Allow`."""
-        nothing = RequestHandler._unimplemented_method
-        return ", ".join(m for m in METHODS if getattr(type(self), m.lower()) is not nothing)
+        return allowed_methods(type(self))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a refusal; what it was is in `exc_info`."""
@@ -236,8 +289,14 @@ class PageHandler(BaseHandler):
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Content-Security-Policy", CSP)
+        # For browsers that do not know `frame-ancestors`.
+        self.set_header("X-Frame-Options", "DENY")
         self.set_header("Content-Type", "text/html; charset=utf-8")
+
+    def set_house_headers(self) -> None:
+        super().set_house_headers()
+        policy = page_policy(self.request.headers.get("Host", ""), self.https)
+        self.set_header("Content-Security-Policy", policy)
 
     def refuse(self, error: ChatError) -> None:
         """Answer with a page that says what is wrong. `detail` is ours, and holds no markup."""
@@ -268,7 +327,7 @@ class StreamHandler(RequestHandler):
     `initialize` is given the rooms that it may touch, by name.
     """
 
-    methods: ClassVar[str] = "GET"
+    methods: ClassVar[str] = "GET, HEAD"
 
     def initialize(self, **rooms: Any) -> None:
         self._admission: Admission = rooms["admission"]

@@ -1,19 +1,23 @@
-"""What a request says: its JSON, where it comes from, whether it came by https."""
+"""What a request says: its JSON, its arguments, its cookies. Where it comes from is `http.proxies`'."""
 
 from __future__ import annotations
 
-import ipaddress
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, format_timestamp
 
 from chatserver.core.errors import BadRequest, UnsupportedMedia
-from chatserver.core.fields import json_object
+from chatserver.core.fields import json_object, written_number
 from chatserver.core.limits import Limits
+from chatserver.http.proxies import Proxies
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UNASKED = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+"""What a page of another site can send without asking by CORS first (Fetch, "CORS-safelisted request-header")."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +25,28 @@ class HttpSettings:
     """What handlers need to know of the settings."""
 
     limits: Limits
-    trusted_proxy: tuple[Network, ...] = ()
+    proxies: Proxies = field(default_factory=Proxies)
     metrics_token: str | None = None
+    hsts_s: int = 0
+    """For how long browsers are to come by https only; 0: nothing is said of it."""
+    published: bool = False
+    """Whether others than this machine's own users are to be expected: a proxy or an origin is set."""
 
 
 def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     """The object in a request's body; empty where there is no body.
 
-    A page of another site cannot send this media type without being asked by CORS first, which is
-    what guards requests without an `Origin`. Raises `UnsupportedMedia` and `BadRequest`.
+    A body is JSON: a page of another site cannot send this media type without being asked by CORS first, which is
+    what guards requests without an `Origin`. Where there is no body, the media type says nothing, and many clients
+    set one all the same (aiohttp, `curl -d ''`, urllib). It is passed over where a foreign page cannot have sent the
+    request: it brings a token, which a browser attaches to nothing by itself; or an `Origin`, which admission has
+    compared; or no media type that a form can have, so a browser would have asked by CORS. What is left is a cookie
+    and a form's media type without `Origin`, as an old browser sends the form of a foreign page.
+
+    Raises `UnsupportedMedia` and `BadRequest`.
     """
-    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and (body or media_type):
+    media_type = headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower()
+    if media_type != "application/json" and (body or _may_be_foreign(media_type, headers)):
         raise UnsupportedMedia("Send the body as application/json.")
     if not body:
         return {}
@@ -43,42 +57,21 @@ def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     return json_object(text, "The body")
 
 
-def _is_trusted(address: str, settings: HttpSettings) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in settings.trusted_proxy)
+def _may_be_foreign(media_type: str, headers: HTTPHeaders) -> bool:
+    """Whether a foreign page's form could have sent a request without a body, with somebody's cookie."""
+    return media_type in UNASKED and "Authorization" not in headers and "Origin" not in headers
 
 
-def client_address(request: HTTPServerRequest, settings: HttpSettings) -> str:
-    """Where the request comes from: the peer, or what a trusted proxy says of it.
+def cookie_header(headers: HTTPHeaders) -> str | None:
+    """All cookies of a request, in one line; None where there are none.
 
-    From the right of `X-Forwarded-For`, the first that is no trusted proxy: what stands further left
-    anybody can have written. IPv6 is cut to /64, which is what one customer gets.
+    HTTP/2 splits them, and proxies may leave it so (RFC 9113, section 8.2.3). Joined by a comma, as lists are, they
+    could not be told apart.
     """
-    address = request.remote_ip or ""
-    if settings.trusted_proxy and _is_trusted(address, settings):
-        for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
-            try:
-                address = str(ipaddress.ip_address(hop.strip()))
-            except ValueError:
-                break
-            if not _is_trusted(address, settings):
-                break
-    if ":" in address:
-        network = ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False)
-        return str(network.network_address) if address != "::1" else address
-    return address
-
-
-def is_https(request: HTTPServerRequest, settings: HttpSettings) -> bool:
-    """Whether the client speaks https, as far as the server or a trusted proxy can say."""
-    if settings.trusted_proxy and _is_trusted(request.remote_ip or "", settings):
-        proto = request.headers.get("X-Forwarded-Proto")
-        if proto is not None:
-            return proto.strip().lower() == "https"
-    return request.protocol == "https"
+    if "Cookie" not in headers:
+        return None
+    lines = headers.get_list("Cookie")
+    return lines[0] if len(lines) == 1 else "; ".join(lines)
 
 
 def argument(request: HTTPServerRequest, name: str) -> str | None:
@@ -104,6 +97,11 @@ def http_date() -> str:
     return _date[1]
 
 
+def declared_bytes(headers: HTTPHeaders) -> int:
+    """What a request says of the length of its body; 0 where it says nothing that can be read."""
+    return written_number(headers.get("Content-Length", "0")) or 0
+
+
 def parse_query(query: str) -> dict[str, str]:
     """The last value of each argument. Raises `BadRequest`."""
     if "%" not in query and "+" not in query and ";" not in query:
@@ -120,10 +118,6 @@ def parse_seconds(text: str | None, name: str, default_s: float) -> float:
     """Seconds from a query, from 0 on. Raises `BadRequest`."""
     if text is None or text == "":
         return default_s
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
+    if _SECONDS.fullmatch(text) is None:
         raise BadRequest(f"{name} is seconds: a number from 0 on.")
-    return seconds
+    return float(text)

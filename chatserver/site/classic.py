@@ -35,7 +35,8 @@ from chatserver.core.tallies import request_bytes, response_bytes
 from chatserver.http.admission import Arrival, Ask
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
-from chatserver.verbs.sessions import FIRST_GENERATION
+from chatserver.http.requests import cookie_header
+from chatserver.verbs.sessions import FIRST_GENERATION, cookie_named
 
 HERE = "/classic"
 PAGE_MESSAGES = 20
@@ -43,6 +44,8 @@ PEOPLE_SHOWN = 50
 FORM_FIELDS_MAX = 20
 FORM_COOKIE = "chatserver_form"
 """What ties the forms of somebody who is signed out to their browser; it lasts until that is closed."""
+SECURE_FORM_COOKIE = "__Host-chatserver_form"
+"""Under https, where only this one counts: one that a sibling host has planted would make its forms ours."""
 
 REFRESH_MIN_S = 5
 REFRESH_MAX_S = 600
@@ -103,15 +106,19 @@ class ClassicHandler(PageHandler):
         return fields
 
     def _subject(self, login: Login | None) -> str:
-        return login.id if login else self.get_cookie(FORM_COOKIE, "")
+        if login is not None:
+            return login.id
+        name = SECURE_FORM_COOKIE if self.https else FORM_COOKIE
+        return cookie_named(cookie_header(self.request.headers), name) or ""
 
     def secret(self, login: Login | None) -> str:
         """The secret for a form on the page that is made now."""
         subject = self._subject(login) or self._form_cookie
         if not subject:
             subject = self._form_cookie = secrets.token_urlsafe(16)
+            name, path = (SECURE_FORM_COOKIE, "/") if self.https else (FORM_COOKIE, HERE)
             self.set_cookie(
-                FORM_COOKIE, subject, path=HERE, httponly=True, samesite="Lax", secure=self.https
+                name, subject, path=path, httponly=True, samesite="Lax", secure=self.https
             )
         return self.house.sessions.form_field(subject)
 
@@ -180,7 +187,8 @@ class Timeline(ClassicHandler):
         house, user, peer = self.house, arrival.user, peer_of(part.conversation)
         history = json.loads(await house.messages.history(user.id, part))
         messages = history["messages"]
-        if messages and part.before is None and status == 200:
+        looks = self.request.method == "HEAD"
+        if messages and part.before is None and status == 200 and not looks:
             await self._mark_read(user, part.conversation, messages[-1]["seq"])
         friends = (await house.friendships.friends(user.id))["friends"]
         state = await house.reads.read_state(user.id)
@@ -279,8 +287,7 @@ class SignOutForm(ClassicHandler):
         login = (await self.signed_in()).login
         self.form(login)
         await self.house.accounts.sign_out(login)
-        self.clear_header("Set-Cookie")
-        self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
+        self.take_cookies_away()
         self.go(self.now())
 
 

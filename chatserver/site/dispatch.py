@@ -6,6 +6,7 @@ what legacy clients do all day.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable
 from typing import Any
 
@@ -21,8 +22,10 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
+from chatserver.http.heads import check_head, is_plain, is_poll, says_close
 from chatserver.http.house import House
-from chatserver.transports.pollconnection import HandBack, PollConnection, is_plain, is_poll
+from chatserver.transports.pollconnection import HandBack, PollConnection
+from chatserver.transports.watched import WatchedStream
 
 
 class Dispatch(HTTPServerConnectionDelegate):
@@ -63,23 +66,25 @@ class _Choice(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)
-        dispatch, connection = self._dispatch, self._request_conn
-        if (
-            is_poll(start_line.method, start_line.path)
-            and is_plain(headers)
-            and isinstance(connection, HTTP1Connection)
-        ):
-            house = dispatch.house
-            try:
-                polls = PollConnection(
-                    connection.detach(), house.admission, house.delivery, dispatch.hand_back
-                )
-            except StreamClosedError:
+        connection = self._request_conn
+        if isinstance(connection, HTTP1Connection) and isinstance(connection.stream, WatchedStream):
+            connection.stream.head_came()
+        line = check_head(start_line, headers)
+        if isinstance(connection, HTTP1Connection):
+            if is_poll(line.method, line.path) and is_plain(headers):
+                self._poll(connection.detach(), line, headers)
                 return None
-            polls.begin(start_line.method, start_line.path, headers, start_line.version)
-            return None
-        self._chosen = dispatch.application.start_request(self._server_conn, connection)
-        return self._chosen.headers_received(start_line, headers)
+            stream = connection.stream
+            if isinstance(stream, WatchedStream) and says_close(line.version, headers):
+                stream.had_last()
+        self._chosen = self._dispatch.application.start_request(self._server_conn, connection)
+        return self._chosen.headers_received(line, headers)
+
+    def _poll(self, stream: IOStream, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        dispatch, house = self._dispatch, self._dispatch.house
+        with contextlib.suppress(StreamClosedError):
+            polls = PollConnection(stream, house.admission, house.delivery, dispatch.hand_back)
+            polls.start(line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         assert self._chosen is not None

@@ -116,8 +116,6 @@ class FileHandler(PageHandler):
             return
         self.finish(file.body)
 
-    head = get
-
 
 class UnknownPage(PageHandler):
     """404 for people."""

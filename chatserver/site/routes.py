@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
 from chatserver.http.handlers import log_request
 from chatserver.http.house import House
@@ -35,14 +36,71 @@ def make_app(house: House, web_folder: Path) -> Application:
         routes,
         default_handler_class=pages.UnknownPage,
         default_handler_args={"house": house},
-        log_function=log_request,
+        log_function=_log_and_count(house),
     )
+
+
+def _log_and_count(house: House) -> Callable[[RequestHandler], None]:
+    def log_and_count(handler: RequestHandler) -> None:
+        house.delivery.connections.answered(handler.get_status())
+        log_request(handler)
+
+    return log_and_count
 
 
 def measure(house: House, metrics: Metrics) -> None:
     """Say where the numbers are to be read."""
+    _measure_seats(house, metrics)
+    _measure_room(house, metrics)
     _measure_connections(house, metrics)
     _measure_the_order(house, metrics)
+
+
+def _measure_seats(house: House, metrics: Metrics) -> None:
+    connections = house.delivery.connections
+    seats, limits = connections.seats, house.delivery.limits
+    metrics.gauge("open_connections", "Connections in all.", lambda: len(seats))
+    metrics.gauge("open_connections_max", "As many there may be.", lambda: limits.connections)
+    metrics.gauge(
+        "signed_out_connections",
+        "Connections over which nobody has signed in yet.",
+        lambda: seats.signed_out,
+    )
+    metrics.counters(
+        "connections_refused",
+        "Connections refused, or ended to make room for others.",
+        "reason",
+        lambda: seats.counts,
+    )
+    metrics.gauge(
+        "accepting", "1 while new connections are taken.", lambda: int(connections.accepting)
+    )
+    metrics.counter(
+        "paused_sockets",
+        "WebSockets not read until their user could pay for their frames.",
+        lambda: connections.paused,
+    )
+    metrics.counters(
+        "failed_answers",
+        "Answers of 500 and above.",
+        "status",
+        lambda: {str(status): count for status, count in connections.answers.items()},
+    )
+
+
+def _measure_room(house: House, metrics: Metrics) -> None:
+    joins = house.delivery.joins
+    metrics.gauge(
+        "joins", "Readers being greeted, or their mailboxes mended.", lambda: joins.under_way
+    )
+    metrics.gauge("joins_waiting", "Those that wait for their turn.", lambda: joins.waiting)
+    metrics.gauge("joins_peak", "The most at the same time so far.", lambda: joins.peak)
+    metrics.counter("joins_done", "Readers greeted or mended.", lambda: joins.done)
+    metrics.gauge(
+        "lobby",
+        "Connections that wait until there is room.",
+        lambda: house.delivery.connections.lobby(),
+    )
 
 
 def _measure_connections(house: House, metrics: Metrics) -> None:

@@ -8,26 +8,28 @@ import gc
 import logging
 import signal
 import socket
+from functools import partial
+from typing import Any
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
+from chatserver.delivery.seats import SeatedSocket
+from chatserver.http.heads import HEAD_BYTES
 from chatserver.http.house import House
-from chatserver.site.acceptor import Acceptor
+from chatserver.site.acceptor import Acceptor, payer
 from chatserver.site.dispatch import Dispatch
+from chatserver.site.lobby import Lobby
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
+from chatserver.transports.watched import WatchedStream
 
 log = logging.getLogger(__name__)
 
-HEADER_BYTES = 16 * 1024
-"""Request line and headers together; a cookie and a query of ours have a hundredth of it."""
-
-IDLE_S = 75.0
-"""How long an idle keep-alive connection is kept; longer than a poll is held."""
-
-BODY_S = 30.0
-"""How long a request's body may take."""
+BACKLOG = 4096
+"""Connections that the kernel keeps until they are accepted, Linux's own bound. One more is not answered, and its client
+tries again after 1, 3, 7 s."""
 
 DRAIN_S = 20.0
 """How long readers and requests may take to finish; with what follows it stays under the promised 30 s."""
@@ -38,25 +40,36 @@ class Server:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        limits = house.settings.limits
         dispatch = Dispatch(make_app(house, web_folder()), house)
         self._http = HTTPServer(
             dispatch,
             xheaders=False,
-            idle_connection_timeout=IDLE_S,
-            body_timeout=BODY_S,
-            max_header_size=HEADER_BYTES,
+            idle_connection_timeout=limits.idle_s,
+            body_timeout=limits.body_s,
+            max_header_size=HEAD_BYTES,
             # More is let in than is taken, so that the answer is our 413 and not a cut connection.
-            max_body_size=house.settings.limits.body_bytes * 2,
+            max_body_size=limits.body_bytes * 2,
         )
         dispatch.hand_back = self._http.handle_stream
         self._acceptor: Acceptor | None = None
 
     def listen(self, address: str, port: int) -> int:
         """Take the address; the port that was taken. Raises OSError where it cannot be had."""
-        sockets = bind_sockets(port, address, backlog=1024)
-        delivery = self._house.delivery
-        self._acceptor = Acceptor(sockets, delivery.connections, self._http.handle_stream)
+        sockets = bind_sockets(port, address, backlog=BACKLOG)
+        settings, delivery = self._house.settings, self._house.delivery
+        limits, connections = settings.limits, delivery.connections
+        lobby = Lobby(connections, delivery.joins, self._seat, limits.lobby)
+        payer_of = partial(payer, proxies=settings.proxies, metered=limits.meter)
+        self._acceptor = Acceptor(sockets, connections, lobby, payer_of)
         return int(sockets[0].getsockname()[1])
+
+    def _seat(self, sock: SeatedSocket, address: Any) -> None:
+        self.take(WatchedStream(sock, self._house.delivery.connections, asks_first=True), address)
+
+    def take(self, stream: IOStream, address: Any) -> None:
+        """Answer what comes over a connection from `address`."""
+        self._http.handle_stream(stream, address)
 
     async def drain(self) -> None:
         """Send everybody away, make everything accepted durable, let go of the database."""

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from tornado.iostream import IOStream, StreamClosedError
 
 from chatserver.delivery.connections import Connections
+from chatserver.delivery.seats import held_by, sign_in
 from chatserver.transports.outlet import Owner
 
 READ_BYTES = 16 * 1024
@@ -87,6 +89,7 @@ class Connection:
         self._progress_s = 0.0
         self.bytes_up = 0
         self.bytes_down = 0
+        held_by(self._sock, self.abort)
         self._loop.add_reader(self._fd, self._on_readable)
         if first.done():
             self._loop.call_soon(self._receive, first.result())
@@ -98,6 +101,10 @@ class Connection:
             return self._sock.getpeername()
         except OSError:
             return None
+
+    def sign_in(self, user_id: str) -> None:
+        """Somebody has signed in over this connection, and pays for it."""
+        sign_in(self._sock, user_id)
 
     def release(self) -> socket.socket:
         """Give the socket away. Only where nothing waits (ValueError); the owner hears nothing more."""
@@ -175,7 +182,7 @@ class Connection:
         if self._closing:
             self._shut_down()
         elif self._owner is not None:
-            self._call(self._owner.drained)
+            self.guard(self._owner.drained)
 
     # In.
 
@@ -220,9 +227,14 @@ class Connection:
     def _receive(self, data: bytes) -> None:
         if self._owner is not None:
             self.bytes_up += len(data)
-            self._call(self._owner.receive_data, data)
+            self.guard(self._owner.receive_data, data)
 
-    def _call(self, callback: Any, *arguments: bytes) -> None:
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call it in the next turn, as `guard` does."""
+        self._loop.call_soon(self.guard, callback)
+
+    def guard(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call it. What it raises ends this connection, with one line in the log."""
         try:
             callback(*arguments)
         except Exception as error:
@@ -254,7 +266,7 @@ class Connection:
         self._sock.close()
         if self._watched:
             self._connections.clockwork.look_away(self)
-        self._call(owner.connection_lost)
+        self.guard(owner.connection_lost)
 
     def _shut_down(self) -> None:
         # Closing a socket with unread bytes sends a reset, which may destroy what the peer has not read yet
@@ -282,6 +294,6 @@ class Connection:
             return left_s
         self._watched = False
         self._connections.counts["stuck"] += 1
-        self._call(self._owner.stuck)
+        self.guard(self._owner.stuck)
         self.abort()
         return None

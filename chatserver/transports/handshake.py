@@ -27,7 +27,8 @@ from chatserver.http.admission import Arrival
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.transports.connection import Connection
-from chatserver.transports.websocket import SocketReader, SocketVerbs
+from chatserver.transports.outlet import Nobody
+from chatserver.transports.websocket import SocketReader, SocketVerbs, frame_buckets
 
 SUBPROTOCOL = "chat.v1"
 
@@ -82,6 +83,11 @@ class SocketHandler(StreamHandler, WebSocketHandler):
         return _TakenOver(self, False, tornados.params)
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
+        # From the login to the greeting, which is at the end of Tornado's own `get` (`begin`).
+        async with self._delivery.joins:
+            await self._join(*args, **kwargs)
+
+    async def _join(self, *args: Any, **kwargs: Any) -> None:
         try:
             self._check_upgrade()
             self._arrival = await self.arrive()
@@ -93,6 +99,11 @@ class SocketHandler(StreamHandler, WebSocketHandler):
             self.refuse(error)
             return
         await super().get(*args, **kwargs)
+
+    def head(self) -> None:
+        """As GET without an upgrade: a WebSocket begins with GET only (RFC 6455, section 4.1)."""
+        self.ask()
+        raise UpgradeRequired("This address speaks WebSocket.")
 
     def _check_upgrade(self) -> None:
         headers = self.request.headers
@@ -127,10 +138,12 @@ class SocketHandler(StreamHandler, WebSocketHandler):
             self._send_away(stream, RESTARTING)
             return
         try:
-            reader.outlet = Connection(stream, reader, self._delivery.connections)
+            connection = Connection(stream, reader, delivery.connections)
         except StreamClosedError:
             reader.connection_lost()
             return
+        connection.sign_in(arrival.user.id)
+        reader.outlet = connection
         self._count(arrival)
         await reader.join(arrival.user, arrival.after)
 
@@ -144,29 +157,18 @@ class SocketHandler(StreamHandler, WebSocketHandler):
         )
 
     def _send_away(self, stream: Any, ending: Ending) -> None:
-        connection = Connection(stream, _Nobody(), self._delivery.connections)
+        connection = Connection(stream, Nobody(), self._delivery.connections)
         bye = framing.ws_text(self._delivery.readers.bye(ending).payload)
         connection.send(bye + framing.ws_close(ending.close_code, ending.reason))
         connection.close_soon()
 
 
-class _Nobody:
-    """The owner of a connection that is only told to go."""
-
-    def receive_data(self, data: bytes) -> None: ...
-
-    def drained(self) -> None: ...
-
-    def stuck(self) -> None: ...
-
-    def connection_lost(self) -> None: ...
-
-
 def routes(house: House) -> list[Any]:
     """The address of this transport."""
+    verbs = SocketVerbs(house.messages, house.reads, frame_buckets(house.settings.limits))
     rooms = {
         "admission": house.admission,
         "delivery": house.delivery,
-        "verbs": SocketVerbs(house.messages, house.reads),
+        "verbs": verbs,
     }
     return [URLSpec(r"/ws", SocketHandler, rooms)]

@@ -117,6 +117,10 @@ class PollAnswers(Protocol):
         """Send the whole answer."""
         ...
 
+    def sign_in(self, user_id: str) -> None:
+        """Somebody has signed in over this connection, and pays for it."""
+        ...
+
     def cut(self) -> None:
         """Break the connection without a word."""
         ...
@@ -192,13 +196,14 @@ class Poll:
     # Joining.
 
     async def _begin_later(self, ask: Ask) -> None:
-        try:
-            arrival = await self._admission.admit(ask)
-            mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-        except ChatError as error:
-            self._refuse(error)
-            return
-        self._begin(arrival, mailbox)
+        async with self._delivery.joins:
+            try:
+                arrival = await self._admission.admit(ask)
+                mailbox = await self._delivery.mailboxes.open(arrival.user.id)
+            except ChatError as error:
+                self._refuse(error)
+                return
+            self._begin(arrival, mailbox)
 
     def _begin(self, arrival: Arrival, mailbox: Mailbox) -> None:
         if self._connection is None:
@@ -210,6 +215,7 @@ class Poll:
         except ChatError as error:
             self._refuse(error)
             return
+        self._connection.sign_in(mailbox.user_id)
         delivery.attendance.polled(mailbox.user_id, self._wait_s)
         self._reader = reader
         if self._after is None:
@@ -279,12 +285,13 @@ class Poll:
     async def _answer_gap(self, reader: PollReader, after: int) -> None:
         """What the mailbox does not reach: replayed from the journal, a page at a time, or reset."""
         try:
-            reason = await self._delivery.catchup.lost(reader.mailbox, after)
-            if reason is not None:
-                seq, payload = self._delivery.catchup.reset(reason)
-                self._write(vocabulary.poll_answer(seq, (payload,), False, self._timeout_ms()))
-                return
-            events, position = await self._delivery.catchup.page(reader.mailbox, after)
+            async with self._delivery.joins:
+                reason = await self._delivery.catchup.lost(reader.mailbox, after)
+                if reason is not None:
+                    seq, payload = self._delivery.catchup.reset(reason)
+                    self._write(vocabulary.poll_answer(seq, (payload,), False, self._timeout_ms()))
+                    return
+                events, position = await self._delivery.catchup.page(reader.mailbox, after)
         except ChatError as error:
             self._refuse(error)
             return
@@ -331,6 +338,7 @@ class Poll:
         self._respond(200, "OK", f"{_HEADERS}Content-Length: {len(body)}\r\n", body)
 
     def _respond(self, status: int, reason: str, lines: str, body: bytes) -> None:
+        self._delivery.connections.answered(status)
         connection, self._connection = self._connection, None
         self._let_go()
         if connection is None:

@@ -2,7 +2,8 @@
 
 A client that polls asks the same question on the same connection all day. Here that costs no parsing: the
 headers of a request that are byte for byte those of the one before are not looked at again. The first poll of a
-connection, and everything that is not plainly one (another path, a body, another version), is Tornado's.
+connection, and everything that is not plainly one (another path, a body, another version), is Tornado's. What is
+plain, and why less than HTTP allows, stands in `http/heads.py`.
 """
 
 from __future__ import annotations
@@ -11,38 +12,28 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from tornado.httputil import HTTPHeaders, HTTPInputError
+from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream
 
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Admission
+from chatserver.http.heads import (
+    HEAD_BYTES,
+    has_bare_line_end,
+    plain_fields,
+    poll_line,
+    says_close,
+)
 from chatserver.transports.connection import Connection
 from chatserver.transports.longpoll import Poll
 from chatserver.transports.watched import WatchedStream
 
-HEAD_BYTES = 16 * 1024
-"""A longer head is Tornado's to refuse. Also what may wait behind a poll that is being held."""
-
-IDLE_S = 75.0
-"""How long a connection may rest between two polls; longer than a poll is held."""
+POLLS_A_TURN = 64
+"""So many polls of one connection are answered in a turn of the loop, about 3 ms; the others are waiting."""
 
 HandBack = Callable[[IOStream, Any], None]
 """Tornado's `HTTPServer.handle_stream`."""
-
-
-def is_poll(method: str, target: str) -> bool:
-    """Whether a request is one that can be answered here."""
-    return method in ("GET", "HEAD") and target.startswith("/poll") and target[5:6] in ("", "?")
-
-
-def is_plain(headers: HTTPHeaders) -> bool:
-    """Whether nothing follows the head, and nothing but an answer is asked for."""
-    return (
-        headers.get("Content-Length", "0") == "0"
-        and "Transfer-Encoding" not in headers
-        and "Expect" not in headers
-    )
 
 
 class PollConnection:
@@ -55,10 +46,12 @@ class PollConnection:
         "_connection",
         "_delivery",
         "_hand_back",
-        "_head",
+        "_fields",
         "_headers",
         "_idle_since_s",
         "_poll",
+        "_seen",
+        "_signed_in",
         "_working",
     )
 
@@ -73,37 +66,53 @@ class PollConnection:
         self._admission = admission
         self._delivery = delivery
         self._hand_back = hand_back
-        self._buffer = bytearray()
-        self._head = b""
+        self._buffer = (
+            bytearray()
+        )  # up to HEAD_BYTES and what one read brings; then nothing is read
+        self._seen = 0  # so much of it is known to hold no end of a head
+        self._fields: bytes | None = None  # those of the poll before, which are known to be plain
         self._headers = HTTPHeaders()
         self._poll: Poll | None = None
+        self._signed_in = False
         self._working = False
         self._close_after = False
         self._idle_since_s = delivery.clockwork.clock_s()
         self._connection: Connection | None = Connection(stream, self, delivery.connections)
-        delivery.clockwork.look_after(self, IDLE_S)
+        delivery.clockwork.look_after(self, delivery.limits.idle_s)
 
-    def begin(
-        self, method: str, target: str, headers: HTTPHeaders, version: str = "HTTP/1.1"
-    ) -> None:
+    def start(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Answer the first poll, which Tornado has read."""
+        if self._connection is not None:
+            self._connection.guard(self._begin, line.method, line.path, headers, line.version)
+
+    def _begin(self, method: str, target: str, headers: HTTPHeaders, version: str) -> None:
         """Answer one poll, now or when there is something."""
-        connection = headers.get("Connection", "").lower()
-        self._close_after = connection == "close" or version != "HTTP/1.1"
+        self._close_after = version != "HTTP/1.1" or says_close(version, headers)
         self._poll = Poll(self, (method, target, headers), self._admission, self._delivery)
         self._poll.begin()
 
     def respond(self, data: bytes) -> None:
         """The answer to the present poll, whole; go on with what came meanwhile."""
         self._poll = None
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return
-        self._connection.send(data)
+        connection.send(data)
         self._idle_since_s = self._delivery.clockwork.clock_s()
         if self._close_after:
             self._buffer.clear()  # what was asked behind the last request is not answered (RFC 9112, 9.6)
-            self._connection.close_soon()
-        elif self._buffer:
-            self._work()
+            connection.resume()  # nor does it wait in the kernel, where it would turn our end into a reset
+            connection.close_soon()
+        elif self._buffer and not self._working:
+            # Not from here: an answer that led to the next one would go as deep as the client likes.
+            self._working = True
+            connection.soon(self._go_on)
+
+    def sign_in(self, user_id: str) -> None:
+        """Somebody has signed in over this connection."""
+        if not self._signed_in and self._connection is not None:
+            self._signed_in = True
+            self._connection.sign_in(user_id)
 
     @property
     def close_after(self) -> bool:
@@ -122,15 +131,11 @@ class PollConnection:
         if self._close_after:
             return
         self._buffer += data
-        if self._poll is None:
-            self._work()
-        elif len(self._buffer) > HEAD_BYTES and self._connection is not None:
-            self._connection.pause()
+        self._work()
 
     def drained(self) -> None:
         """A long answer has left."""
-        if self._poll is None and self._buffer:
-            self._work()
+        self._work()
 
     def stuck(self) -> None:
         """The client takes nothing: there is no word that it would hear."""
@@ -138,6 +143,7 @@ class PollConnection:
     def connection_lost(self) -> None:
         """The client is gone, and its poll with it."""
         self._connection = None
+        self._buffer.clear()
         self._delivery.clockwork.look_away(self)
         poll, self._poll = self._poll, None
         if poll is not None:
@@ -147,61 +153,76 @@ class PollConnection:
         """Close a connection that rests for too long."""
         if self._connection is None:
             return None
+        idle_s = self._delivery.limits.idle_s
         if self._poll is not None:
-            return IDLE_S
+            return idle_s
         rests_s = now_s - self._idle_since_s
-        if rests_s >= IDLE_S:
+        if rests_s >= idle_s:
             self._connection.abort()
             return None
-        return IDLE_S - rests_s
+        return idle_s - rests_s
 
     # Requests.
 
     def _work(self) -> None:
-        """Answer the requests that have come, until one waits: in a loop, since an answer leads back here."""
-        if self._working:
-            return
-        self._working = True
-        try:
-            while self._poll is None and self._next():
-                pass
-        finally:
-            self._working = False
+        """Answer the requests that have come, until one waits or others have their turn."""
+        if not self._working:
+            self._working = True
+            for _ in range(POLLS_A_TURN):
+                if self._poll is not None or not self._next():
+                    self._working = False
+                    break
+            else:
+                if self._connection is not None:
+                    self._connection.soon(self._go_on)
+        self._look_at_input()
+
+    def _go_on(self) -> None:
+        self._working = False
+        self._work()
+
+    def _look_at_input(self) -> None:
+        """Read only while there is room for it, and the client takes what it is answered."""
+        connection = self._connection
+        if connection is not None:
+            if connection.waits or len(self._buffer) > HEAD_BYTES:
+                connection.pause()
+            else:
+                connection.resume()
 
     def _next(self) -> bool:
         """Begin the next request; False where there is none that could be begun."""
         connection, buffer = self._connection, self._buffer
         if connection is None or connection.waits or self._close_after or not buffer:
             return False  # `drained` goes on
-        connection.resume()
-        end = buffer.find(b"\r\n\r\n")
+        end = buffer.find(b"\r\n\r\n", max(0, self._seen - 3))
         if end < 0:
-            if len(buffer) > HEAD_BYTES or not buffer.startswith(b"GET /poll"[: len(buffer)]):
-                self._give_back(connection)
+            if len(buffer) > HEAD_BYTES or not self._may_become_a_poll():
+                return self._give_back(connection)
+            self._seen = len(buffer)
             return False
-        head = bytes(buffer[: end + 2])
-        line, _, lines = head.partition(b"\r\n")
-        parts = line.split(b" ")
-        if len(parts) != 3 or parts[2] != b"HTTP/1.1" or not line.isascii():
-            return self._give_back(connection)
-        method, target = parts[0].decode("ascii"), parts[1].decode("ascii")
-        if not is_poll(method, target) or not self._read_head(lines):
+        line_end = buffer.find(b"\r\n")
+        asked, fields = poll_line(buffer[:line_end]), bytes(buffer[line_end + 2 : end + 2])
+        if asked is None or end + 4 > HEAD_BYTES or not self._read(fields):
             return self._give_back(connection)
         del buffer[: end + 4]
-        self.begin(method, target, self._headers)
+        self._seen = 0
+        self._begin(*asked, self._headers, "HTTP/1.1")
         return True
 
-    def _read_head(self, head: bytes) -> bool:
+    def _may_become_a_poll(self) -> bool:
+        buffer = self._buffer
+        begins = buffer.startswith(b"GET /poll"[: len(buffer)])
+        return begins and not has_bare_line_end(buffer, self._seen)
+
+    def _read(self, fields: bytes) -> bool:
         """Take the headers of a request; False where they are Tornado's to judge."""
-        if head == self._head:
+        if fields == self._fields:
             return True
-        try:
-            headers = HTTPHeaders.parse(head.decode("latin1"))
-        except HTTPInputError:
+        headers = plain_fields(fields)
+        if headers is None:
             return False
-        if "Host" not in headers or not is_plain(headers):
-            return False
-        self._head, self._headers = head, headers
+        self._fields, self._headers = fields, headers
         return True
 
     def _give_back(self, connection: Connection) -> bool:
@@ -211,7 +232,11 @@ class PollConnection:
         connections = self._delivery.connections
         stream = _Replayed(connection.release(), connections, bytes(self._buffer))
         self._buffer.clear()
-        self._hand_back(stream, peer)
+        try:
+            self._hand_back(stream, peer)
+        except Exception as error:
+            connections.failed(str(peer[0]) if peer else "somebody who has gone", error)
+            stream.close()
         return False
 
 

@@ -73,17 +73,40 @@ class EventsHandler(StreamHandler):
         self._delivery: Delivery = rooms["delivery"]
 
     async def get(self) -> None:
+        async with self._delivery.joins:
+            await self._join()
+
+    async def _join(self) -> None:
         try:
             await self._begin(await self.arrive(self.request.headers.get("Last-Event-ID")))
         except AnotherAccount:
             self._stop()
         except Unauthenticated as error:
-            if "Authorization" in self.request.headers:
-                self.refuse(error)
-            else:
-                self._stop()
+            self._refuse_or_stop(error)
         except ChatError as error:
             self.refuse(error)
+
+    async def head(self) -> None:
+        """What `get` would say first: nobody reads here."""
+        try:
+            await self.arrive(self.request.headers.get("Last-Event-ID"))
+        except AnotherAccount:
+            self._stop()
+        except Unauthenticated as error:
+            self._refuse_or_stop(error)
+        except ChatError as error:
+            self.refuse(error)
+        else:
+            self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+            self.set_header("Cache-Control", "no-store, no-transform")
+            self.set_header("X-Accel-Buffering", "no")
+            self.set_header("X-Content-Type-Options", "nosniff")
+
+    def _refuse_or_stop(self, error: Unauthenticated) -> None:
+        if "Authorization" in self.request.headers:
+            self.refuse(error)
+        else:
+            self._stop()
 
     def _stop(self) -> None:
         # 204 is what makes an EventSource stop coming back (HTML, section 9.2.3).
@@ -103,6 +126,7 @@ class EventsHandler(StreamHandler):
         finally:
             # It refers back to the handler, a circle that Tornado would undo when it finishes.
             self.ui = ObjectDict()
+        connection.sign_in(arrival.user.id)
         reader.outlet = connection
         up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
         user_id = arrival.user.id

@@ -88,13 +88,18 @@ class StreamReader(Reader):
 
     async def _until_known(self, after: int) -> str | None:
         """Why `after` cannot be resumed exactly, or None; asked again while the journal cannot say."""
+        joins = self.delivery.joins
         while True:
             try:
                 return await self.delivery.catchup.lost(self.mailbox, after)
             except Unavailable:
                 if not self.attached:
                     return None
+            joins.leave()  # whoever waits for the journal to come back keeps nobody else from joining
+            try:
                 await asyncio.sleep(MEND_AGAIN_S)
+            finally:
+                await joins.enter()
 
     def greeted(self) -> None:
         """The hello is on its way: from now on the client may be answered."""
@@ -156,14 +161,16 @@ class StreamReader(Reader):
             self.delivery.hub.mark(self)
 
     async def _replay(self) -> None:
-        catchup = self.delivery.catchup
-        reason = await catchup.lost(self.mailbox, self.cursor)
+        catchup, joins = self.delivery.catchup, self.delivery.joins
+        async with joins:
+            reason = await catchup.lost(self.mailbox, self.cursor)
         if reason is not None:
             if self.attached:
                 self._reset(reason)
             return
         while self.attached and self.cursor < self.mailbox.floor_seq:
-            events, position = await catchup.page(self.mailbox, self.cursor)
+            async with joins:  # not while the peer takes its time
+                events, position = await catchup.page(self.mailbox, self.cursor)
             if not self.attached:
                 return
             if events:

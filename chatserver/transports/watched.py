@@ -1,26 +1,75 @@
-"""A connection on which Tornado answers, under the same bound in time as those that left it."""
+"""A connection on which Tornado answers, under the same bounds in time as those that left it.
+
+What Tornado refuses by itself, before a handler is asked, gets the form that every refusal has here.
+"""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable
+from typing import Any
 
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from chatserver.core.errors import BadRequest, ChatError, HeaderTooLarge
 from chatserver.delivery.connections import Connections
+from chatserver.delivery.seats import held_by
+from chatserver.http.heads import HEAD_BYTES
+from chatserver.http.problems import problem_response
+from chatserver.http.requests import http_date
+from chatserver.transports.connection import Connection
+from chatserver.transports.outlet import Nobody
+
+TORNADOS_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+"""What Tornado writes, without a length or a body, where a request's head or framing is none."""
+
+
+def _refusal(error: ChatError) -> bytes:
+    status, headers, body = problem_response(error)
+    headers["Date"], headers["Connection"] = http_date(), "close"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
+    return f"HTTP/1.1 {status} {error.title}\r\n{lines}\r\n".encode("latin1") + body
 
 
 class WatchedStream(IOStream):
     """A connection on which Tornado answers, ended where its peer takes no byte for too long.
 
-    It is looked after only while something waits to be written, so that a connection which is taken over leaves
-    nothing behind.
+    `asks_first`: it is also ended where the head of its first request is not there in time, whether the peer says
+    nothing or drips; `head_came` ends that. It is looked after only while something is awaited, so that a connection
+    which is taken over leaves nothing behind.
     """
 
-    def __init__(self, sock: socket.socket, connections: Connections) -> None:
+    def __init__(
+        self, sock: socket.socket, connections: Connections, asks_first: bool = False
+    ) -> None:
         self._connections = connections
         self._progress_s = 0.0
         self._watched = False
+        self._reads_head = False
+        self._had_last = False
+        self._refused = False
+        self._head_due_s: float | None = None
         super().__init__(sock)
+        held_by(sock, self.close)
+        if asks_first:
+            self._head_due_s = connections.clockwork.clock_s() + connections.head_s
+            connections.clockwork.look_after(self, connections.head_s)
+
+    def head_came(self) -> None:
+        """The head of a request is there."""
+        if self._head_due_s is not None:
+            self._head_due_s = None
+            self._connections.clockwork.look_away(self)
+            self._watched = False
+
+    # Out.
+
+    def write(self, data: bytes | memoryview) -> Any:
+        """As Tornado's; its own refusal becomes one of ours."""
+        if data == TORNADOS_REFUSAL:
+            self._refused = True
+            data = _refusal(BadRequest("This is no request that can be answered."))
+        return super().write(data)
 
     def write_to_fd(self, data: memoryview) -> int:
         """Tornado's hook for where bytes go."""
@@ -37,6 +86,46 @@ class WatchedStream(IOStream):
             self._watch()
         return sent
 
+    # In.
+
+    def had_last(self) -> None:
+        """The request that is being read is the last of this connection."""
+        self._had_last = True
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read a head, which is what Tornado's server uses it for.
+
+        Not behind the last request, and not out of what is left of a closed connection: what is asked there
+        cannot be answered, so it must not be carried out (RFC 9112, section 9.6).
+        """
+        if self._had_last or self.closed():
+            self.close()
+            raise StreamClosedError()
+        self._reads_head = True
+        return super().read_until_regex(regex, max_bytes)
+
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read the size of a chunk, which is what Tornado's server uses it for."""
+        self._reads_head = False
+        return super().read_until(delimiter, max_bytes)
+
+    # The end.
+
+    def close_fd(self) -> None:
+        """Tornado's hook for the end. Whoever was refused in the middle of a sentence can still read why."""
+        too_long = self._reads_head and isinstance(self.error, UnsatisfiableReadError)
+        sock: socket.socket | None = self.socket
+        if sock is None or not (too_long or self._refused):
+            super().close_fd()
+            return
+        self.socket = None  # type: ignore[assignment]
+        words = b""
+        if too_long:
+            words = _refusal(HeaderTooLarge(f"A head has at most {HEAD_BYTES} bytes."))
+        _part(sock, words, self._connections)
+
+    # The clock.
+
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
@@ -45,13 +134,33 @@ class WatchedStream(IOStream):
             clockwork.look_after(self, self._connections.stuck_s)
 
     def visit(self, now_s: float) -> float | None:
-        """Close it where the peer takes nothing."""
-        if self.closed() or not self.writing():
+        """Close it where the peer asks nothing, or takes nothing."""
+        if self.closed():
+            return None
+        if self._head_due_s is not None:
+            if now_s < self._head_due_s:
+                return self._head_due_s - now_s
+            self._connections.counts["no head"] += 1
+            self.close()
+            return None
+        if not self.writing():
             self._watched = False
             return None
         left_s = self._progress_s + self._connections.stuck_s - now_s
         if left_s > 0:
             return left_s
         self._connections.counts["stuck"] += 1
+        self._refused = False  # it does not read why, either
         self.close()
         return None
+
+
+def _part(sock: socket.socket, words: bytes, connections: Connections) -> None:
+    """Send the last words and close, reading what still comes: else a reset may destroy them on their way."""
+    try:
+        connection = Connection(IOStream(sock), Nobody(), connections)
+    except (StreamClosedError, OSError):
+        sock.close()
+        return
+    connection.send(words)
+    connection.close_soon()

@@ -19,6 +19,7 @@ from chatserver.core.people import User
 from chatserver.core.presence import Presence
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
+from chatserver.verbs.lookalikes import marked
 from chatserver.verbs.users import Users
 
 SEARCH_DEFAULT = 20
@@ -53,14 +54,20 @@ class Friendships:
         )
 
     async def find_people(self, user_id: str, query: str, limit: int) -> list[dict[str, str]]:
-        """People by name or email, each with their relation to the one who asks."""
+        """People by name or email, each with their relation to the one who asks, look-alikes of friends marked."""
         if not query:
             return []
         found = await self._store.search(user_id, query, limit)
-        return [{**vocabulary.user(other), "relation": relation} for other, relation in found]
+        strangers = [other for other, relation in found if relation != "friend"]
+        rows = {other.id: vocabulary.user(other) for other, _ in found}
+        if strangers:
+            friends = (await self._store.friends(user_id)).friends
+            marks = await marked(strangers, [friend for friend, _ in friends])
+            rows |= {row["id"]: row for row in marks}
+        return [{**rows[other.id], "relation": relation} for other, relation in found]
 
     async def friends(self, user_id: str) -> dict[str, Any]:
-        """Friends with their presence, and who has asked whom."""
+        """Friends with their presence, and who has asked whom; look-alikes of friends among those who ask are marked."""
         found = await self._store.friends(user_id)
         await self._journal.caught_up(found.seq)
         online = self._presence.is_online
@@ -69,7 +76,7 @@ class Friendships:
                 {**vocabulary.user(one), "online": online(one.id), "lastSeen": seen or None}
                 for one, seen in found.friends
             ],
-            "incoming": [vocabulary.user(one) for one in found.incoming],
+            "incoming": await marked(found.incoming, [one for one, _ in found.friends]),
             "outgoing": [vocabulary.user(one) for one in found.outgoing],
             "seq": found.seq,
         }

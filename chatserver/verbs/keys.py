@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
+import stat
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +36,28 @@ NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$2qWuAwXxzht4M/oa+xgAmA$a80oAaF9VHNzowvU
 """A password that nobody has: compared with where the account is unknown, so that the work is the same."""
 
 
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""What nobody but the owner may have of keys and data. The group is others too: whoever reads the keys is everybody."""
+
+
 class KeysRefused(Exception):
     """The key file cannot be used; the text is one sentence that says what to do."""
+
+
+def refuse_open_folder(folder: Path) -> None:
+    """Raises `KeysRefused` where others may enter or list a data folder; nothing where there is none yet."""
+    if folder.is_dir() and folder.stat().st_mode & OTHERS:
+        mended = f"chmod 700 {shlex.quote(str(folder))}"
+        raise KeysRefused(f"The data folder is open to other users of this machine: {mended}")
+
+
+def _refuse_open_file(path: Path) -> None:
+    if path.stat().st_mode & OTHERS:
+        mended = f"chmod 600 {shlex.quote(str(path))}"
+        raise KeysRefused(
+            "The key file can be read by other users of this machine, who can sign in as anybody with it: "
+            f"{mended} (and chatserver key rotate, if somebody may have)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +83,7 @@ class KeyRing:
         """The ring in `folder`, made with one key where there is none. Raises `KeysRefused`."""
         path = folder / KEY_FILE
         try:
+            refuse_open_folder(folder)
             if not path.exists():
                 _write(path, [_new_key(now_ms)])
             return cls(path, _read(path))
@@ -76,6 +99,7 @@ class KeyRing:
         """
         path = folder / KEY_FILE
         try:
+            refuse_open_folder(folder)
             old = _read(path) if path.exists() else []
             keys = [_new_key(now_ms), *old]
             kept = keys[:1]
@@ -141,7 +165,8 @@ def _new_key(now_ms: int) -> _Key:
 
 
 def _read(path: Path) -> list[_Key]:
-    """The keys of the file, newest first."""
+    """The keys of the file, newest first. Raises `KeysRefused`."""
+    _refuse_open_file(path)
     try:
         rows = json.loads(path.read_text("utf-8"))["keys"]
         keys = [

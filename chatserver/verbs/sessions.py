@@ -101,27 +101,33 @@ class Sessions:
 
     # Who is asking.
 
-    def known(self, cookie_header: str | None, authorization: str | None) -> Login | None:
+    def known(
+        self, cookie_header: str | None, authorization: str | None, secure: bool = False
+    ) -> Login | None:
         """The login, if it is in memory. None says nothing: then ask `resolve`."""
         if authorization is not None:
             token = _bearer(authorization)
             login_id = self._tokens.get(keys.token_hash(token)) if token else None
         else:
-            opened = self._cookies.get(_cookie_of(cookie_header) or "")
+            opened = self._cookies.get(_session_cookie(cookie_header, secure) or "")
             login_id = opened.login_id if opened else None
         login = self._logins.get(login_id) if login_id else None
         return self._in_use(login) if login else None
 
-    async def resolve(self, cookie_header: str | None, authorization: str | None) -> Login:
+    async def resolve(
+        self, cookie_header: str | None, authorization: str | None, secure: bool = False
+    ) -> Login:
         """The login that a request brings; a token wins over a cookie.
 
+        `secure`: the request came by https, where only the cookie with the prefix counts: another host of the same
+        site, or somebody on the way over http, could have planted the one without.
         The result's `expires_at` is when it ends if it is not used again. Raises `Unauthenticated`.
         """
-        login = self.known(cookie_header, authorization)
+        login = self.known(cookie_header, authorization, secure)
         if login is None and authorization is not None:
             login = await self._by_token(_bearer(authorization))
         elif login is None:
-            login = await self._by_cookie(_cookie_of(cookie_header))
+            login = await self._by_cookie(_session_cookie(cookie_header, secure))
         login = self._in_use(login) if login else None
         if login is None:
             raise Unauthenticated("Sign in first.")
@@ -190,7 +196,7 @@ class Sessions:
 
     def renewed_cookie(self, cookie_header: str | None, login: Login, secure: bool) -> str | None:
         """A new `Set-Cookie` value where the request's cookie is older than a day."""
-        opened = self._cookies.get(_cookie_of(cookie_header) or "")
+        opened = self._cookies.get(_session_cookie(cookie_header, secure) or "")
         if opened is None or opened.login_id != login.id:
             return None
         if self._clock_ms() - opened.sealed_at < COOKIE_RENEW_MS:
@@ -198,9 +204,11 @@ class Sessions:
         return self.cookie(login, secure)
 
     @staticmethod
-    def no_cookie(secure: bool) -> str:
-        """The `Set-Cookie` value that takes the cookie away."""
-        return f"{_cookie_name(secure)}=; {_attributes(secure, 0)}"
+    def no_cookies() -> tuple[str, ...]:
+        """The `Set-Cookie` values that take the cookie away, whichever of the two names it has."""
+        return tuple(
+            f"{_cookie_name(secure)}=; {_attributes(secure, 0)}" for secure in (True, False)
+        )
 
     def form_field(self, subject: str) -> str:
         """A secret for a form that only `subject` (a login id, or a form cookie's value) may send."""
@@ -227,7 +235,7 @@ class Sessions:
         has another password by now, or is no more.
         """
         now_ms = self._clock_ms()
-        label = "".join(c for c in label if c.isprintable())[:LABEL_CHARS]
+        label = "".join(c for c in label[:LABEL_CHARS] if c.isprintable())
         login = Login(
             id=_new_id(),
             user_id=user_id,
@@ -338,18 +346,19 @@ def _bearer(authorization: str) -> str | None:
     return token if scheme.lower() == "bearer" and token else None
 
 
-def _cookie_of(header: str | None) -> str | None:
-    """The session cookie in a Cookie header (RFC 6265, section 4.2.1); the secure one wins."""
-    if not header or COOKIE not in header:
+def cookie_named(header: str | None, name: str) -> str | None:
+    """The first cookie of this name in a Cookie header (RFC 6265, section 4.2.1); None where there is none."""
+    if not header or name not in header:
         return None
-    found = None
     for part in header.split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == SECURE_COOKIE:
+        found, equals, value = part.strip().partition("=")
+        if equals and found == name:
             return value
-        if name == COOKIE and found is None:
-            found = value
-    return found
+    return None
+
+
+def _session_cookie(header: str | None, secure: bool) -> str | None:
+    return cookie_named(header, _cookie_name(secure))
 
 
 def _cookie_name(secure: bool) -> str:

@@ -56,7 +56,7 @@ def fill(
 
     `migrations` are the steps of the schema to be taken, for versions that know no more.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         migrate(db, migrations)

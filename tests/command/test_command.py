@@ -97,6 +97,42 @@ def test_a_damaged_key_file_is_refused(data: Path) -> None:
     assert KEY_FILE in refused("serve", "--port", "0", "--data", str(data))
 
 
+def test_what_the_server_makes_is_its_owners_alone(tmp_path: Path) -> None:
+    """Under the most careless umask, in folders that it has to make on the way."""
+    data = tmp_path / "on" / "the" / "way"
+    before = os.umask(0)
+    try:
+        with ServerProcess(data, demo=True) as running:
+            made = [data, data.parent, data.parent.parent, *data.rglob("*")]
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in made}
+            running.stop()
+    finally:
+        os.umask(before)
+    assert len(modes) >= 5 and KEY_FILE in modes
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_data_that_is_open_to_others_is_refused_by_every_command_that_uses_it(data: Path) -> None:
+    with ServerProcess(data) as running:
+        running.stop()
+    commands = (
+        ("serve", "--port", "0", "--data", str(data)),
+        ("user", "list", "--data", str(data)),
+        ("key", "rotate", "--data", str(data)),
+    )
+    (data / KEY_FILE).chmod(0o644)
+    for command in (commands[0], commands[2]):
+        assert f"chmod 600 {data / KEY_FILE}" in refused(*command)
+    (data / KEY_FILE).chmod(0o600)
+    data.chmod(0o755)
+    move = ("migrate", "--from", str(data), "--to", str(data.parent / "new"))
+    for command in (*commands, move):
+        assert f"chmod 700 {data}" in refused(*command)
+    data.chmod(0o700)
+    with ServerProcess(data) as running:
+        assert running.stop() == 0
+
+
 def test_an_account_is_made_by_hand_and_can_sign_in(data: Path) -> None:
     add = ("user", "add", "--data", str(data), "eve@example.com", "--first-name", "Eve")
     made = run(*add, "--password-stdin", stdin="correct horse\n")

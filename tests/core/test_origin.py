@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatserver.core.origin import normal_origin, origin_allowed
+from chatserver.core.origin import normal_origin, origin_allowed, written_origin
 
 ALLOWED = {"https://app.example.org:443"}
 
@@ -33,12 +33,15 @@ ALLOWED = {"https://app.example.org:443"}
         ("file://", None, "", False),
         ("http://", None, "", False),
         ("http://chat.example.com:x", None, "chat.example.com:x", False),
+        ("http://xn--bcher-kva.example", None, "xn--bcher-kva.example", True),
+        ("http://b\u00fccher.example", None, "b\u00fccher.example", False),
+        ("http://" + "a" * 16_000, None, "a" * 16_000, False),
     ],
 )
 def test_only_our_own_and_allowed_origins_pass(
     origin: str | None, site: str | None, host: str, expected: bool
 ) -> None:
-    assert origin_allowed(origin, site, host, ALLOWED) is expected
+    assert origin_allowed(origin, site, host, ALLOWED, https=False) is expected
 
 
 def test_an_origin_is_written_in_one_way() -> None:
@@ -46,3 +49,40 @@ def test_an_origin_is_written_in_one_way() -> None:
     assert normal_origin("http://example.com:80") == "http://example.com:80"
     for bad in ("example.com", "ftp://example.com", "http://example.com/path", "http://a:b@c"):
         assert normal_origin(bad) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "expected"),
+    [
+        ("https://chat.example.com", "chat.example.com", True),
+        ("https://chat.example.com:8443", "chat.example.com:8443", True),
+        ("http://chat.example.com", "chat.example.com", False),
+        ("http://chat.example.com:443", "chat.example.com:443", False),
+        ("http://chat.example.com:443", "chat.example.com", False),
+        ("https://app.example.org", "chat.example.com", True),
+    ],
+)
+def test_under_https_a_page_of_the_same_host_over_http_is_foreign(
+    origin: str, host: str, expected: bool
+) -> None:
+    assert origin_allowed(origin, None, host, ALLOWED, https=True) is expected
+
+
+def test_an_origin_that_a_person_writes_is_kept_as_browsers_send_it() -> None:
+    written = written_origin("https://B\u00fccher.Example:8443/")
+    assert written == "https://xn--bcher-kva.example:8443"
+    assert written_origin("https://\u043f\u0440\u0438\u043c\u0435\u0440.example") == (
+        "https://xn--e1afmkfd.example:443"
+    )
+    assert written_origin("http://[::1]:8888") == "http://[::1]:8888"
+    assert written_origin("https://xn--bcher-kva.example") == "https://xn--bcher-kva.example:443"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    # What browsers send for the first two is not what Python's codec makes of them.
+    ["https://stra\u00dfe.example", "https://a\u200cb.example", "https://" + "\u00fc" * 300]
+    + ["https://\u00fc..example", "\u00fc", "ftp://\u00fc.example"],
+)
+def test_an_origin_that_cannot_be_put_as_browsers_send_it_is_refused(bad: str) -> None:
+    assert written_origin(bad) is None

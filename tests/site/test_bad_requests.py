@@ -127,13 +127,82 @@ def test_a_body_of_another_media_type_is_refused(
     problem(answer, 415, "unsupported_media_type")
 
 
+FORMS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
+"""What a form of another site can have sent."""
+
+
 @pytest.mark.parametrize(("method", "path"), [("POST", "logout"), ("PUT", "friends/x")])
+@pytest.mark.parametrize("media_type", FORMS)
 def test_a_form_cannot_send_even_a_request_that_needs_no_body(
-    browser: Callable[[], Browser], method: str, path: str
+    browser: Callable[[], Browser], method: str, path: str, media_type: str
 ) -> None:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": media_type, "Content-Length": "0"}
     answer = browser().http.request(method, f"/api/{path}", headers=headers)
     problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("media_type", [*FORMS, "application/octet-stream", "image/png"])
+def test_where_a_token_is_brought_a_request_without_a_body_may_have_any_media_type(
+    browser: Callable[[], Browser], http: httpx.Client, media_type: str
+) -> None:
+    """As aiohttp's `put`, `curl -d ''` and urllib's `data=b""` send it."""
+    one, other = browser(), browser()
+    token = one.http.post("/api/tokens", json={"label": "a"}).json()["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": media_type}
+    for method, path in (
+        ("PUT", f"friends/{other.id}"),
+        ("DELETE", f"friends/{other.id}"),
+        ("POST", "logout"),
+    ):
+        answer = http.request(method, f"/api/{path}", headers=headers, content=b"")
+        assert answer.status_code in (200, 204), answer.text
+    problem(http.get("/api/me", headers=headers), 401, "unauthenticated")
+
+
+def test_with_a_cookie_it_may_have_one_that_no_form_has_or_an_origin_of_ours(
+    browser: Callable[[], Browser], server: ServerProcess
+) -> None:
+    one, other = browser(), browser()
+    for headers in (
+        {"Content-Type": "application/octet-stream"},
+        {"Content-Type": FORMS[0], "Origin": server.url},
+        {},
+    ):
+        answer = one.http.put(f"/api/friends/{other.id}", headers=headers, content=b"")
+        assert answer.status_code == 200, answer.text
+    foreign = {"Content-Type": "application/octet-stream", "Origin": "http://evil.example"}
+    answer = one.http.put(f"/api/friends/{other.id}", headers=foreign, content=b"")
+    problem(answer, 403, "forbidden")
+
+
+def test_a_body_of_another_media_type_is_refused_with_a_token_too(
+    browser: Callable[[], Browser], http: httpx.Client
+) -> None:
+    token = browser().http.post("/api/tokens", json={"label": "a"}).json()["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": FORMS[0]}
+    answer = http.post("/api/messages", content=b'{"text": "hi"}', headers=headers)
+    problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "length", ["\u00b2".encode("latin1"), b"9" * 5000, b"-1", b"+1", b"1_0", b"0x1"]
+)
+def test_a_length_that_is_no_number_is_a_bad_request(server: ServerProcess, length: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire:
+        wire.sendall(
+            b"POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n"
+        )
+        answer = b""
+        while part := wire.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "wait", ["nan", "inf", "-1", "1_0", "\u0661", "1e1", "9" * 5000, "1" + "0" * 9]
+)
+def test_seconds_are_written_in_plain_digits(browser: Callable[[], Browser], wait: str) -> None:
+    problem(browser().http.get("/poll", params={"wait": wait}), 400, "bad_request")
 
 
 @pytest.mark.parametrize(
@@ -181,10 +250,10 @@ def test_our_own_page_is_welcome(browser: Callable[[], Browser], server: ServerP
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("PUT", "/api/messages", "GET, POST"),
-        ("OPTIONS", "/api/me", "GET, PATCH, DELETE"),
+        ("PUT", "/api/messages", "GET, HEAD, POST"),
+        ("OPTIONS", "/api/me", "GET, HEAD, PATCH, DELETE"),
         ("BREW", "/api/login", "POST"),
-        ("POST", "/healthz", "GET"),
+        ("POST", "/healthz", "GET, HEAD"),
     ],
 )
 def test_another_method_is_told_which_ones_there_are(

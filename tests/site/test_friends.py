@@ -112,3 +112,38 @@ def test_presence_is_part_of_the_list_of_friends(browser: Make) -> None:
     assert ann.http.get("/api/friends").json()["friends"][0]["online"] is False
     bob.events()
     assert ann.http.get("/api/friends").json()["friends"][0]["online"] is True
+
+
+def test_a_stranger_whose_name_looks_like_a_friends_is_marked(browser: Make) -> None:
+    ann, bob = browser("Ann"), browser("Quentin")
+    ann.befriend(bob)
+    name = {"firstName": "Quent\u0456n", "lastName": bob.user["lastName"]}  # Ukrainian i
+    double = browser("Eve")
+    double.user |= double.http.patch("/api/me", json=name).json()["user"]
+    other = browser("Quentina")
+
+    def rows(one: Browser, query: str) -> dict[str, object]:
+        found = one.http.get("/api/users", params={"q": query}).json()["users"]
+        return {row["id"]: row.get("looksLike") for row in found}
+
+    assert rows(ann, double.email) == {double.id: bob.id}
+    assert rows(ann, bob.email) == {bob.id: None}
+    assert rows(ann, other.email) == {other.id: None}
+    assert rows(bob, double.email) == {double.id: None}, "nobody's friend is imitated to him"
+    for one in (double, other):
+        assert one.http.put(f"/api/friends/{ann.id}").json() == {"relation": "outgoing"}
+    incoming = {row["id"]: row for row in ann.http.get("/api/friends").json()["incoming"]}
+    assert incoming[double.id] == {**double.public(), "looksLike": bob.id}
+    assert incoming[other.id] == other.public()
+    assert "looks like a friend of yours" in ann.http.get("/classic/friends").text
+    # A mark is no refusal.
+    assert ann.http.put(f"/api/friends/{double.id}").json() == {"relation": "friend"}
+
+
+def test_a_name_that_shows_nothing_is_refused_wherever_one_is_set(browser: Make) -> None:
+    one = browser()
+    for field, name in (("firstName", "\u3164"), ("lastName", "\u2800"), ("firstName", "a\u202eb")):
+        answer = one.http.patch("/api/me", json={field: name})
+        assert problem(answer, 422, "invalid_field")["field"] == field
+    problem(one.http.post("/api/messages", json={"text": "\u200b\u3164\n"}), 422, "invalid_field")
+    problem(one.http.post("/api/tokens", json={"label": "\u115f"}), 422, "invalid_field")

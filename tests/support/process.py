@@ -18,6 +18,13 @@ READY_S = 30.0
 STOP_S = 35.0
 """The contract promises an exit within 30 s of SIGTERM."""
 
+COMPLAINTS = re.compile("Traceback|ERROR|CRITICAL|Exception|was never awaited|never retrieved")
+
+SECRETS = re.compile(
+    r"cst_[\w-]{20}|chatserver(_form)?=[\w.-]{20}|[0-9a-f]{8}\.[\w-]{40}|\$argon2id\$|correct horse|better horse"
+)
+"""Tokens, cookies and what is sealed in them or in a form, hashes of passwords, and the passwords of the tests."""
+
 
 class DidNotStart(AssertionError):
     """A server ended, or said nothing for too long; the message holds what it printed."""
@@ -162,13 +169,5 @@ class ServerProcess(Program):
         return [*self.command, "serve", *where, *self.options]
 
     def complaints(self) -> list[str]:
-        """Lines of the log that no healthy server writes."""
-        words = (
-            "Traceback",
-            "ERROR",
-            "CRITICAL",
-            "Exception",
-            "was never awaited",
-            "never retrieved",
-        )
-        return [line for line in self.log if any(word in line for word in words)]
+        """Lines of the log that no healthy server writes, and those with a secret in them."""
+        return [line for line in self.log if COMPLAINTS.search(line) or SECRETS.search(line)]

@@ -62,7 +62,7 @@ class Line:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.clockwork = Clockwork(Limits(), lambda: self.now_s, lambda: 0)
-        self.connections = Connections(self.clockwork, STUCK_S)
+        self.connections = Connections(self.clockwork, Limits(stuck_s=STUCK_S))
         self.owner = Recorder()
         server, self.peer = socket.socketpair()
         for end in (server, self.peer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,9 +77,52 @@ def test_a_key_is_dropped_when_no_cookie_of_it_can_live(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"keys": []}', '{"keys": [{"id": "a"}]}', "\x00"])
 def test_a_damaged_key_file_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / KEY_FILE).write_text(content)
+    (tmp_path / KEY_FILE).chmod(0o600)
     with pytest.raises(KeysRefused):
         KeyRing.load(tmp_path, 0)
     assert (tmp_path / KEY_FILE).read_text() == content
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o601, 0o644, 0o777])
+def test_keys_that_others_can_read_are_refused_with_what_mends_it(
+    tmp_path: Path, mode: int
+) -> None:
+    folder = tmp_path / "a folder"
+    KeyRing.load(folder, 0)
+    path = folder / KEY_FILE
+    path.chmod(mode)
+    for use in (lambda: KeyRing.load(folder, 0), lambda: KeyRing.rotate(folder, 0, LIFE_MS)):
+        with pytest.raises(KeysRefused) as refusal:
+            use()
+    command = re.search(r"chmod 600 '[^']+'", str(refusal.value))
+    assert command is not None
+    subprocess.run(command.group(), shell=True, check=True)
+    KeyRing.load(folder, 0)
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o705, 0o701, 0o710, 0o755, 0o777])
+def test_a_data_folder_that_is_open_to_others_is_refused_with_what_mends_it(
+    tmp_path: Path, mode: int
+) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    for use in (lambda: KeyRing.load(folder, 0), lambda: KeyRing.rotate(folder, 0, LIFE_MS)):
+        with pytest.raises(KeysRefused) as refusal:
+            use()
+    assert list(folder.iterdir()) == []
+    command = re.search(r"chmod 700 '[^']+'", str(refusal.value))
+    assert command is not None
+    subprocess.run(command.group(), shell=True, check=True)
+    KeyRing.load(folder, 0)
+
+
+def test_a_running_server_does_not_take_keys_that_became_readable(tmp_path: Path) -> None:
+    running = KeyRing.load(tmp_path, 0)
+    KeyRing.rotate(tmp_path, 500, LIFE_MS)
+    sealed = KeyRing.load(tmp_path, 500).seal("cookie", "hello")
+    (tmp_path / KEY_FILE).chmod(0o644)
+    assert running.open("cookie", sealed) is None
 
 
 def test_a_password_matches_its_own_hash_only() -> None:

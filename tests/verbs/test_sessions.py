@@ -19,7 +19,14 @@ from chatserver.core.people import Account, Login, User
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.keys import KeyRing
-from chatserver.verbs.sessions import COOKIE_LIFE_MS, COOKIE_RENEW_MS, DAY_MS, TOKENS_MAX, Sessions
+from chatserver.verbs.sessions import (
+    COOKIE_LIFE_MS,
+    COOKIE_RENEW_MS,
+    DAY_MS,
+    TOKENS_MAX,
+    Sessions,
+    cookie_named,
+)
 
 NOW_MS = 1_800_000_000_000
 ANN, BOB = PEOPLE = [User(name, name.title(), "", "#000000") for name in ("ann", "bob")]
@@ -96,7 +103,7 @@ async def test_a_cookie_signs_in_across_a_restart_until_it_is_ended(tmp_path: Pa
         assert second.expires_at(login.id) == 0
 
 
-async def test_a_cookie_under_https_has_the_host_prefix_and_wins_over_a_plain_one(
+async def test_a_cookie_under_https_has_the_host_prefix_and_is_the_only_one_that_counts(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path) as world:
@@ -112,8 +119,44 @@ async def test_a_cookie_under_https_has_the_host_prefix_and_wins_over_a_plain_on
             "; Max-Age=2592000",
         ):
             assert attribute in secure
-        both = f"{header(sessions.cookie(bob, secure=False))}; {header(secure)}"
-        assert (await sessions.resolve(both, None)).user_id == "ann"
+        planted = header(sessions.cookie(bob, secure=False))
+        both = f"{planted}; {header(secure)}"
+        for fresh in (sessions, world.sessions()):
+            assert (await fresh.resolve(both, None, secure=True)).user_id == "ann"
+            assert (await fresh.resolve(both, None, secure=False)).user_id == "bob"
+            assert fresh.known(planted, None, secure=True) is None
+            with pytest.raises(Unauthenticated):
+                await fresh.resolve(planted, None, secure=True)
+            assert fresh.renewed_cookie(planted, ann, secure=True) is None
+
+
+def test_signing_out_takes_both_cookies_away() -> None:
+    plain, secure = sorted(Sessions.no_cookies(), key=len)
+    assert plain.startswith("chatserver=;") and "Secure" not in plain
+    assert secure.startswith("__Host-chatserver=;") and "; Secure" in secure
+    for each in (plain, secure):
+        assert "; Max-Age=0" in each and "; Path=/" in each
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("a=1", "1"),
+        ("b=2; a=1", "1"),
+        ("b=2;a=1", "1"),
+        ("a=1; a=2", "1"),
+        ("a=b=c", "b=c"),
+        ("a=", ""),
+        ("ba=1; a=2", "2"),
+        ("a", None),
+        ("b=a=1", None),
+        ("", None),
+        (None, None),
+        ("a;" * 8000 + "a=1", "1"),
+    ],
+)
+def test_a_cookie_is_found_by_its_whole_name(line: str | None, value: str | None) -> None:
+    assert cookie_named(line, "a") == value
 
 
 async def test_a_cookie_that_is_forged_or_of_another_ring_is_nobodys(tmp_path: Path) -> None:

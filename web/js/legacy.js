@@ -331,6 +331,7 @@
   }
 
   function person(box, user, words, actions) {
+    if (user.looksLike) words = 'looks like a friend of yours, and is somebody else' + (words && '; ' + words);
     var line = make('div', user.name + (words ? ' (' + words + ') ' : ' '), 'person');
     for (var i = 0; i < actions.length; i += 1) line.appendChild(actions[i]);
     box.appendChild(line);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from chatserver.core.people import Login
 from chatserver.http.handlers import ApiHandler
 from chatserver.verbs.sessions import FIRST_GENERATION
 
@@ -33,14 +32,9 @@ class SignOut(ApiHandler):
         self.no_fields()
         login = await self.login()
         await self.house.accounts.sign_out(login)
-        self._take_cookie_away(login)
-        self.done()
-
-    def _take_cookie_away(self, login: Login) -> None:
-        # `login` may have renewed the cookie just now: only the last word counts.
-        self.clear_header("Set-Cookie")
         if login.kind == "cookie":
-            self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
+            self.take_cookies_away()
+        self.done()
 
 
 class Me(ApiHandler):
@@ -57,8 +51,7 @@ class Me(ApiHandler):
         fields = self.fields()
         login = await self.login()
         await self.house.accounts.leave(login, fields)
-        self.clear_header("Set-Cookie")
-        self.add_header("Set-Cookie", self.house.sessions.no_cookie(self.https))
+        self.take_cookies_away()
         self.done()
 
 

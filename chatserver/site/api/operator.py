@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
+import re
 from typing import Any
 
+from chatserver.core.addresses import address
 from chatserver.core.errors import Forbidden, Unauthenticated, Unavailable
 from chatserver.http.handlers import ApiHandler
 from chatserver.http.house import House
-from chatserver.http.requests import client_address
+from chatserver.http.proxies import is_forwarded
 from chatserver.site.metrics import Metrics
 
 
@@ -23,7 +24,8 @@ class Health(ApiHandler):
 
 
 class Ready(ApiHandler):
-    """Whether new work may be sent here."""
+    """Whether new work may be sent here: the store (reads, writes and its threads), the journal, and whether new
+    connections are taken."""
 
     drained = False
 
@@ -31,13 +33,18 @@ class Ready(ApiHandler):
         house = self.house
         if house.delivery.readers.draining:
             raise Unavailable("The server is restarting.")
-        if not house.store.healthy or not house.journal.healthy:
-            raise Unavailable("The store or the journal cannot be used.")
+        if not house.store.healthy:
+            raise Unavailable("The store cannot be used.")
+        if not house.journal.healthy:
+            raise Unavailable("The journal cannot be written.")
+        trouble = house.delivery.connections.trouble()
+        if trouble is not None:
+            raise Unavailable(trouble)
         self.answer({"status": "ready"})
 
 
 class MetricsPage(ApiHandler):
-    """Prometheus: to the one with the token, or without one to loopback."""
+    """Prometheus: to the one with the token, or without one to this machine, where nobody else can come by it."""
 
     drained = False
 
@@ -53,18 +60,25 @@ class MetricsPage(ApiHandler):
 
     def _admit(self) -> None:
         token = self.house.settings.metrics_token
-        headers = self.request.headers
         if token:
-            given = headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            given = self.request.headers.get("Authorization", "")
+            right = f"Bearer {token}".encode()
+            if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), right):
                 raise Unauthenticated("The metrics need their own token.")
-            return
-        # What a proxy on this machine passes on comes from loopback too, but not from this machine.
-        forwarded = "X-Forwarded-For" in headers or "Forwarded" in headers
-        address = client_address(self.request, self.house.settings)
-        try:
-            loopback = ipaddress.ip_address(address).is_loopback
-        except ValueError:
-            loopback = False
-        if forwarded or not loopback:
-            raise Forbidden("The metrics are for this machine only.")
+        elif self.house.settings.published or not self._is_from_here():
+            raise Forbidden("The metrics are for this machine only: others need --metrics-token.")
+
+    def _is_from_here(self) -> bool:
+        """Whether somebody on this machine has asked this machine.
+
+        What a proxy on it passes on comes from loopback too. It is told by its headers, or by a Host that is not
+        this machine's; a name that an attacker made point to loopback (DNS rebinding) by its Host as well.
+        """
+        peer, headers = address(self.request.remote_ip or ""), self.request.headers
+        if peer is None or not peer.is_loopback or is_forwarded(headers):
+            return False
+        host = headers.get("Host", "")
+        named = address(host)
+        if named is not None:
+            return named.is_loopback
+        return re.fullmatch(r"localhost(:[0-9]{1,5})?", host, re.IGNORECASE) is not None

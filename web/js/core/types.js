@@ -1,6 +1,7 @@
 // Shapes that the modules share, for the type checker and the reader; no code lives here.
 
-/** @typedef {{id: string, firstName?: string, lastName?: string, name: string, color: string, email?: string}} User */
+/** @typedef {{id: string, firstName?: string, lastName?: string, name: string, color: string, email?: string,
+ *   looksLike?: string}} User `looksLike` is a friend whose name looks the same. */
 
 /** @typedef {{id: string, name: string, color: string}} Sender */
 

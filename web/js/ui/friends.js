@@ -10,6 +10,7 @@ const SEARCH_MS = 200;
 
 /** @param {User} user @param {(Node | string | false)[]} actions */
 const person = (user, actions) => h('li', {}, h('span', { class: 'who' }, user.name),
+  Boolean(user.looksLike) && h('strong', { class: 'bad' }, 'Looks like a friend of yours, and is somebody else.'),
   h('span', { class: 'row' }, actions));
 
 /** What one can do about another; after each the page shows what is true then. */

@@ -1,0 +1,66 @@
+"""IP addresses as peers have them and as proxies write them. Pure: text in, address out."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+WRITTEN_CHARS = 100
+"""Longer than any way to write one address: 45 characters, a zone, brackets, a port and quotes."""
+
+CUSTOMER_BITS = 64
+"""What one customer gets of IPv6: who has a /64 has all of its addresses (RFC 6177)."""
+
+_MAPPED_BITS = 96
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+# An address, or one with a port: `1.2.3.4`, `1.2.3.4:80`, `[::1]`, `[::1]:80`, `::1`.
+_WRITTEN = re.compile(
+    r"(?P<v4>[0-9.]{7,15})(?::[0-9]{1,5})?"
+    r"|\[(?P<bracketed>[0-9a-fA-F:.]{2,45})(?:%[\w.~-]{1,30})?\](?::[0-9]{1,5})?"
+    r"|(?P<bare>[0-9a-fA-F:.]{2,45})(?:%[\w.~-]{1,30})?",
+    re.ASCII,
+)
+
+
+def address(text: str) -> Address | None:
+    """The address in `text`, as a socket or a proxy writes it; None where there is none.
+
+    A port, brackets, quotes (RFC 7239, section 6) and a zone are taken off. `::ffff:1.2.3.4` is 1.2.3.4: the
+    same host, seen by a socket that takes both families (RFC 4291, section 2.5.5.2).
+    """
+    text = text.strip(" \t")
+    if len(text) > WRITTEN_CHARS:
+        return None
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    found = _WRITTEN.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        plain = ipaddress.ip_address(found["v4"] or found["bracketed"] or found["bare"])
+    except ValueError:
+        return None
+    if isinstance(plain, ipaddress.IPv6Address) and plain.ipv4_mapped is not None:
+        return plain.ipv4_mapped
+    return plain
+
+
+def network(text: str) -> Network:
+    """The network in `text`, an IPv4-mapped one as IPv4. Raises ValueError."""
+    found = ipaddress.ip_network(text.strip(), strict=False)
+    if isinstance(found, ipaddress.IPv6Network) and found.subnet_of(_MAPPED):
+        plain = found.network_address.ipv4_mapped
+        return ipaddress.IPv4Network((str(plain), found.prefixlen - _MAPPED_BITS))
+    return found
+
+
+def bucket_key(where: Address) -> str:
+    """Whose bucket an address pays from: its own, or that of its IPv6 /64. Loopback stays itself."""
+    if isinstance(where, ipaddress.IPv4Address) or where.is_loopback:
+        return str(where)
+    first = int(where) >> (128 - CUSTOMER_BITS) << (128 - CUSTOMER_BITS)
+    return str(ipaddress.IPv6Address(first))

@@ -1,0 +1,42 @@
+"""What of a text is seen: characters that show nothing, and marks that move what stands around them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_INVISIBLE = (
+    # Default_Ignorable_Code_Point (Unicode 15, DerivedCoreProperties.txt).
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    # Interlinear annotation: what is left of it where nothing is annotated.
+    "\ufff9-\ufffb"
+)
+_BLANK = (
+    # White_Space (PropList.txt), C0 and C1 controls.
+    "\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    # Letters and symbols that are drawn as nothing: Braille without dots, a null note, fillers and blanks.
+    "\u2800\U0001d159\U00013441\U00013442\U00016fe4"
+)
+_SEEN = re.compile(f"[^{_INVISIBLE}{_BLANK}]")
+_UNSEEN = re.compile(f"[{_INVISIBLE}]+")
+
+_MOVES = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shows_something(text: str) -> bool:
+    """Whether there is anything to be seen. Not by category: U+3164 is a letter and U+2800 a symbol, and both blank."""
+    # Nearly every text begins with a letter that this tells at once.
+    return "!" <= text[:1] <= "~" or _SEEN.search(text) is not None
+
+
+def without_invisible(text: str) -> str:
+    """`text` without what takes no room. Blank characters stay: a gap is seen."""
+    return _UNSEEN.sub("", text)
+
+
+def moves_others(text: str) -> bool:
+    """Whether it holds a bidirectional control or a line end that is no control (UAX 9, section 2).
+
+    A name with one can put itself in front of what stands around it, or make itself look like another.
+    """
+    return _MOVES.search(text) is not None

@@ -1,0 +1,103 @@
+"""What the head of a request may look like, for both who read one: Tornado, and a connection that polls.
+
+Tornado parses; `check_head` refuses what it takes too easily. A connection that polls recognises a small strict grammar
+(RFC 9112, sections 3 and 5; RFC 3986) and gives everything else to Tornado: `poll_line` and `plain_fields` are
+stricter than `check_head` in every point, or the two would disagree on where a request ends.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
+
+HEAD_BYTES = 16 * 1024
+"""Request line and headers together; a cookie and a query of ours have a hundredth of it."""
+
+LENGTH_DIGITS = 16
+
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+;=%:\[\]]+")
+_ABSOLUTE = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.IGNORECASE)
+_LENGTH = re.compile(rf"[0-9]{{1,{LENGTH_DIGITS}}}(?:,[ \t]*[0-9]{{1,{LENGTH_DIGITS}}})*")
+
+_POLL_LINE = re.compile(rb"(GET|HEAD) (/poll(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*)?) HTTP/1\.1")
+_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e]*\r\n)+")
+_NAME = re.compile(rb"^[^:]+", re.MULTILINE)
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+
+_NOT_PLAIN = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+
+
+def poll_line(line: bytes | bytearray) -> tuple[str, str] | None:
+    """Method and target, where a request line without its end is that of a plain poll."""
+    match = _POLL_LINE.fullmatch(line)
+    return None if match is None else (match[1].decode("ascii"), match[2].decode("ascii"))
+
+
+def plain_fields(fields: bytes) -> HTTPHeaders | None:
+    """The headers of a plain poll, each with its line end; None where they are Tornado's to judge."""
+    if _FIELDS.fullmatch(fields) is None:
+        return None
+    names = [name.lower() for name in _NAME.findall(fields)]
+    if len(set(names)) != len(names) or not _NOT_PLAIN.isdisjoint(names):
+        return None
+    try:
+        headers = HTTPHeaders.parse(fields.decode("ascii"))
+    except HTTPInputError:
+        return None
+    if _HOST.fullmatch(headers.get("Host", "")) is None:
+        return None
+    if headers.get("Connection", "keep-alive").lower() not in ("keep-alive", "close"):
+        return None
+    return headers
+
+
+def has_bare_line_end(data: bytes | bytearray, start: int) -> bool:
+    """Whether a line ends with LF alone, from `start` on: a head may end there for Tornado, and not for us."""
+    return _BARE_LF.search(data, max(0, start - 1)) is not None
+
+
+def is_poll(method: str, target: str) -> bool:
+    """Whether a request is one that a connection which polls answers."""
+    return method in ("GET", "HEAD") and target.startswith("/poll") and target[5:6] in ("", "?")
+
+
+def is_plain(headers: HTTPHeaders) -> bool:
+    """Whether nothing follows the head, and nothing but an answer is asked for."""
+    return (
+        headers.get("Content-Length", "0") == "0"
+        and "Transfer-Encoding" not in headers
+        and "Expect" not in headers
+    )
+
+
+def says_close(version: str, headers: HTTPHeaders) -> bool:
+    """Whether this is the last request of its connection (RFC 9112, sections 9.3 and 9.6)."""
+    options = [option.strip() for option in headers.get("Connection", "").lower().split(",")]
+    return "close" in options or (version != "HTTP/1.1" and options != ["keep-alive"])
+
+
+def check_head(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
+    """The request line of a head that Tornado has parsed, its target in origin form.
+
+    Raises HTTPInputError, which Tornado answers with 400.
+    """
+    hosts = headers.get_list("Host")
+    if len(hosts) > 1 or (not hosts and line.version != "HTTP/1.0"):
+        raise HTTPInputError("a request names one host")  # RFC 9112, section 3.2
+    absolute = _ABSOLUTE.fullmatch(line.path)
+    if absolute is not None:
+        # RFC 9112, section 3.2.2: the target's own host counts, and not the header's.
+        headers["Host"], target = absolute[1], absolute[2] or "/"
+        line = line._replace(path=target if target[0] == "/" else f"/{target}")
+        hosts = [absolute[1]]
+    if hosts and _HOST.fullmatch(hosts[0]) is None:
+        raise HTTPInputError("no such host")
+    if is_poll(line.method, line.path) and _TARGET.fullmatch(line.path) is None:
+        raise HTTPInputError("a target is visible ASCII")
+    if _LENGTH.fullmatch(headers.get("Content-Length", "0")) is None:
+        raise HTTPInputError("a length is a few digits")
+    if "Transfer-Encoding" in headers and line.version == "HTTP/1.0":
+        raise HTTPInputError("HTTP/1.0 knows no chunks")  # RFC 9112, section 6.1
+    return line

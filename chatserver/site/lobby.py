@@ -1,0 +1,224 @@
+"""Where a connection waits until it has asked for something and there is room for it.
+
+A connection that has said nothing costs a socket here, not a parser and a task. Of those that ask, the ways in wait
+for room among the joins, everything else only for its turn, and who asks for the server's health waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from chatserver.core.errors import ChatError, Unavailable
+from chatserver.delivery.connections import Connections
+from chatserver.delivery.joins import Joins
+from chatserver.delivery.seats import SeatedSocket
+from chatserver.http.problems import problem_response
+
+log = logging.getLogger(__name__)
+
+TAKES_A_TURN = 8
+"""Connections given on in one turn of the loop: parsing a head and finding who asks is about 0.4 ms each."""
+
+LONGEST_S = 30.0
+"""How long somebody waits here before being asked to come back."""
+
+REFUSED_AT_ONCE = 64
+"""Refused connections that are given time to hear why; each has a descriptor meanwhile. The others are cut."""
+
+HEAR_S = 1.0
+
+PEEK_BYTES = 16
+
+HEALTH = (b"GET /healthz", b"GET /readyz", b"HEAD /healthz", b"HEAD /readyz", b"GET /metrics")
+WAYS_IN = (b"GET /ws", b"GET /events", b"GET /poll")
+
+_Waiting = tuple[SeatedSocket, Any]
+
+
+class Lobby:
+    """Gives connections to `take`, with the peer's address, when it is their turn. `most` may wait here."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        joins: Joins,
+        take: Callable[[SeatedSocket, Any], None],
+        most: int,
+    ) -> None:
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when it is not full any more."""
+        self._connections = connections
+        self._joins = joins
+        self._take = take
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._silent: OrderedDict[SeatedSocket, Any] = OrderedDict()
+        self._ways_in: deque[_Waiting] = deque()
+        self._others: deque[_Waiting] = deque()
+        self._refused: OrderedDict[socket.socket, tuple[float, ChatError]] = OrderedDict()
+        self._fresh = 0  # taken, and their first turn is not over
+        self._full = False
+        self._pumping = False
+        connections.lobby = self.__len__
+        joins.on_room = self._pump_soon
+        connections.clockwork.look_after(self, 1.0)
+
+    def __len__(self) -> int:
+        """How many have asked for something and wait."""
+        return len(self._ways_in) + len(self._others)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should come; `on_room` is called when that is over."""
+        return self._full
+
+    def close(self) -> None:
+        """Let everybody go who waits here."""
+        self._connections.clockwork.look_away(self)
+        self._joins.on_room = None
+        for sock in list(self._silent):
+            self._drop(sock)
+        for waiting in (self._ways_in, self._others):
+            while waiting:
+                waiting.popleft()[0].close()
+        for refused in list(self._refused):
+            self._dismiss(refused)
+
+    def enter(self, sock: SeatedSocket, address: Any) -> None:
+        """Somebody has come."""
+        sock.seat.end = partial(self._drop, sock)
+        if not self._look(sock, address):
+            self._silent[sock] = address
+            self._loop.add_reader(sock.fileno(), self._heard, sock)
+
+    def _heard(self, sock: SeatedSocket) -> None:
+        self._loop.remove_reader(sock.fileno())
+        self._look(sock, self._silent.pop(sock))
+
+    def _look(self, sock: SeatedSocket, address: Any) -> bool:
+        """See what is asked for, without taking it; False where nothing has come."""
+        try:
+            first = sock.recv(PEEK_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            first = b""
+        sock.seat.asked = True
+        if not first:
+            sock.close()
+        elif first.startswith(HEALTH):
+            self._give_on(sock, address)
+        else:
+            queue = self._ways_in if first.startswith(WAYS_IN) else self._others
+            queue.append((sock, address))
+            self._full = self._full or len(self) >= self._most
+            self._pump()
+        return True
+
+    def _drop(self, sock: SeatedSocket) -> None:
+        if self._silent.pop(sock, self) is not self:
+            self._loop.remove_reader(sock.fileno())
+        sock.close()  # where it waits in a queue, it is passed over there
+
+    # In turn.
+
+    def _pump_soon(self) -> None:
+        if not self._pumping and (self._ways_in or self._others):
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        while self._fresh < TAKES_A_TURN:
+            queue = self._next_queue()
+            if not queue:
+                break
+            sock, address = queue.popleft()
+            if sock.fileno() >= 0:
+                self._fresh += 1
+                # Its task runs in the next turn, and takes part in the count of the joins from then on.
+                self._loop.call_soon(self._loop.call_soon, self._aged)
+                self._give_on(sock, address)
+        if self._full and len(self) <= self._most // 2:
+            self._full = False
+            self.on_room()
+
+    def _next_queue(self) -> deque[_Waiting] | None:
+        if self._ways_in and self._joins.room > self._fresh:
+            # By turns, so that neither kind keeps the other waiting.
+            return self._others if self._others and self._fresh % 2 else self._ways_in
+        return self._others
+
+    def _aged(self) -> None:
+        self._fresh -= 1
+        self._pump_soon()
+
+    def _give_on(self, sock: SeatedSocket, address: Any) -> None:
+        try:
+            self._take(sock, address)
+        except Exception as error:
+            self._connections.failed(str(address[0]), error)
+            sock.close()
+
+    # The clock.
+
+    def visit(self, now_s: float) -> float:
+        """End those who say nothing, and ask those to come back who have waited too long."""
+        head_s = self._connections.head_s
+        while self._silent:
+            sock = next(iter(self._silent))
+            if now_s - sock.seat.since_s < head_s:
+                break
+            self._connections.counts["no head"] += 1
+            self._drop(sock)
+        for queue in (self._ways_in, self._others):
+            while queue and now_s - queue[0][0].seat.since_s >= LONGEST_S:
+                sock, _ = queue.popleft()
+                if sock.fileno() >= 0:
+                    self._connections.counts["waited too long"] += 1
+                    _say(sock, Unavailable("The server has too much to do at the moment.", 5))
+                    sock.close()
+        while self._refused:
+            refused, (since_s, _) = next(iter(self._refused.items()))
+            if now_s - since_s < HEAR_S:
+                break
+            self._dismiss(refused)
+        return 1.0
+
+    # Refusals.
+
+    def refuse(self, sock: socket.socket, error: ChatError) -> None:
+        """Somebody has come for whom there is no seat: say so to what is asked, where that is soon."""
+        sock.setblocking(False)
+        if len(self._refused) >= REFUSED_AT_ONCE:
+            sock.close()
+            return
+        self._refused[sock] = (self._connections.clockwork.clock_s(), error)
+        self._loop.add_reader(sock.fileno(), self._answer_refused, sock)
+
+    def _answer_refused(self, sock: socket.socket) -> None:
+        _say(sock, self._refused[sock][1])
+        self._dismiss(sock)
+
+    def _dismiss(self, sock: socket.socket) -> None:
+        del self._refused[sock]
+        self._loop.remove_reader(sock.fileno())
+        sock.close()
+
+
+def _say(sock: socket.socket, error: ChatError) -> None:
+    status, headers, body = problem_response(error)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
+    head = f"HTTP/1.1 {status} {error.title}\r\n{lines}Connection: close\r\n\r\n"
+    with contextlib.suppress(OSError):
+        # What is read does not come back as a reset, which could destroy the answer (RFC 9112, section 9.6).
+        sock.recv(64 * 1024)
+        sock.send(head.encode("latin1") + body)
+        sock.shutdown(socket.SHUT_WR)

@@ -1,0 +1,75 @@
+"""An address is one address, however it is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatserver.core.addresses import address, bucket_key, network
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        (" 1.2.3.4\t", "1.2.3.4"),
+        ("1.2.3.4:5678", "1.2.3.4"),
+        ('"1.2.3.4:5678"', "1.2.3.4"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        ("::FFFF:102:304", "1.2.3.4"),
+        ("[::ffff:1.2.3.4]:80", "1.2.3.4"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%25eth0]:80", "fe80::1"),
+        ("::1", "::1"),
+    ],
+)
+def test_what_proxies_write_is_read(written: str, plain: str) -> None:
+    found = address(written)
+    assert str(found) == plain
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", " ", "unknown", "_hidden", "1.2.3", "1.2.3.4:", "1.2.3.4:123456", "1.2.3.4.5", "256.1.1.1"]
+    + ["1.2.3.4, 5.6.7.8", "[::1", "::1]", "[1.2.3.4", ":::", "\u0661.2.3.4", "1.2.3.4:\u0661"]
+    + [
+        "for=1.2.3.4",
+        "example.com",
+        "1.2.3.4 5",
+        '"',
+        '""',
+        "1" * 70_000,
+        "[" * 70_000,
+        ":" * 70_000,
+    ],
+)
+def test_what_is_no_address_is_none(written: str) -> None:
+    assert address(written) is None
+
+
+def test_a_network_of_mapped_addresses_holds_the_plain_ones() -> None:
+    for written in ("::ffff:10.0.0.0/104", "10.0.0.0/8", "10.1.2.3/8"):
+        assert address("::ffff:10.9.9.9") in network(written)
+    assert address("10.9.9.9") not in network("::/0")
+    assert str(network("2001:db8::/32")) == "2001:db8::/32"
+    with pytest.raises(ValueError):
+        network("proxy")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("1.2.3.4", "::ffff:1.2.3.4", True),
+        ("1.2.3.4", "1.2.3.5", False),
+        ("::ffff:1.2.3.4", "::ffff:1.2.3.5", False),
+        ("::1", "::2", False),
+    ],
+)
+def test_a_customer_pays_from_one_bucket(one: str, other: str, same: bool) -> None:
+    first, second = address(one), address(other)
+    assert first is not None and second is not None
+    assert (bucket_key(first) == bucket_key(second)) is same

@@ -1,0 +1,34 @@
+"""How names and emails are compared, and that no text makes it cost more than a little."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from chatserver.core.names import FOLD_CHARS, email_key, fold, name_key, words
+
+WORST = [
+    "a" + "\u0301" * 16_000 + "\u0316" * 16_000,
+    "\ufdfa" * 20_000,
+    "\u0390" * 30_000,
+    "a" * 64_000,
+]
+
+
+@pytest.mark.parametrize("text", WORST, ids=["marks", "nfkc", "casefold", "plain"])
+def test_no_text_takes_long_to_fold(text: str) -> None:
+    best_s = float("inf")
+    for _ in range(3):
+        began_s = time.thread_time()
+        fold(text), name_key(text, text), words(text)
+        best_s = min(best_s, time.thread_time() - began_s)
+    assert best_s < 0.020
+    assert len(fold(text)) <= 20 * FOLD_CHARS
+
+
+def test_the_longest_name_is_folded_to_its_end() -> None:
+    first, last = "\ufdfa" * 50, "b" * 49 + "Z"
+    assert name_key(first, last).endswith("z")
+    assert words("O'Neil \uff21nn \U0001f600") == ["o", "neil", "ann", "\U0001f600"]
+    assert email_key(" Ann@Example.com ") == email_key("ann@example.COM")

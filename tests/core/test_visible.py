@@ -1,0 +1,97 @@
+"""What shows nothing is told by what is drawn, not by category."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+
+from chatserver.core import fields
+from chatserver.core.errors import InvalidField
+from chatserver.core.visible import moves_others, shows_something, without_invisible
+
+NOTHING = [
+    *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u200b\u200c\u200d\u200e\u2060\u2064\u2066\u206f",
+    *"\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff9\U0001bca0\U0001d173\U000e0001\U000e0020\U000e0fff",
+    *"\u2800\u3000\u00a0\u1680\u2007\u202f\u205f\U0001d159\U00013441\U00016fe4",
+]
+"""A letter, a mark, a symbol, a space or a reserved place each, and none is drawn."""
+
+SOMETHING = [
+    "a",
+    ".",
+    "-",
+    "\u0301",
+    "\u00e9",
+    "\u4e2d",
+    "\u0e01",
+    "\U0001f600",
+    "\ue000",
+    "\u2588",
+    "\u30fb",
+    "\u200da",
+    "\u2764\ufe0f",
+    "a\u3164",
+]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=lambda each: f"{ord(each):04X}")
+def test_a_name_a_label_and_a_text_that_show_nothing_are_refused(nothing: str) -> None:
+    assert not shows_something(nothing * 3)
+    for rule in (
+        fields.first_name,
+        fields.last_name,
+        fields.label,
+        lambda text: fields.text(text, 9),
+    ):
+        with pytest.raises(InvalidField):
+            rule(f"{nothing}\u2800{nothing}")
+
+
+@pytest.mark.parametrize("something", SOMETHING)
+def test_what_is_drawn_is_something(something: str) -> None:
+    assert shows_something(something)
+    assert fields.text(something, 9) == something
+
+
+def test_every_space_of_this_pythons_unicode_is_nothing() -> None:
+    spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    assert len(spaces) > 20
+    assert not any(map(shows_something, spaces))
+    letters = (chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) == "Ll")
+    assert all(map(shows_something, letters))
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [*"\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"],
+    ids=lambda each: f"{ord(each):04X}",
+)
+def test_marks_that_reorder_are_refused_in_names_and_labels(mark: str) -> None:
+    assert moves_others(f"Ann{mark}")
+    for rule in (fields.first_name, fields.last_name, fields.label):
+        with pytest.raises(InvalidField):
+            rule(f"Ann {mark}rehcrA")
+    if not mark.isspace():
+        assert fields.text(f"a{mark}b", 9) == f"a{mark}b"
+
+
+def test_letters_of_every_direction_and_their_joiners_are_names() -> None:
+    for name in (
+        "\u05d3\u05d5\u05d3",
+        "\u0645\u062d\u0645\u062f",
+        "\u0646\u06cc\u200c\u0645",
+        "\U0001f468\u200d\U0001f469",
+    ):
+        assert fields.first_name(name) == name
+    assert without_invisible("A\u200bn\u00adn \u2800x") == "Ann \u2800x"
+
+
+def test_a_password_counts_after_nfc() -> None:
+    assert fields.password("Zoe\u0308 and Ann") == fields.password_given("Zo\u00eb and Ann")
+    with pytest.raises(InvalidField):
+        fields.password("e\u0301" * 7)
+    assert len(fields.password("e\u0301" * 8)) == 8
+    with pytest.raises(InvalidField):
+        fields.password_given("\u0958" * 513)  # as long as allowed before, longer after
