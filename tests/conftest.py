@@ -14,8 +14,8 @@ from tests.store.mongo_server import NxServer, given_uri
 from tests.support.clients import close_opened
 from tests.support.process import ServerProcess
 
-FAST = ("--send-rate", "10000", "--send-burst", "10000")
-"""Rates that a test does not wait for."""
+FAST = ("--meter", "off")
+"""No rate that a test would wait for."""
 
 Backend = Callable[[], tuple[str, ...]]
 """The options that give a server an empty database; the data folder comes on top."""

@@ -25,6 +25,7 @@ from chatserver.verbs.friendships import Friendships
 from chatserver.verbs.keys import KeyRing, refuse_open_folder
 from chatserver.verbs.messages import Messages
 from chatserver.verbs.passwords import Passwords
+from chatserver.verbs.prices import Prices
 from chatserver.verbs.reads import Reads
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
@@ -97,10 +98,12 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
     )
     proxies = Proxies(settings.trusted_proxy, settings.origin)
     users = Users(store)
-    sessions = Sessions(store, journal, ring, now_ms)
-    passwords = Passwords(limits, clock_s)
-    friendships = Friendships(store, journal, hub, presence, users, limits)
-    delivery = furnish(hub, (journal, signals), store, (sessions, presence), limits, clocks)
+    prices = Prices(limits, clock_s)
+    sessions = Sessions(store, journal, ring, now_ms, limits.sessions_per_user)
+    passwords = Passwords(prices)
+    friendships = Friendships(store, journal, hub, presence, users, prices)
+    source = (store, prices.turns)
+    delivery = furnish(hub, (journal, signals), source, (sessions, presence), limits, clocks)
     return House(
         settings=_http_settings(settings, proxies),
         store=store,
@@ -111,8 +114,8 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
         sessions=sessions,
         passwords=passwords,
         friendships=friendships,
-        messages=Messages(store, journal, signals, users, friendships, limits, clock_s),
-        reads=Reads(store, journal, hub, users, friendships),
+        messages=Messages(store, journal, signals, users, friendships, prices),
+        reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
         admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin), proxies),
     )

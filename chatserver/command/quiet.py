@@ -93,7 +93,12 @@ class QuietHandler(logging.StreamHandler[TextIO]):
 
 
 def _kind(record: logging.LogRecord) -> _Kind:
-    """Lines of one kind: from the same place, and where there was an exception, of the same cause."""
+    """Lines of one kind: from the same place, and where there was an exception, of the same cause.
+
+    Below WARNING only lines that say the same are of one kind: who has registered should not be lost in a count.
+    """
+    if record.levelno < logging.WARNING:
+        return record.name, record.levelno, record.getMessage(), None
     place: object = record.msg if isinstance(record.msg, str) else type(record.msg)
     if not record.args:
         place = (record.pathname, record.lineno)  # its text may differ each time

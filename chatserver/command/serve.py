@@ -11,6 +11,7 @@ from dataclasses import replace
 from chatserver.command import demo, logs
 from chatserver.command.build import build
 from chatserver.command.descriptors import within_descriptors
+from chatserver.command.memory import give_back
 from chatserver.command.quiet import COUNT_EVERY_S, QuietHandler
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings, from_given
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `Refused`, `SettingsError`, `StoreRefused` and `KeysRefused`."""
     settings = from_given(options)
     faulthandler.enable()  # a death by signal says where
+    give_back()
     handler = QuietHandler()
     logs.begin(settings.log_level, handler)
     limits, descriptors = within_descriptors(settings.limits)

@@ -37,7 +37,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
-_DIGITS = re.compile(r"[0-9]{1,16}")
+NUMBER_DIGITS = 16
+"""As many as 2^53 has."""
+_DIGITS = re.compile(rf"[0-9]{{1,{NUMBER_DIGITS}}}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 WRITTEN_FACTOR = 4

@@ -20,12 +20,49 @@ class Limits:
     """Messages a second and user, sustained."""
     send_burst: int = 20
     sign_in_failures_per_account: int = 5
-    """A minute."""
+    """A minute, from strangers. A browser that has signed in before, a login that asks for the password again, and an
+    address that knew it before have as many of their own, so that no stranger can use theirs up."""
     sign_in_failures_per_address: int = 20
     """A minute."""
-    register_rate: float = 1.0
-    """Registrations a second and address, sustained."""
-    register_burst: int = 1000
+    sign_in_rate: float = 1.0
+    """Sign-ins a second and address, right ones too: each costs 35 ms of a core."""
+    sign_in_burst: int = 100
+    """A school behind one address, at eight in the morning."""
+    logins_per_minute: int = 10
+    """Sign-ins to one account, and tokens that one user makes, sustained: each is a row and an end later."""
+    logins_burst: int = 60
+    sessions_per_user: int = 50
+    """Browsers signed in at once; one more ends the oldest."""
+    register_rate: float = 0.1
+    """Registrations a second and address, sustained: each costs 35 ms of a core, and a row for good."""
+    register_burst: int = 30
+    """A class that registers together behind one address."""
+    hashing_per_address: int = 32
+    """Passwords of one address that may wait to be hashed; not less than a burst of registrations."""
+    request_rate: float = 0.1
+    """Friend requests a second to one person, sustained."""
+    request_burst: int = 5
+    requests_per_day: int = 60
+    """Friend requests of one user to anybody: as many at once, and then as many a day."""
+    relation_rate: float = 1.0
+    """Acceptances, ends, declines, withdrawals and blocks a second and user, sustained."""
+    relation_burst: int = 60
+    profile_per_minute: int = 5
+    """Changes of name, colour or password, sustained."""
+    profile_burst: int = 10
+    read_rate: float = 1.0
+    """Read positions written a second and user; what comes in between is written as one."""
+    read_burst: int = 1
+    email_search_rate: float = 0.2
+    """Searches for a whole email address a second and user, sustained: or they would tell who has an account."""
+    email_search_burst: int = 20
+    reads_at_once: int = 3
+    """Costly reads (histories, searches, friends, unread counts, replays) at the same time, of all users. Fewer than
+    SQLite has threads to read with, so that a sign-in never waits behind them."""
+    reads_per_user: int = 2
+    """Of them, at the same time, of one user."""
+    reads_waiting: int = 100
+    """Of them, of one user, that may wait; one more is refused."""
     mailbox_events: int = 1000
     mailbox_bytes: int = 1024 * 1024
     mailbox_linger_s: float = 120.0

@@ -56,6 +56,10 @@ class Login:
     """The account's when this login began, or when it was kept by a change of password."""
 
 
+MAX_INCOMING = 200
+"""Open requests that somebody is shown at once: more than a person answers in one go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Friends:
     """A user's relations, true at position `seq` of the order."""
@@ -63,5 +67,8 @@ class Friends:
     friends: Sequence[tuple[User, int]]
     """Each friend with the time they were last seen (0: never)."""
     incoming: Sequence[User]
+    """Who asks, the oldest first: no more than `MAX_INCOMING`, since others make this list."""
     outgoing: Sequence[User]
     seq: int
+    incoming_count: int
+    """How many ask."""

@@ -1,6 +1,14 @@
-"""What work costs, and who pays: token buckets."""
+"""What work costs, and who pays: token buckets, the tills that take from them, and the payment that the journal asks for.
+
+Nothing is appended without a `Payment`, and only a `Till` makes one, by taking from buckets (or `free_of_charge`, which says
+why). So no verb can forget to let its user pay: it would have nothing to give to the journal.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from chatserver.core.errors import RateLimited
 
 
 class TokenBucket:
@@ -50,13 +58,16 @@ class Buckets:
     """A token bucket for each key, bounded: full ones are forgotten, and past `max_keys` the fullest too.
 
     Forgetting a bucket that is not full favours its key, so `max_keys` is far above what honest
-    use reaches; an attacker with that many keys has no use for the favour.
+    use reaches; an attacker with that many keys has no use for the favour. Not `metered`: nobody ever waits.
     """
 
-    def __init__(self, rate: float, burst: float, max_keys: int = 100_000) -> None:
+    def __init__(
+        self, rate: float, burst: float, max_keys: int = 100_000, metered: bool = True
+    ) -> None:
         self._rate = rate
         self._burst = burst
         self._max_keys = max_keys
+        self._metered = metered
         self._buckets: dict[str, TokenBucket] = {}
 
     def __len__(self) -> int:
@@ -64,6 +75,8 @@ class Buckets:
 
     def take(self, key: str, now_s: float, tokens: float = 1.0) -> float:
         """As `TokenBucket.take`, for this key."""
+        if not self._metered:
+            return 0.0
         bucket = self._buckets.get(key)
         return (bucket or self._new(key, now_s)).take(now_s, tokens)
 
@@ -94,3 +107,89 @@ class Buckets:
             emptiest = sorted(kept.items(), key=lambda item: -item[1].full_at_s())
             kept = dict(emptiest[: self._max_keys // 2])
         self._buckets = kept
+
+
+class Unpaid(TypeError):
+    """Something was to be appended for which nobody has paid: a bug of ours, never a client's fault."""
+
+
+_MINT = object()
+
+
+class Payment:
+    """That somebody has paid for one append. Only a `Till` and `free_of_charge` can make one; it is good for one."""
+
+    __slots__ = ("_keys", "_spent", "_till")
+
+    def __init__(self, mint: object, till: Till | None, keys: tuple[str, ...]) -> None:
+        if mint is not _MINT:
+            raise Unpaid("A payment is made by a till.")
+        self._till = till
+        self._keys = keys
+        self._spent = False
+
+    def give_back(self) -> None:
+        """What was paid for has turned out to be nothing, such as a repeat. Once is enough."""
+        till, self._till = self._till, None
+        if till is not None:
+            till.give_back(*self._keys)
+
+    @staticmethod
+    def collect(payment: Payment) -> None:
+        """Take a payment, at the journal's entrance. Raises `Unpaid` for anything else, and for one that was taken before."""
+        if type(payment) is not Payment:
+            raise Unpaid(f"Nobody pays for this append: {type(payment).__name__} is no payment.")
+        if payment._spent:
+            raise Unpaid("This payment has paid for another append already.")
+        payment._spent = True
+
+
+def free_of_charge(reason: str) -> Payment:
+    """For what nobody has to pay for, because the server itself does it, or because it was paid for before.
+
+    `reason` says which; `tests/verbs/test_payments.py` keeps the list of them.
+    """
+    if not reason:
+        raise Unpaid("Nothing is free without a reason.")
+    return Payment(_MINT, None, ())
+
+
+class Till:
+    """Where one kind of work is paid: from a bucket of each of its `buckets`, or not at all.
+
+    `refusal` is the sentence for whoever cannot pay. `clock_s` is monotonic seconds.
+    """
+
+    def __init__(self, refusal: str, clock_s: Callable[[], float], *buckets: Buckets) -> None:
+        self._refusal = refusal
+        self._clock_s = clock_s
+        self._buckets = buckets
+        self._first = buckets[0]
+
+    def offer(self, key: str) -> Payment | None:
+        """A payment from the only bucket of `key`; None where there is not enough in it."""
+        return None if self._first.take(key, self._clock_s()) else Payment(_MINT, self, (key,))
+
+    def pay(self, *keys: str) -> Payment:
+        """A payment from the buckets of `keys`, one key for each. Raises `RateLimited`, and nothing is taken then."""
+        now_s = self._clock_s()
+        pairs = list(zip(self._buckets, keys, strict=True))
+        wait_s = max(bucket.wait_s(key, now_s) for bucket, key in pairs)
+        if wait_s:
+            raise RateLimited(self._refusal, wait_s)
+        for bucket, key in pairs:
+            bucket.take(key, now_s)
+        return Payment(_MINT, self, keys)
+
+    def wait_s(self, key: str) -> float:
+        """Seconds until the first bucket of `key` has enough."""
+        return self._first.wait_s(key, self._clock_s())
+
+    def refuse(self, key: str) -> RateLimited:
+        """The refusal for `key`, which has nothing left in the first bucket."""
+        return RateLimited(self._refusal, self.wait_s(key))
+
+    def give_back(self, *keys: str) -> None:
+        """Return what was taken."""
+        for bucket, key in zip(self._buckets, keys, strict=True):
+            bucket.give_back(key)

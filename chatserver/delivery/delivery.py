@@ -11,7 +11,7 @@ from chatserver.core.limits import Limits
 from chatserver.core.presence import Presence
 from chatserver.core.tallies import Tallies
 from chatserver.delivery.attendance import Attendance, SeenKeeper
-from chatserver.delivery.catchup import Catchup
+from chatserver.delivery.catchup import Catchup, Turns
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.joins import Joins
@@ -60,26 +60,27 @@ class Clocks:
 def furnish(
     hub: Hub,
     order: tuple[Journal, Signals],
-    store: Source,
+    source: tuple[Source, Turns],
     people: tuple[LoginRules, Presence],
     limits: Limits,
     clocks: Clocks,
 ) -> Delivery:
     """The rooms around `hub`."""
-    (journal, signals), (logins, presence) = order, people
+    (journal, signals), (logins, presence), (store, turns) = order, people, source
     clock_s, clock_ms = clocks.monotonic_s, clocks.now_ms
     clockwork = Clockwork(limits, clock_s, clock_ms)
     mailboxes = Mailboxes(hub, journal, store, limits.mailbox_linger_s, clock_s)
+    joins = Joins(limits.joins)
     attendance = Attendance(presence, signals, store, clock_s, clock_ms)
     return Delivery(
         hub=hub,
         mailboxes=mailboxes,
         readers=Readers(hub, mailboxes, attendance, clockwork, logins, limits),
-        catchup=Catchup(hub, journal, limits.replay_events),
+        catchup=Catchup(hub, journal, limits.replay_events, turns, joins),
         clockwork=clockwork,
         attendance=attendance,
         connections=Connections(clockwork, limits),
-        joins=Joins(limits.joins),
+        joins=joins,
         tallies=Tallies(),
         limits=limits,
     )

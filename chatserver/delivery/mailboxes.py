@@ -81,8 +81,8 @@ class Mailboxes:
         self._idle.pop(mailbox.user_id, None)
 
     def detach(self, mailbox: Mailbox) -> None:
-        """Somebody stopped reading it."""
-        if not mailbox.readers:
+        """Somebody stopped reading it, who may have held one that is forgotten since."""
+        if not mailbox.readers and self._hub.mailbox(mailbox.user_id) is mailbox:
             self._idle[mailbox.user_id] = self._clock_s()
 
     def hibernate(self, now_s: float) -> None:

@@ -87,9 +87,9 @@ class Admission:
         if not navigates:
             self._check_origin(headers, sets_cookie, https)
         whose = headers.get("X-Chat-User") or query.get("user") or None
-        after = parse_cursor(last_event_id, "Last-Event-ID")
-        if after is None:
-            after = parse_cursor(query.get("after"), "after")
+        after = parse_cursor(query.get("after"), "after")
+        last = parse_cursor(last_event_id, "Last-Event-ID")
+        after = after if last is None else last
         client = parse_client(query.get("client"))
         cookie, authorization = cookie_header(headers), headers.get("Authorization")
         return Ask(cookie, https, authorization, whose, after, client)

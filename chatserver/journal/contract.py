@@ -13,6 +13,7 @@ from typing import Protocol
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event, Signal
+from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
 
 CAUGHT_UP_S = 5.0
@@ -48,7 +49,11 @@ def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> 
 
 
 class Journal(Protocol):
-    """One total order. Everything below is for one event loop; no method blocks it."""
+    """One total order. Everything below is for one event loop; no method blocks it.
+
+    Nothing is appended that nobody has paid for: `place` and `append` raise `Unpaid` where `payment` is none, or has paid
+    for something before.
+    """
 
     @property
     def head_seq(self) -> int:
@@ -74,7 +79,7 @@ class Journal(Protocol):
         """
         ...
 
-    def place(self, draft: Draft, answer: Answer) -> None:
+    def place(self, payment: Payment, draft: Draft, answer: Answer) -> None:
         """Give the draft its place now; `answer` hears later what `append` would return or raise for it.
 
         For a caller who must go on in order without waiting: the places are those of the calls, and neither
@@ -88,7 +93,7 @@ class Journal(Protocol):
         """Whether an append of this `client_id` is on its way: its repeat will be a duplicate."""
         ...
 
-    async def append(self, *drafts: Draft) -> list[Appended]:
+    async def append(self, payment: Payment, *drafts: Draft) -> list[Appended]:
         """Make the drafts durable, one after another with nothing between them, all or none.
 
         Returns after they are durable and were handed to the followers. With several drafts none may

@@ -16,6 +16,7 @@ from functools import partial
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
+from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
 from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, settle
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
@@ -111,7 +112,11 @@ class LocalJournal:
         except TimeoutError:
             raise Unavailable("The server is behind its own database.") from None
 
-    def place(self, draft: Draft, answer: Answer) -> None:
+    def place(self, payment: Payment, draft: Draft, answer: Answer) -> None:
+        Payment.collect(payment)
+        self._place(draft, answer)
+
+    def _place(self, draft: Draft, answer: Answer) -> None:
         self._refuse_where_full()
         client_id = draft.client_id
         if client_id is None:
@@ -129,13 +134,14 @@ class LocalJournal:
     def is_placed(self, actor: str, client_id: str) -> bool:
         return (actor, client_id) in self._by_client
 
-    async def append(self, *drafts: Draft) -> list[Appended]:
+    async def append(self, payment: Payment, *drafts: Draft) -> list[Appended]:
+        Payment.collect(payment)
         if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
             raise ValueError("An append is one draft, or several without a client_id.")
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         answer = partial(settle, future)
         if len(drafts) == 1:
-            self.place(drafts[0], answer)
+            self._place(drafts[0], answer)
             return [await future]
         self._refuse_where_full()
         waiting = self._accept(drafts, None, answer)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tornado.routing import URLSpec
-
 from chatserver.core.errors import InvalidField
 from chatserver.core.tallies import PREFIX
-from chatserver.http.handlers import ApiHandler
-from chatserver.http.house import House
+from chatserver.site.api.rows import RowHandler
 
 
-class TallyTotals(ApiHandler):
+class TallyTotals(RowHandler):
     """`GET /api/lab/lanes`: what each of the visitor's clients has cost so far."""
 
     async def get(self) -> None:
@@ -34,7 +29,7 @@ class TallyTotals(ApiHandler):
         self.answer({"lanes": totals})
 
 
-class CutClient(ApiHandler):
+class CutClient(RowHandler):
     """`POST /api/lab/close {client}`: cut a client's connection without a word, as a bad network does."""
 
     async def post(self) -> None:
@@ -44,11 +39,3 @@ class CutClient(ApiHandler):
             raise InvalidField("client", f"The name of a lane begins with {PREFIX}.")
         self.house.delivery.readers.cut(login.user_id, client)
         self.done()
-
-
-def routes(house: House) -> list[Any]:
-    """The laboratory's addresses."""
-    return [
-        URLSpec("/api/lab/lanes", TallyTotals, {"house": house}),
-        URLSpec("/api/lab/close", CutClient, {"house": house}),
-    ]

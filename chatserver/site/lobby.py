@@ -1,7 +1,7 @@
 """Where a connection waits until it has asked for something and there is room for it.
 
 A connection that has said nothing costs a socket here, not a parser and a task. Of those that ask, the ways in wait
-for room among the joins, everything else only for its turn, and who asks for the server's health waits for nobody.
+for room among the joins, everything else only for its turn, and whoever asks for the server's health has a line apart.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 TAKES_A_TURN = 8
 """Connections given on in one turn of the loop: parsing a head and finding who asks is about 0.4 ms each."""
+
+HEALTH_A_TURN = 4
+"""As many more who ask for the server's health: they do not wait behind a herd, and are no way around it either."""
 
 LONGEST_S = 30.0
 """How long somebody waits here before being asked to come back."""
@@ -62,8 +65,10 @@ class Lobby:
         self._silent: OrderedDict[SeatedSocket, Any] = OrderedDict()
         self._ways_in: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()
+        self._health: deque[_Waiting] = deque()
         self._refused: OrderedDict[socket.socket, tuple[float, ChatError]] = OrderedDict()
         self._fresh = 0  # taken, and their first turn is not over
+        self._fresh_health = 0
         self._full = False
         self._pumping = False
         connections.lobby = self.__len__
@@ -72,7 +77,7 @@ class Lobby:
 
     def __len__(self) -> int:
         """How many have asked for something and wait."""
-        return len(self._ways_in) + len(self._others)
+        return len(self._ways_in) + len(self._others) + len(self._health)
 
     @property
     def full(self) -> bool:
@@ -85,7 +90,7 @@ class Lobby:
         self._joins.on_room = None
         for sock in list(self._silent):
             self._drop(sock)
-        for waiting in (self._ways_in, self._others):
+        for waiting in (self._ways_in, self._others, self._health):
             while waiting:
                 waiting.popleft()[0].close()
         for refused in list(self._refused):
@@ -113,10 +118,10 @@ class Lobby:
         sock.seat.asked = True
         if not first:
             sock.close()
-        elif first.startswith(HEALTH):
-            self._give_on(sock, address)
         else:
             queue = self._ways_in if first.startswith(WAYS_IN) else self._others
+            if first.startswith(HEALTH):
+                queue = self._health
             queue.append((sock, address))
             self._full = self._full or len(self) >= self._most
             self._pump()
@@ -130,22 +135,19 @@ class Lobby:
     # In turn.
 
     def _pump_soon(self) -> None:
-        if not self._pumping and (self._ways_in or self._others):
+        if not self._pumping and len(self):
             self._pumping = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pumping = False
+        while self._health and self._fresh_health < HEALTH_A_TURN:
+            self._fresh_health += self._begin(self._health, self._health_aged)
         while self._fresh < TAKES_A_TURN:
             queue = self._next_queue()
             if not queue:
                 break
-            sock, address = queue.popleft()
-            if sock.fileno() >= 0:
-                self._fresh += 1
-                # Its task runs in the next turn, and takes part in the count of the joins from then on.
-                self._loop.call_soon(self._loop.call_soon, self._aged)
-                self._give_on(sock, address)
+            self._fresh += self._begin(queue, self._aged)
         if self._full and len(self) <= self._most // 2:
             self._full = False
             self.on_room()
@@ -156,8 +158,22 @@ class Lobby:
             return self._others if self._others and self._fresh % 2 else self._ways_in
         return self._others
 
+    def _begin(self, queue: deque[_Waiting], aged: Callable[[], None]) -> int:
+        """Give the first of `queue` on; 0 where it has gone meanwhile."""
+        sock, address = queue.popleft()
+        if sock.fileno() < 0:
+            return 0
+        # Its task runs in the next turn, and a join counts among the joins from then on.
+        self._loop.call_soon(self._loop.call_soon, aged)
+        self._give_on(sock, address)
+        return 1
+
     def _aged(self) -> None:
         self._fresh -= 1
+        self._pump_soon()
+
+    def _health_aged(self) -> None:
+        self._fresh_health -= 1
         self._pump_soon()
 
     def _give_on(self, sock: SeatedSocket, address: Any) -> None:
@@ -178,7 +194,7 @@ class Lobby:
                 break
             self._connections.counts["no head"] += 1
             self._drop(sock)
-        for queue in (self._ways_in, self._others):
+        for queue in (self._ways_in, self._others, self._health):
             while queue and now_s - queue[0][0].seat.since_s >= LONGEST_S:
                 sock, _ = queue.popleft()
                 if sock.fileno() >= 0:

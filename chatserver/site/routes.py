@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from tornado.web import Application, RequestHandler
 
 from chatserver.http.handlers import log_request
 from chatserver.http.house import House
-from chatserver.site import classic, lab, pages
+from chatserver.site import classic, pages
 from chatserver.site.api import routes as api
 from chatserver.site.metrics import Metrics, by_transport
 from chatserver.transports import handshake, longpoll, sse
@@ -27,7 +28,6 @@ def make_app(house: House, web_folder: Path) -> Application:
         *longpoll.routes(house),
         *sse.routes(house),
         *api.routes(house, metrics),
-        *lab.routes(house),
         *api.unknown(house),
         *classic.routes(house, web_folder),
         *pages.routes(house, pages.Web(web_folder)),
@@ -126,6 +126,7 @@ def _measure_connections(house: House, metrics: Metrics) -> None:
         "resets", "Readers told to start anew.", "reason", lambda: delivery.catchup.resets
     )
     metrics.gauge("requests_active", "Requests being answered.", lambda: house.active_requests)
+    metrics.gauge("tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks()))
 
 
 def _measure_the_order(house: House, metrics: Metrics) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from chatserver.core.conversations import Page, Range, ReadState
+from chatserver.core.conversations import Conversation, Page, Range, ReadState
 from chatserver.core.people import Account, Friends, Login, User
 
 
@@ -39,14 +39,22 @@ class People(Protocol):
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
         """Users whose name holds each word of `query` as the beginning of a word of their name, or whose
         email is `query` exactly; without case; each with the viewer's relation. Never the viewer, never
-        who has blocked the viewer or is blocked by the viewer. Ordered by name. An empty query finds nobody."""
+        who has blocked the viewer or is blocked by the viewer. Friends first, then by name. An empty query
+        finds nobody. Where hundreds share the beginnings of its words, not all of them are looked at:
+        friends, and some hundred others, always the same."""
         ...
 
 
 class Friendships(Protocol):
     """Who is whose friend, and who has blocked whom."""
 
-    async def friends(self, user_id: str) -> Friends: ...
+    async def friends(self, user_id: str) -> Friends:
+        """Friends and who was asked, by name; of who asks the `MAX_INCOMING` oldest, and how many there are."""
+        ...
+
+    async def relation_counts(self, user_id: str) -> Mapping[str, int]:
+        """How many people stand in each relation to the user; a relation without any may be missing."""
+        ...
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
         """Friend id -> seq at which the friendship began; and the seq at which this is true."""
@@ -99,6 +107,10 @@ class History(Protocol):
 
     async def history(self, viewer: str, part: Range) -> Page:
         """Messages of one conversation, as `viewer` may see them (`core.visibility`)."""
+        ...
+
+    async def read_position(self, user_id: str, conversation: Conversation) -> int:
+        """How far somebody has read a conversation; 0 where they never said."""
         ...
 
     async def read_state(self, user_id: str) -> ReadState: ...

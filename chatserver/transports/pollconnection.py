@@ -29,9 +29,6 @@ from chatserver.transports.connection import Connection
 from chatserver.transports.longpoll import Poll
 from chatserver.transports.watched import WatchedStream
 
-POLLS_A_TURN = 64
-"""So many polls of one connection are answered in a turn of the loop, about 3 ms; the others are waiting."""
-
 HandBack = Callable[[IOStream, Any], None]
 """Tornado's `HTTPServer.handle_stream`."""
 
@@ -168,14 +165,22 @@ class PollConnection:
         """Answer the requests that have come, until one waits or others have their turn."""
         if not self._working:
             self._working = True
-            for _ in range(POLLS_A_TURN):
-                if self._poll is not None or not self._next():
+            while self._poll is None:
+                if not self._delivery.connections.take_turn():
+                    self._in_the_next_turn()
+                    break
+                if not self._next():
                     self._working = False
                     break
             else:
-                if self._connection is not None:
-                    self._connection.soon(self._go_on)
+                self._working = False
         self._look_at_input()
+
+    def _in_the_next_turn(self) -> None:
+        if self._connection is not None:
+            self._connection.soon(self._go_on)
+        else:
+            self._working = False
 
     def _go_on(self) -> None:
         self._working = False

@@ -320,7 +320,8 @@ class SocketReader(StreamReader):
         elif kind == "typing":
             await self._verbs.messages.typing(self.mailbox.user_id, fields)
         elif kind == "read":
-            await self._verbs.reads.read(self.mailbox.user_id, fields)
+            # What comes behind it does not wait for its second.
+            await self._verbs.reads.read(self.mailbox.user_id, fields, patient=False)
         else:
             raise BadRequest("type is send, typing, read or ping.")
 

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from chatserver.core import fields as rules
 from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange, PasswordChange
-from chatserver.core.errors import BadRequest, Conflict, Forbidden, Unauthenticated
+from chatserver.core.errors import BadRequest, Forbidden, InvalidField, Unauthenticated
 from chatserver.core.fields import Fields
 from chatserver.core.people import Account, Login, User
+from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
-from chatserver.verbs.passwords import Passwords, account_key
+from chatserver.verbs.passwords import OPERATOR, REGISTRATION, Passwords, account_key
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S, Sessions
 from chatserver.verbs.users import Users
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 GOODBYES_AT_ONCE = 100
 """Friends that a leaving user is taken from in one append: a bounded transaction."""
+
+_ENDS_ONCE = "an account ends once, and what ends with it was paid for when it began"
 
 _WRONG = "The email address or the password is wrong."
 
@@ -51,6 +54,7 @@ class Accounts:
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
+        self._prices = passwords.prices
         self._clock_ms = clock_ms
         self._own: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -59,44 +63,52 @@ class Accounts:
     async def register(self, fields: Fields, address: str | None) -> User:
         """A new account. `address` is the client's, None for the operator's own command.
 
-        Raises `InvalidField`, `Conflict` where the email address is taken, `RateLimited`.
+        Raises `InvalidField`, `RateLimited`, and `Conflict` where the email address is taken: after as much work, and for the
+        same price, as where it is not, so that asking for many tells little.
         """
-        email = rules.email(fields.get("email"))
-        password = rules.password(fields.get("password"))
-        first_name = rules.first_name(fields.get("firstName"))
-        last_name = rules.last_name(fields.get("lastName", ""))
-        if address is not None:
-            self._passwords.pay_registration(address)
-        if await self._store.account_by_email(email) is not None:
-            raise Conflict("There is an account with this email address already.")
-        phc = await self._passwords.hash(password)
+        payment = self._prices.registrations.pay(address) if address is not None else None
+        try:
+            email = rules.email(fields.get("email"))
+            password = rules.password(fields.get("password"))
+            first_name = rules.first_name(fields.get("firstName"))
+            last_name = rules.last_name(fields.get("lastName", ""))
+        except InvalidField:
+            if payment is not None:
+                payment.give_back()  # nothing was hashed, and nobody was looked up
+            raise
+        phc = await self._passwords.hash(password, address or OPERATOR, REGISTRATION)
         color = rules.draw_color(secrets.randbelow)
         user = User(secrets.token_urlsafe(9), first_name, last_name, color)
-        # The store has the last word about the address: two may have come this far.
         await self._store.add_account(Account(user, email, phc, self._clock_ms()))
         log.info("registered user %s", user.id)
         return user
 
-    async def sign_in(self, fields: Fields, address: str, label: str) -> tuple[User, Login]:
-        """A login for the one who knows the password.
+    async def sign_in(
+        self, fields: Fields, address: str, label: str, cookie_header: str | None = None
+    ) -> tuple[User, Login]:
+        """A login for the one who knows the password; `cookie_header` may hold an earlier login, also one that has ended.
 
         Raises `Unauthenticated`, the same after the same work whether or not there is such an account;
-        `RateLimited` after too many failures of the account or the address.
+        `RateLimited` after too many tries (`Passwords.guess` says whose count).
         """
         email = rules.email(fields.get("email"))
         password = rules.password_given(fields.get("password"))
-        async with self._passwords.guess(email, address) as guess:
-            account = await self._store.account_by_email(email)
+        self._prices.sign_in_tries.pay(address)
+        account = await self._store.account_by_email(email)
+        device = self._sessions.earlier(cookie_header, account.user.id) if account else None
+        async with self._passwords.guess(email, address, device) as guess:
             phc = account.password if account else None
-            if not await self._passwords.matches(password, phc) or account is None:
+            if not await self._passwords.matches(password, phc, address) or account is None:
                 log.info("failed sign-in to account #%s", account_key(email)[:12])
                 raise Unauthenticated(_WRONG)
+            self._prices.sign_ins.pay(account.user.id)
             try:
                 login = await self._sessions.begin(account.user.id, account.generation, label)
             except Unauthenticated:
                 # Another password, or no account any more, since it was read.
                 raise Unauthenticated(_WRONG) from None
             guess.right()
+        self._passwords.remember_place(email, address)
         log.info("user %s signed in", account.user.id)
         return account.user, login
 
@@ -114,11 +126,21 @@ class Accounts:
         """Change names, colour or password: all that is asked for, or nothing.
 
         A new password needs `currentPassword` (`Forbidden` where it is wrong) and ends all other logins and
-        all tokens.
+        all tokens. Raises `RateLimited`; a change that changes nothing costs nothing.
         """
+        payment = self._prices.profiles.pay(login.user_id)
+        try:
+            return await self._change(payment, login, fields)
+        except (BadRequest, InvalidField):
+            payment.give_back()
+            raise
+
+    async def _change(self, payment: Payment, login: Login, fields: Fields) -> dict[str, str]:
         password = (
             rules.password(fields["password"]) if fields.get("password") is not None else None
         )
+        if fields.get("currentPassword") is not None:
+            rules.password_given(fields["currentPassword"], "currentPassword")
         async with self._lock(login.user_id):
             account = await self._account(login.user_id)
             user = _changed(account.user, fields)
@@ -130,7 +152,9 @@ class Accounts:
                 drafts.append(vocabulary.profile(user))
             if drafts:
                 self._refuse_ended(login)
-                await self._journal.append(*drafts)
+                await self._journal.append(payment, *drafts)
+            else:
+                payment.give_back()
         if password is not None:
             log.info("user %s has a new password", user.id)
         return vocabulary.own_user(replace(account, user=user))
@@ -138,8 +162,9 @@ class Accounts:
     async def _password_change(
         self, account: Account, login: Login, password: str, fields: Fields
     ) -> PasswordChange:
-        await self._check_password(account, fields.get("currentPassword"), "currentPassword")
-        phc = await self._passwords.hash(password)
+        current = fields.get("currentPassword")
+        await self._check_password(account, login, current, "currentPassword")
+        phc = await self._passwords.hash(password, account.user.id)
         return PasswordChange(account.user.id, phc, login.id if login.kind == "cookie" else None)
 
     def _refuse_ended(self, login: Login) -> None:
@@ -152,7 +177,7 @@ class Accounts:
         user_id = login.user_id
         async with self._lock(user_id):
             account = await self._account(user_id)
-            await self._check_password(account, fields.get("password"), "password")
+            await self._check_password(account, login, fields.get("password"), "password")
             self._refuse_ended(login)
             self._users.begin_leaving(user_id)
             try:
@@ -172,18 +197,20 @@ class Accounts:
             drafts += vocabulary.friend(user, other, ("none", "none"), change)
         step = 2 * GOODBYES_AT_ONCE
         while len(drafts) > step:
-            await self._journal.append(*drafts[:step])
+            await self._journal.append(free_of_charge(_ENDS_ONCE), *drafts[:step])
             del drafts[:step]
-        await self._journal.append(*drafts, vocabulary.account_end(user))
+        end = vocabulary.account_end(user)
+        await self._journal.append(free_of_charge(_ENDS_ONCE), *drafts, end)
 
     # Tokens and devices.
 
     async def issue_token(self, asker: Login, fields: Fields) -> dict[str, Any]:
-        """A new bearer token, shown this once."""
+        """A new bearer token, shown this once. Raises `RateLimited`."""
         label = rules.label(fields.get("label"))
         life_s = fields.get("expiresIn")
         if life_s is not None:
             life_s = rules.integer(life_s, "expiresIn", 1, TOKEN_LIFE_MAX_S)
+        self._prices.tokens.pay(asker.user_id)
         login, token = await self._sessions.issue_token(asker, label, life_s)
         log.info("user %s made a token", asker.user_id)
         return {
@@ -227,10 +254,12 @@ class Accounts:
             raise Unauthenticated("This account is no more.")
         return account
 
-    async def _check_password(self, account: Account, given: object, field: str) -> None:
+    async def _check_password(
+        self, account: Account, login: Login, given: object, field: str
+    ) -> None:
         password = rules.password_given(given, field)
-        async with self._passwords.guess(account.email, None) as guess:
-            if not await self._passwords.matches(password, account.password):
+        async with self._passwords.guess_again(login) as guess:
+            if not await self._passwords.matches(password, account.password, account.user.id):
                 raise Forbidden("The password is wrong.")
             guess.right()
 

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Conflict, InvalidField, NotFound
 from chatserver.core.hub import Hub
-from chatserver.core.limits import Limits
-from chatserver.core.people import User
+from chatserver.core.people import Friends, User
 from chatserver.core.presence import Presence
+from chatserver.core.prices import Payment
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
 from chatserver.verbs.lookalikes import marked
+from chatserver.verbs.prices import Prices, pair
 from chatserver.verbs.users import Users
 
+T = TypeVar("T")
+V = TypeVar("V")
+
 SEARCH_DEFAULT = 20
+SLICE = 500
+"""People made into objects in one turn of the loop: about 1 ms."""
 
 _NOBODY = "There is no such person."
 
@@ -41,45 +48,61 @@ class Friendships:
         hub: Hub,
         presence: Presence,
         users: Users,
-        limits: Limits,
+        prices: Prices,
     ) -> None:
         self._store = store
         self._journal = journal
         self._hub = hub
         self._presence = presence
         self._users = users
-        self._limits = limits
+        self._prices = prices
         self._pairs: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
 
     async def find_people(self, user_id: str, query: str, limit: int) -> list[dict[str, str]]:
-        """People by name or email, each with their relation to the one who asks, look-alikes of friends marked."""
+        """People by name or email, each with their relation to the one who asks, look-alikes of friends marked.
+
+        Raises `RateLimited` for too many queries that may be an email address, whether or not somebody has it: a refusal
+        for those alone that are found would tell as much as finding them.
+        """
         if not query:
             return []
-        found = await self._store.search(user_id, query, limit)
+        if "@" in query:
+            self._prices.email_searches.pay(user_id)
+        async with self._prices.turns.turn(user_id):
+            found = await self._store.search(user_id, query, limit)
         strangers = [other for other, relation in found if relation != "friend"]
         rows = {other.id: vocabulary.user(other) for other, _ in found}
         if strangers:
-            friends = (await self._store.friends(user_id)).friends
+            friends = (await self._friends(user_id)).friends
             marks = await marked(strangers, [friend for friend, _ in friends])
             rows |= {row["id"]: row for row in marks}
         return [{**rows[other.id], "relation": relation} for other, relation in found]
 
+    async def _friends(self, user_id: str) -> Friends:
+        async with self._prices.turns.turn(user_id):
+            return await self._store.friends(user_id)
+
     async def friends(self, user_id: str) -> dict[str, Any]:
-        """Friends with their presence, and who has asked whom; look-alikes of friends among those who ask are marked."""
-        found = await self._store.friends(user_id)
+        """Friends with their presence, and who has asked whom: of who asks the oldest, and how many.
+
+        Look-alikes of friends among those who ask are marked.
+        """
+        found = await self._friends(user_id)
         await self._journal.caught_up(found.seq)
-        online = self._presence.is_online
         return {
-            "friends": [
-                {**vocabulary.user(one), "online": online(one.id), "lastSeen": seen or None}
-                for one, seen in found.friends
-            ],
+            "friends": await _in_slices(self._friend, found.friends),
             "incoming": await marked(found.incoming, [one for one, _ in found.friends]),
-            "outgoing": [vocabulary.user(one) for one in found.outgoing],
+            "incomingCount": found.incoming_count,
+            "outgoing": await _in_slices(vocabulary.user, found.outgoing),
             "seq": found.seq,
         }
+
+    def _friend(self, friend: tuple[User, int]) -> dict[str, Any]:
+        user, seen_ms = friend
+        online = self._presence.is_online(user.id)
+        return {**vocabulary.user(user), "online": online, "lastSeen": seen_ms or None}
 
     def are_known_friends(self, user_id: str, other_id: str) -> bool:
         """Whether the two are friends, as far as that is in memory: False says nothing, then ask `are_friends`."""
@@ -97,7 +120,7 @@ class Friendships:
         """Ask for friendship, or accept where the other has asked; the relation after that.
 
         Raises `NotFound` (also where the other has blocked the one who asks), `Conflict` (blocked by
-        oneself, or too many friends).
+        oneself, or too many friends), `RateLimited`.
         """
         user, other = await self._two(user_id, other_id)
         async with self._pair(user_id, other_id):
@@ -107,41 +130,60 @@ class Friendships:
                 raise Conflict("You have blocked this person: unblock them first.")
             relation = await self._store.relation(user_id, other_id)
             if relation == "incoming":
+                payment = self._prices.relations.pay(user_id)
                 await self._room_for_friend(user_id, "You have")
                 await self._room_for_friend(other_id, "This person has")
                 change = FriendChange(user_id, other_id, "friend")
-                await self._append(user, other, ("friend", "friend"), change)
+                await self._append(payment, user, other, ("friend", "friend"), change)
                 return "friend"
             if relation == "none":
+                payment = self._prices.requests.pay(pair(user_id, other_id), user_id)
                 await self._room_for_friend(user_id, "You have")
                 change = FriendChange(user_id, other_id, "asked")
-                await self._append(user, other, ("outgoing", "incoming"), change)
+                await self._append(payment, user, other, ("outgoing", "incoming"), change)
                 return "outgoing"
             return relation
 
     async def unfriend(self, user_id: str, other_id: str) -> None:
-        """End a friendship, decline or withdraw; nothing where there is nothing."""
+        """End a friendship, decline or withdraw; nothing where there is nothing. Raises `RateLimited`."""
         async with self._pair(user_id, other_id):
             if await self._store.relation(user_id, other_id) != "none":
                 await self._part(user_id, other_id, block=False)
 
     async def block(self, user_id: str, other_id: str) -> None:
-        """End what there is between the two, and be found and reached by the other no more."""
+        """End what there is between the two, and be found and reached by the other no more.
+
+        Raises `NotFound` also where the other has blocked the one who asks: who is blocked does not find the blocker,
+        and would learn of the block if only this verb found them. `RateLimited`.
+
+        LIMIT: whoever asks, blocks and unblocks in turns cannot be blocked in between; each of their requests is paid
+        for, 60 a day at the most.
+        """
         await self._two(user_id, other_id)
         async with self._pair(user_id, other_id):
+            if await self._store.blocked(user_id, other_id):
+                return
+            if await self._store.blocked(other_id, user_id):
+                raise NotFound(_NOBODY)
             if await self._store.relation(user_id, other_id) != "none":
                 await self._part(user_id, other_id, block=True)
-            elif not await self._store.blocked(user_id, other_id):
+            else:
+                self._prices.relations.pay(user_id)
                 await self._store.set_block(user_id, other_id, True)
 
     async def unblock(self, user_id: str, other_id: str) -> None:
-        """Lift a block; nothing where there is none."""
+        """Lift a block; nothing where there is none. Raises `RateLimited`."""
         async with self._pair(user_id, other_id):
+            if not await self._store.blocked(user_id, other_id):
+                return
+            self._prices.relations.pay(user_id)
             await self._store.set_block(user_id, other_id, False)
 
     async def blocks(self, user_id: str) -> list[dict[str, str]]:
         """Whom the user has blocked."""
-        return [vocabulary.user(other) for other in await self._store.blocks(user_id)]
+        async with self._prices.turns.turn(user_id):
+            found = await self._store.blocks(user_id)
+        return [vocabulary.user(other) for other in found]
 
     async def _two(self, user_id: str, other_id: str) -> tuple[User, User]:
         if user_id == other_id:
@@ -154,23 +196,31 @@ class Friendships:
 
     async def _part(self, user_id: str, other_id: str, block: bool) -> None:
         user, other = await self._two(user_id, other_id)
+        payment = self._prices.relations.pay(user_id)
         change = FriendChange(user_id, other_id, "none", block)
-        await self._append(user, other, ("none", "none"), change)
+        await self._append(payment, user, other, ("none", "none"), change)
 
     async def _append(
-        self, user: User, other: User, relations: tuple[str, str], change: FriendChange
+        self,
+        payment: Payment,
+        user: User,
+        other: User,
+        relations: tuple[str, str],
+        change: FriendChange,
     ) -> None:
         # Either may have left since they were looked up, and what comes behind an account's end would stay.
         self._users.refuse_gone(user.id)
         if self._users.is_leaving(other.id):
             raise NotFound(_NOBODY)
-        await self._journal.append(*vocabulary.friend(user, other, relations, change))
+        await self._journal.append(payment, *vocabulary.friend(user, other, relations, change))
 
     async def _room_for_friend(self, user_id: str, who_has: str) -> None:
         # LIMIT: changes with different people at the same instant may go past the limit by a few.
-        found = await self._store.friends(user_id)
-        if max(len(found.friends), len(found.outgoing)) >= self._limits.friends:
-            raise Conflict(f"{who_has} as many friends as there may be ({self._limits.friends}).")
+        found = await self._store.relation_counts(user_id)
+        if max(found.get("friend", 0), found.get("outgoing", 0)) >= self._prices.limits.friends:
+            raise Conflict(
+                f"{who_has} as many friends as there may be ({self._prices.limits.friends})."
+            )
 
     def _pair(self, one: str, other: str) -> asyncio.Lock:
         """Changes between two people happen one after another."""
@@ -179,3 +229,13 @@ class Friendships:
         if lock is None:
             lock = self._pairs[key] = asyncio.Lock()
         return lock
+
+
+async def _in_slices(make: Callable[[T], V], items: Sequence[T]) -> list[V]:
+    """What `make` makes of each of `items`; between some of them others have their turn of the loop."""
+    made: list[V] = []
+    for at in range(0, len(items), SLICE):
+        if at:
+            await asyncio.sleep(0)
+        made += map(make, items[at : at + SLICE])
+    return made

@@ -144,12 +144,15 @@ class KeyRing:
     def _look_again(self) -> None:
         stamp = _stamp(self._path)
         if stamp != self._stamp:
-            self._stamp = stamp
             try:
                 self._use(_read(self._path))
-            except (OSError, KeysRefused):
-                # The keys in memory still serve; a broken file is told at the next start.
+            except OSError:
+                # It may be there in a moment (no descriptor is left): look again the next time.
                 return
+            except KeysRefused:
+                # The keys in memory still serve; a broken file is told at the next start.
+                pass
+            self._stamp = stamp
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -7,7 +7,6 @@ socket or HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 
 from chatserver.core import fields as rules
@@ -20,15 +19,15 @@ from chatserver.core.conversations import (
     conversation_with,
     peer_of,
 )
-from chatserver.core.errors import ChatError, Forbidden, InvalidField, RateLimited, Unavailable
+from chatserver.core.errors import ChatError, Forbidden, InvalidField, Unavailable
 from chatserver.core.fields import Fields
 from chatserver.core.histogram import Histogram
-from chatserver.core.limits import Limits
 from chatserver.core.people import User
-from chatserver.core.prices import Buckets
+from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Answer, Appended, Journal, Signals, settle
 from chatserver.store.contract import History
 from chatserver.verbs.friendships import Friendships
+from chatserver.verbs.prices import Prices
 from chatserver.verbs.users import USERS_REMEMBERED, Users
 
 APPEND_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -40,7 +39,7 @@ _Message = tuple[Conversation, str, str | None]
 
 
 class Messages:
-    """The verbs of messages. `clock_s` is monotonic seconds."""
+    """The verbs of messages."""
 
     def __init__(
         self,
@@ -49,22 +48,20 @@ class Messages:
         signals: Signals,
         users: Users,
         friendships: Friendships,
-        limits: Limits,
-        clock_s: Callable[[], float],
+        prices: Prices,
     ) -> None:
         self._store = store
         self._journal = journal
         self._signals = signals
         self._users = users
         self._friendships = friendships
-        self._limits = limits
-        self._clock_s = clock_s
+        self._prices = prices
+        self._sending = prices.sending
+        self._clock_s = prices.clock_s
         self.append_s = Histogram(APPEND_SECONDS)
         """How long messages took to be durable."""
         # `from` of a message, made once for each state of a profile.
         self._authors: Bounded[str, tuple[User, dict[str, str]]] = Bounded(USERS_REMEMBERED)
-        self._sending = Buckets(limits.send_rate, limits.send_burst)
-        self._typing = Buckets(limits.send_rate, limits.send_burst)
 
     async def submit(self, user_id: str, fields: Fields, answer: Answer) -> None:
         """Give a message its place; `answer` hears where it is once it is durable, or why it is not.
@@ -93,49 +90,58 @@ class Messages:
 
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
-        text = rules.text(fields.get("text"), self._limits.text_chars)
+        text = rules.text(fields.get("text"), self._prices.limits.text_chars)
         return _addressed(user_id, fields), text, client_id
 
     def _place(self, user: User, message: _Message, answer: Answer) -> bool:
         """Place what can be placed at once; False, and no rate is spent, for everything else."""
         conversation, _, client_id = message
         if client_id is not None and self._journal.is_placed(user.id, client_id):
-            self._append_message(user, message, answer, spent=False)
+            free = free_of_charge("a repeat of a message that is on its way")
+            self._append_message(user, message, answer, free)
             return True
         if isinstance(conversation, Direct) and not self._friendships.are_known_friends(
             user.id, conversation.user_id
         ):
             return False
-        if self._sending.take(user.id, self._clock_s()):
+        payment = self._sending.offer(user.id)
+        if payment is None:
             return False
-        self._append_message(user, message, answer, spent=True)
+        self._append_message(user, message, answer, payment)
         return True
 
     async def _place_or_refuse(self, user: User, message: _Message, answer: Answer) -> None:
         conversation, _, client_id = message
+        payment = self._sending.offer(user.id)
         refusal: ChatError | None = None
-        wait_s = self._sending.take(user.id, self._clock_s())
-        if wait_s:
-            refusal = RateLimited("You are writing too fast.", wait_s)
+        if payment is None:
+            refusal = self._sending.refuse(user.id)
         elif not await self._may_write(user.id, conversation):
             refusal = Forbidden("You can write to friends only.")
-        if refusal is None:
+        else:
             self._users.refuse_gone(user.id)
             user = self._users.known(user.id) or user  # the profile may have changed meanwhile
-            self._append_message(user, message, answer, spent=True)
+            self._append_message(user, message, answer, payment)
             return
         # The answer to a repeat of an earlier message is always that message's place.
-        first = client_id and await self._store.find_message(user.id, client_id)
+        first = client_id and await self._find(user.id, client_id)
         if not first:
             raise refusal
-        if not wait_s:
-            self._sending.give_back(user.id)
+        if payment is not None:
+            payment.give_back()
         answer(Appended(first[0], first[1], True))
 
-    def _append_message(self, user: User, message: _Message, answer: Answer, spent: bool) -> None:
+    async def _find(self, user_id: str, client_id: str) -> tuple[int, int] | None:
+        # Without a rate, since a repeat has none; so it takes its turn.
+        async with self._prices.turns.turn(user_id):
+            return await self._store.find_message(user_id, client_id)
+
+    def _append_message(
+        self, user: User, message: _Message, answer: Answer, payment: Payment
+    ) -> None:
         draft = vocabulary.message(self._author(user), *message)
-        spender = user.id if spent else None
-        self._journal.place(draft, partial(self._appended, answer, spender, self._clock_s()))
+        answered = partial(self._appended, answer, payment, self._clock_s())
+        self._journal.place(payment, draft, answered)
 
     def _author(self, user: User) -> dict[str, str]:
         kept = self._authors.get(user.id)
@@ -145,12 +151,12 @@ class Messages:
         return kept[1]
 
     def _appended(
-        self, answer: Answer, spender: str | None, began_s: float, place: Appended | Unavailable
+        self, answer: Answer, payment: Payment, began_s: float, place: Appended | Unavailable
     ) -> None:
         if isinstance(place, Appended):
             self.append_s.observe(self._clock_s() - began_s)
-            if place.duplicate and spender is not None:
-                self._sending.give_back(spender)
+            if place.duplicate:
+                payment.give_back()
         answer(place)
 
     async def _may_write(self, user_id: str, conversation: Conversation) -> bool:
@@ -160,7 +166,8 @@ class Messages:
 
     async def history(self, user_id: str, part: Range) -> bytes:
         """The JSON of a page of messages, as they were first encoded."""
-        page = await self._store.history(user_id, part)
+        async with self._prices.turns.turn(user_id):
+            page = await self._store.history(user_id, part)
         await self._journal.caught_up(page.seq)
         return vocabulary.history(page)
 
@@ -169,7 +176,7 @@ class Messages:
         conversation = _addressed(user_id, fields)
         if not await self._may_write(user_id, conversation):
             raise Forbidden("You can write to friends only.")
-        if not self._typing.take(user_id, self._clock_s()):
+        if self._prices.typing.offer(user_id) is not None:
             self._signals.publish(vocabulary.typing(user_id, conversation), peer_of(conversation))
 
 

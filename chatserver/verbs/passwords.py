@@ -1,7 +1,7 @@
-"""Passwords: the threads that hash them, and the counting of guesses and of registrations.
+"""Passwords: the threads that hash them, whose turn it is, and the counting of guesses.
 
-Failures are counted by account and by address before the password is looked at, so that many guesses at once are
-not cheaper than one after another. The hashing itself is in `chatserver.verbs.keys`.
+Failures are counted before the password is looked at, so that many guesses at once are not cheaper than one after
+another. The hashing itself is in `chatserver.verbs.keys`.
 """
 
 from __future__ import annotations
@@ -12,61 +12,97 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from chatserver.core.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
-from chatserver.core.limits import Limits
+from chatserver.core.bounded import Bounded
+from chatserver.core.errors import Forbidden, RateLimited, Unauthenticated
+from chatserver.core.people import Login
 from chatserver.core.prices import Buckets
 from chatserver.verbs import keys
+from chatserver.verbs.prices import Prices
+from chatserver.verbs.turns import WAITING_MAX, Line, Turns
 
 V = TypeVar("V")
 
-HASHING_WAIT_MAX = 2048
-"""Passwords that may wait for a thread: above the burst of registrations that one address may send."""
+THREADS = 2
+"""Each hash takes 35 ms of a core and 19 MiB."""
+SIGN_IN, REGISTRATION = 0, 1
+"""The lines before the threads: who has an account goes first."""
+REGISTERING_MAX = THREADS - 1
+"""Registrations hashed at once: the other thread is there for whoever signs in."""
+
+OPERATOR = "operator"
+"""Who pays for what is done on the command line."""
+
+PLACES_REMEMBERED = 50_000
+"""Pairs of account and address that knew the password."""
 
 
 class Passwords:
-    """Hashes, compares, and counts who guesses. `clock_s` is monotonic seconds."""
+    """Hashes, compares, and counts who guesses."""
 
-    def __init__(self, limits: Limits, clock_s: Callable[[], float]) -> None:
-        self._clock_s = clock_s
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
+        self._clock_s = prices.clock_s
+        limits = prices.limits
         by_account = limits.sign_in_failures_per_account
         by_address = limits.sign_in_failures_per_address
-        self._account_failures = Buckets(by_account / 60, by_account)
-        self._address_failures = Buckets(by_address / 60, by_address)
-        self._registrations = Buckets(limits.register_rate, limits.register_burst)
-        self._threads = ThreadPoolExecutor(2, "password")
-        self._hashing = 0
+        self._strangers = Buckets(by_account / 60, by_account, metered=limits.meter)
+        """By account, from wherever."""
+        self._own = Buckets(by_account / 60, by_account, metered=limits.meter)
+        """Of logins, of browsers that had one, of places that knew the password: out of a stranger's reach."""
+        self._addresses = Buckets(by_address / 60, by_address, metered=limits.meter)
+        self._places: Bounded[str, bool] = Bounded(PLACES_REMEMBERED)
+        waiting = limits.hashing_per_address if limits.meter else WAITING_MAX
+        self._turns = Turns(
+            THREADS,
+            Line(THREADS, THREADS, waiting, "Too many sign-ins come from this address."),
+            Line(REGISTERING_MAX, 1, waiting, "Too many registrations come from this address."),
+        )
+        self._threads = ThreadPoolExecutor(THREADS, "password")
 
-    async def hash(self, password: str) -> str:
-        """The PHC string to keep. Raises `Unavailable` where too many wait."""
-        return await self._in_thread(keys.hash_password, password)
+    async def hash(self, password: str, payer: str, line: int = SIGN_IN) -> str:
+        """The PHC string to keep. `payer` is the address, or the user, whose turn it takes.
 
-    async def matches(self, password: str, phc: str | None) -> bool:
-        """Whether `phc` was made of `password`; without `phc` the same work, and False."""
-        matches = await self._in_thread(keys.password_matches, password, phc or keys.NOBODY)
+        Raises `RateLimited` or `Unavailable` where too many wait.
+        """
+        async with self._turns.turn(payer, line):
+            return await self._in_thread(keys.hash_password, password)
+
+    async def matches(self, password: str, phc: str | None, payer: str) -> bool:
+        """Whether `phc` was made of `password`; without `phc` the same work, and False. Raises as `hash`."""
+        async with self._turns.turn(payer, SIGN_IN):
+            matches = await self._in_thread(keys.password_matches, password, phc or keys.NOBODY)
         return matches and phc is not None
 
     async def _in_thread(self, work: Callable[..., V], *arguments: str) -> V:
-        if self._hashing >= HASHING_WAIT_MAX:
-            raise Unavailable("Too many people are signing in at once.", 10)
-        self._hashing += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, work, *arguments)
-        finally:
-            self._hashing -= 1
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    def guess(self, email: str, address: str | None) -> Guess:
-        """What a guess at the password of this account is to be wrapped in; `address` is the guesser's."""
-        counts = [(self._account_failures, account_key(email))]
-        if address is not None:
-            counts.append((self._address_failures, address))
-        return Guess(counts, self._clock_s)
+    # Guesses.
 
-    def pay_registration(self, address: str) -> None:
-        """Count a registration from this address. Raises `RateLimited`."""
-        wait_s = self._registrations.take(address, self._clock_s())
-        if wait_s:
-            raise RateLimited("Too many registrations from this address.", wait_s)
+    def guess(self, email: str, address: str, device: str | None) -> Guess:
+        """What a guess at the password of this account is to be wrapped in.
+
+        `device` is the id of an earlier login to this very account whose cookie the browser holds: then the guess counts
+        in that browser's own bucket alone. Any other counts for the address; and for the account, unless somebody has
+        signed in to it from this address before: then for the two together.
+        """
+        if device is not None:
+            return Guess([(self._own, f"device {device}")], self._clock_s)
+        place = _place(email, address)
+        known = self._places.get(place) is not None
+        account = (self._own, place) if known else (self._strangers, account_key(email))
+        return Guess([account, (self._addresses, address)], self._clock_s)
+
+    def guess_again(self, login: Login) -> Guess:
+        """As `guess`, where somebody who is signed in is asked for the password again: counted for their login.
+
+        All tokens of a user count as one, since whoever has a login can make many.
+        """
+        key = login.id if login.kind == "cookie" else f"tokens of {login.user_id}"
+        return Guess([(self._own, f"login {key}")], self._clock_s)
+
+    def remember_place(self, email: str, address: str) -> None:
+        """Somebody at this address knew the password."""
+        self._places.put(_place(email, address), True)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -105,3 +141,7 @@ class Guess:
 def account_key(email: str) -> str:
     """What stands for an email address in counts and logs: not the address itself."""
     return hashlib.sha256(email.casefold().encode()).hexdigest()
+
+
+def _place(email: str, address: str) -> str:
+    return f"{account_key(email)} {address}"

@@ -7,9 +7,11 @@ text of two headers.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import secrets
+import weakref
 from collections.abc import Callable, Sequence
 
 from chatserver.core import vocabulary
@@ -18,16 +20,22 @@ from chatserver.core.changes import AccountEnd, LoginsEnd, PasswordChange
 from chatserver.core.errors import Conflict, NotFound, Unauthenticated, Unavailable
 from chatserver.core.events import Event
 from chatserver.core.people import Login
+from chatserver.core.prices import free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store.contract import Logins
 from chatserver.verbs import keys
+from chatserver.verbs.cookies import (
+    COOKIE,
+    SECURE_COOKIE,
+    attributes,
+    bearer,
+    cookie_name,
+    cookie_named,
+    session_cookie,
+)
 from chatserver.verbs.logins import LoginMemory
 
 log = logging.getLogger(__name__)
-
-COOKIE = "chatserver"
-SECURE_COOKIE = "__Host-chatserver"
-"""Under https: the prefix makes browsers refuse one set by another host or over http (RFC 6265bis, 4.1.3)."""
 
 DAY_MS = 24 * 3600 * 1000
 COOKIE_LIFE_MS = 30 * DAY_MS
@@ -67,7 +75,7 @@ class _Opened:
 class Sessions:
     """Logins of this process's users. What it remembers of them follows the order.
 
-    `clock_ms` is milliseconds since 1970.
+    `clock_ms` is milliseconds since 1970; `sessions_max` is how many browsers of one user may be signed in.
     """
 
     def __init__(
@@ -76,7 +84,10 @@ class Sessions:
         journal: Journal,
         ring: keys.KeyRing,
         clock_ms: Callable[[], int],
+        sessions_max: int,
     ) -> None:
+        self._sessions_max = sessions_max
+        self._ending: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._store = store
         self._journal = journal
         self._ring = ring
@@ -106,10 +117,10 @@ class Sessions:
     ) -> Login | None:
         """The login, if it is in memory. None says nothing: then ask `resolve`."""
         if authorization is not None:
-            token = _bearer(authorization)
+            token = bearer(authorization)
             login_id = self._tokens.get(keys.token_hash(token)) if token else None
         else:
-            opened = self._cookies.get(_session_cookie(cookie_header, secure) or "")
+            opened = self._cookies.get(session_cookie(cookie_header, secure) or "")
             login_id = opened.login_id if opened else None
         login = self._logins.get(login_id) if login_id else None
         return self._in_use(login) if login else None
@@ -125,9 +136,9 @@ class Sessions:
         """
         login = self.known(cookie_header, authorization, secure)
         if login is None and authorization is not None:
-            login = await self._by_token(_bearer(authorization))
+            login = await self._by_token(bearer(authorization))
         elif login is None:
-            login = await self._by_cookie(_session_cookie(cookie_header, secure))
+            login = await self._by_cookie(session_cookie(cookie_header, secure))
         login = self._in_use(login) if login else None
         if login is None:
             raise Unauthenticated("Sign in first.")
@@ -189,14 +200,22 @@ class Sessions:
 
     # Cookies.
 
+    def earlier(self, cookie_header: str | None, user_id: str) -> str | None:
+        """The id of a login of this user, living or not, whose cookie is in the header: this browser has been theirs."""
+        for name in (SECURE_COOKIE, COOKIE):
+            opened = self._open(cookie_named(cookie_header, name) or "")
+            if opened is not None and opened.user_id == user_id:
+                return opened.login_id
+        return None
+
     def cookie(self, login: Login, secure: bool) -> str:
         """The `Set-Cookie` value that signs a browser in; `secure` under https."""
         sealed = self._ring.seal("cookie", f"{login.id} {login.user_id} {self._clock_ms()}")
-        return f"{_cookie_name(secure)}={sealed}; {_attributes(secure, COOKIE_LIFE_MS // 1000)}"
+        return f"{cookie_name(secure)}={sealed}; {attributes(secure, COOKIE_LIFE_MS // 1000)}"
 
     def renewed_cookie(self, cookie_header: str | None, login: Login, secure: bool) -> str | None:
         """A new `Set-Cookie` value where the request's cookie is older than a day."""
-        opened = self._cookies.get(_session_cookie(cookie_header, secure) or "")
+        opened = self._cookies.get(session_cookie(cookie_header, secure) or "")
         if opened is None or opened.login_id != login.id:
             return None
         if self._clock_ms() - opened.sealed_at < COOKIE_RENEW_MS:
@@ -206,9 +225,7 @@ class Sessions:
     @staticmethod
     def no_cookies() -> tuple[str, ...]:
         """The `Set-Cookie` values that take the cookie away, whichever of the two names it has."""
-        return tuple(
-            f"{_cookie_name(secure)}=; {_attributes(secure, 0)}" for secure in (True, False)
-        )
+        return tuple(f"{cookie_name(secure)}=; {attributes(secure, 0)}" for secure in (True, False))
 
     def form_field(self, subject: str) -> str:
         """A secret for a form that only `subject` (a login id, or a form cookie's value) may send."""
@@ -231,8 +248,8 @@ class Sessions:
     async def begin(self, user_id: str, generation: int, label: str) -> Login:
         """Sign a browser in; `label` says which (its User-Agent).
 
-        `generation` is that of the account whose password was right. Raises `Unauthenticated` where the account
-        has another password by now, or is no more.
+        `generation` is that of the account whose password was right. One too many ends the oldest. Raises
+        `Unauthenticated` where the account has another password by now, or is no more.
         """
         now_ms = self._clock_ms()
         label = "".join(c for c in label[:LABEL_CHARS] if c.isprintable())
@@ -247,18 +264,30 @@ class Sessions:
             last_used_at=now_ms,
             generation=generation,
         )
-        return await self._add(login)
+        login = await self._add(login)
+        await self._end_oldest(user_id)
+        return login
+
+    async def _end_oldest(self, user_id: str) -> None:
+        living = await self.listed(user_id, "cookie")
+        if len(living) > self._sessions_max:
+            oldest = sorted(living, key=lambda one: one.created_at)[: -self._sessions_max]
+            payment = free_of_charge("the server ends the oldest of too many sessions")
+            ids = tuple(one.id for one in oldest)
+            await self._journal.append(payment, vocabulary.notice(LoginsEnd(user_id, ids)))
 
     async def issue_token(self, asker: Login, label: str, life_s: int | None) -> tuple[Login, str]:
         """A new bearer token's record, and the token: the only time that anybody sees it.
 
         It is of the generation of the login that asks, so what ends that login by a new password ends it
-        too. Raises `Conflict` where the user has too many, `Unauthenticated` where `asker` has ended.
+        too; a token makes none that lives longer than itself. Raises `Conflict` where the user has too many, `Unauthenticated` where `asker` has ended.
         """
         if len(await self.listed(asker.user_id, "token")) >= TOKENS_MAX:
             raise Conflict(f"You have {TOKENS_MAX} tokens already: delete one first.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_ms = self._clock_ms()
+        ends = [asker.expires_at if asker.kind == "token" else None]
+        ends.append(None if life_s is None else now_ms + life_s * 1000)
         login = Login(
             id=_new_id(),
             user_id=asker.user_id,
@@ -266,7 +295,7 @@ class Sessions:
             label=label,
             secret_hash=keys.token_hash(token),
             created_at=now_ms,
-            expires_at=None if life_s is None else now_ms + life_s * 1000,
+            expires_at=min((end for end in ends if end is not None), default=None),
             last_used_at=now_ms,
             generation=asker.generation,
         )
@@ -308,8 +337,15 @@ class Sessions:
         )
 
     async def end(self, login: Login) -> None:
-        """End this login, for good when this returns. Raises `Unavailable`."""
-        await self._journal.append(vocabulary.notice(LoginsEnd(login.user_id, (login.id,))))
+        """End this login, for good when this returns, unless it has ended: none may be refused. Raises `Unavailable`."""
+        lock = self._ending.get(login.id)
+        if lock is None:
+            lock = self._ending[login.id] = asyncio.Lock()
+        async with lock:
+            if not self._logins.has_ended(login.id):
+                payment = free_of_charge("a login was paid for when it began, and ends once")
+                end = vocabulary.notice(LoginsEnd(login.user_id, (login.id,)))
+                await self._journal.append(payment, end)
 
     async def flush(self) -> None:
         """Keep when logins were last used, and drop dead ones. To be called now and then, and at the end."""
@@ -337,33 +373,3 @@ def _with_end(login: Login) -> Login:
         return login
     end = min(login.created_at + COOKIE_LIFE_MAX_MS, login.last_used_at + COOKIE_LIFE_MS)
     return dataclasses.replace(login, expires_at=end)
-
-
-def _bearer(authorization: str) -> str | None:
-    """The token of an Authorization header (RFC 6750, section 2.1); None for any other scheme."""
-    scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and token else None
-
-
-def cookie_named(header: str | None, name: str) -> str | None:
-    """The first cookie of this name in a Cookie header (RFC 6265, section 4.2.1); None where there is none."""
-    if not header or name not in header:
-        return None
-    for part in header.split(";"):
-        found, equals, value = part.strip().partition("=")
-        if equals and found == name:
-            return value
-    return None
-
-
-def _session_cookie(header: str | None, secure: bool) -> str | None:
-    return cookie_named(header, _cookie_name(secure))
-
-
-def _cookie_name(secure: bool) -> str:
-    return SECURE_COOKIE if secure else COOKIE
-
-
-def _attributes(secure: bool, max_age_s: int) -> str:
-    return f"Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")

@@ -28,7 +28,7 @@ class Target:
         self._folder = Path(mkdtemp(prefix="attack-"))
         steps = MIGRATIONS if self._checkout is None else MIGRATIONS[:1]
         seed.fill(self._folder / "data", town(USERS, 10), migrations=steps)
-        self._server = ServerProcess(self._folder / "data")
+        self._server = ServerProcess(self._folder / "data", "--send-burst", "1000")
         if self._checkout is not None:
             self._server.folder = self._checkout
             self._server.environment = {**os.environ, "PYTHONPATH": str(self._checkout)}

@@ -17,8 +17,10 @@ from .machine import installed
 from .servers import EVENT_BYTES, get, on_server_core, upgrade
 
 OURS = "chatserver"
-UNLIMITED = {"send-rate": "1000000", "send-burst": "1000000"}
-"""The rate limit counts messages all the same; it only never says no."""
+HOME = Path(__file__).parents[2]
+UNLIMITED = {"meter": "off"}
+UNLIMITED_ONCE = {"send-rate": "1000000", "send-burst": "1000000"}
+"""For a version from before `--meter`."""
 
 ID_CHARS = 12
 STAMP_CHARS = 18
@@ -36,7 +38,9 @@ class ChatServer:
         """`checkout` is the folder of another version of this project, to be measured in place of this one."""
         self.name = OURS if checkout is None else f"{OURS} in {checkout.name}"
         self._checkout = checkout
-        self._options = {**UNLIMITED, **options}
+        limits = (checkout or HOME) / "chatserver/core/limits.py"
+        unlimited = UNLIMITED if "meter:" in limits.read_text() else UNLIMITED_ONCE
+        self._options = {**unlimited, **options}
         self._messages = messages
         self._process: Program | None = None
         self._run = token_hex(4)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chatserver.core.events import Audience, Draft, encode_event
 from chatserver.core.names import email_key, name_key, words
-from chatserver.store.sqlite.database import FILE
+from chatserver.store.sqlite.opening import FILE
 from chatserver.store.sqlite.schema import MIGRATIONS, migrate
 from chatserver.verbs.keys import hash_password, token_hash
 

@@ -107,3 +107,10 @@ def test_the_kinds_that_are_counted_are_bounded() -> None:
     for number in range(KINDS * 2):
         it.log.error(f"kind {number} %s", "x")
     assert len(it.handler._stories) == KINDS
+
+
+def test_what_has_happened_to_somebody_is_not_counted_away() -> None:
+    it = Log()
+    for name in ("ann", "bob", "ann"):
+        it.log.info("registered %s", name)
+    assert it.lines == ["INFO test: registered ann", "INFO test: registered bob"]

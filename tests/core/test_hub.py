@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
@@ -163,3 +165,70 @@ def test_a_notice_reaches_no_mailbox_and_moves_the_head() -> None:
     house.hub.apply([encode_event(Draft("notice", Audience.NOBODY, "ann", None, {}), 10, 1)])
     assert (probe.taken, house.flushes, house.hub.head_seq) == ([], 0, 10)
     assert house.boxes["ann"].events == []
+
+
+def friendship(one: str, other: str, relation: str, seq: int) -> Event:
+    change = FriendChange(one, other, relation)
+    return encode_event(Draft("friend", Audience.SELF, one, None, {}, change=change), seq, 1)
+
+
+def test_the_end_of_a_friendship_acts_for_both_of_the_two() -> None:
+    house = House()
+    house.hub.apply([friendship("ann", "bob", "none", 10)])
+    house.write("ann", "bob")
+    texts = {user: [event.actor for event in box.events] for user, box in house.boxes.items()}
+    assert texts == {"ann": ["ann", "ann"], "bob": ["bob"], "cho": ["ann", "bob"]}
+
+
+def test_a_message_to_one_friend_goes_to_nobody_who_is_none_any_more() -> None:
+    house = House()
+    draft = Draft("message", Audience.PAIR, "ann", "bob", {})
+    house.hub.apply([encode_event(draft, 10, 1)])
+    house.hub.apply([friendship("bob", "ann", "none", 20), encode_event(draft, 30, 1)])
+    assert [event.seq for event in house.boxes["ann"].events] == [10, 30]
+    assert [event.seq for event in house.boxes["bob"].events] == [20]
+
+
+def test_a_friendship_that_changes_while_a_mailbox_is_opened_is_known_in_it() -> None:
+    house = House()
+    house.hub.begin_opening("dee")
+    house.hub.apply([friendship("dee", "ann", "friend", 10), friendship("bob", "dee", "none", 20)])
+    mailbox = house.hub.open("dee", {"bob": 1, "cho": 2}, 5)
+    assert mailbox.friends == {"cho": 2, "ann": 10}
+    house.hub.begin_opening("eve")
+    house.hub.apply([friendship("eve", "ann", "friend", 30)])
+    read_after_it = {"ann": 30}
+    assert house.hub.open("eve", read_after_it, 30).friends == {"ann": 30}
+
+
+def test_a_mailbox_that_could_not_be_opened_leaves_nothing_behind() -> None:
+    house = House()
+    house.hub.begin_opening("dee")
+    house.hub.cancel_opening("dee")
+    assert not house.hub._opening
+    house.hub.begin_opening("dee")
+    with pytest.raises(ValueError, match="newer than the hub"):
+        house.hub.open("dee", {}, house.hub.head_seq + 1)
+
+
+def test_a_mailbox_that_is_read_is_not_closed() -> None:
+    house = House()
+    probe = house.probe("ann")
+    with pytest.raises(ValueError, match="being read"):
+        house.hub.close("ann")
+    house.boxes["ann"].detach(probe)
+    house.hub.close("ann")
+    assert house.hub.mailbox("ann") is None
+
+
+def test_a_signal_goes_to_friends_or_to_the_one_friend_that_it_is_for() -> None:
+    house = House()
+    offered: list[str] = []
+    for user in ("ann", "bob", "cho"):
+        house.probe(user).offer = lambda signal, user=user: offered.append(user)  # type: ignore[method-assign,misc]
+    house.hub.signal(Signal("typing", "ann", b"{}"), None)
+    assert sorted(offered) == ["bob", "cho"] and house.hub.flush_due
+    offered.clear()
+    house.hub.signal(Signal("typing", "ann", b"{}"), "cho")
+    house.hub.signal(Signal("typing", "stranger", b"{}"), "cho")
+    assert offered == ["cho"]

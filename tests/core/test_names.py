@@ -1,4 +1,4 @@
-"""How names and emails are compared, and that no text makes it cost more than a little."""
+"""How names and emails are compared, and what a search takes for one word."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ import time
 
 import pytest
 
-from chatserver.core.names import FOLD_CHARS, email_key, fold, name_key, words
+from chatserver.core.names import FOLD_CHARS, after_prefix, email_key, fold, name_key, words
+
+
+def test_case_and_compatibility_forms_do_not_count() -> None:
+    assert fold("STRASSE") == fold("straße") == fold("ｓｔｒａｓｓｅ")
+    assert email_key(" Ann@Example.COM ") == "ann@example.com"
+    assert name_key("Ann", "") == "ann" and name_key("Ann", "Arbor") == "ann arbor"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Ann Arbor", ["ann", "arbor"]),
+        ("O'Neil", ["o", "neil"]),
+        ("Anna-Lena anna", ["anna", "lena"]),
+        ("🦄", ["🦄"]),
+        ("  ", []),
+    ],
+)
+def test_a_word_is_a_run_of_letters_digits_and_marks(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+def test_the_end_of_a_prefix_is_above_every_word_with_it_and_below_the_next() -> None:
+    assert "ann" < "annz\U0010fffe" < after_prefix("ann") < "ano"
+
 
 WORST = [
     "a" + "\u0301" * 16_000 + "\u0316" * 16_000,

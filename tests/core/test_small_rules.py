@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chatserver.core.events import Audience, Draft, encode_event, encode_json
 from chatserver.core.histogram import FanoutLag, Histogram
+from chatserver.core.limits import Limits
 from chatserver.core.presence import Presence
 from chatserver.core.prices import Buckets, TokenBucket
 from chatserver.core.timers import TimerWheel
@@ -83,6 +84,14 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(
         assert taken <= burst + rate * now + 0.01
 
 
+def test_a_bucket_that_rested_for_long_gives_its_burst_and_no_more() -> None:
+    bucket = TokenBucket(rate=5, burst=3, now_s=0)
+    assert bucket.take(0, 3) == 0.0
+    assert [bucket.take(1000) == 0.0 for _ in range(5)] == [True] * 3 + [False] * 2
+    bucket.give_back(100)
+    assert [bucket.take(1000) == 0.0 for _ in range(5)] == [True] * 3 + [False] * 2
+
+
 def test_buckets_are_bounded_and_forget_the_full_ones_first() -> None:
     buckets = Buckets(rate=1, burst=2, max_keys=10)
     buckets.take("flooder", 0, 2)
@@ -90,6 +99,43 @@ def test_buckets_are_bounded_and_forget_the_full_ones_first() -> None:
         buckets.take(f"key {at}", at * 0.001)
         assert len(buckets) <= 10
     assert buckets.take("flooder", 0.1) > 0, "the emptiest are the last to be forgotten"
+
+
+def test_asking_takes_nothing_and_a_key_can_be_forgotten() -> None:
+    buckets = Buckets(rate=1, burst=2)
+    buckets.give_back("ann")
+    assert buckets.wait_s("ann", 0) == 0.0
+    assert buckets.take("ann", 0, 2) == 0.0
+    assert buckets.wait_s("ann", 0) == pytest.approx(1.0)
+    buckets.give_back("ann")
+    assert buckets.wait_s("ann", 0) == 0.0 and len(buckets) == 1
+    assert buckets.take("ann", 0) == 0.0
+    buckets.forget("ann")
+    assert buckets.take("ann", 0, 2) == 0.0
+
+
+def test_of_buckets_that_are_all_in_use_the_fullest_are_forgotten() -> None:
+    buckets = Buckets(rate=0.001, burst=100, max_keys=8)
+    for number in range(8):
+        buckets.take(f"key {number}", 0, 10 + number)
+    buckets.take("one more", 0)
+    assert len(buckets) == 5
+    assert buckets.wait_s("key 7", 0, 100) > buckets.wait_s("key 4", 0, 100) > 0
+    assert buckets.wait_s("key 0", 0, 100) == 0.0, "as good as a new one"
+
+
+def test_whoever_has_gone_for_good_is_offline_at_once() -> None:
+    presence = Presence(10)
+    assert not presence.drop("ann")
+    presence.stream_opened("ann")
+    presence.polled("bob", 0, 5)
+    assert presence.online() == {"ann", "bob"}
+    assert presence.drop("ann") and not presence.is_online("ann")
+    assert presence.expire(1000) == ["bob"] and presence.online() == set()
+
+
+def test_every_limit_is_a_bound_with_some_room() -> None:
+    assert all(getattr(Limits(), name) > 0 for name in Limits.__dataclass_fields__)
 
 
 def test_the_wheel_is_never_early_and_at_most_a_tick_late() -> None:

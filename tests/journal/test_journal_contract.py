@@ -24,6 +24,7 @@ from tests.store.kit import (
     text_of,
     told,
 )
+from tests.support.payments import paid
 
 # places
 
@@ -115,7 +116,7 @@ async def test_an_answer_comes_after_the_follower_had_the_event(home: Home) -> N
 async def test_drafts_of_one_append_stand_side_by_side(home: Home) -> None:
     async with opened(home) as world:
         many = [friend_draft(f"u{n}", "ann", "none") for n in range(40)]
-        grouped = world.journal.append(*many)
+        grouped = world.journal.append(paid(), *many)
         before, standings, after = await asyncio.gather(world.say("ann"), grouped, world.say("bob"))
         seqs = [before.seq, *(standing.seq for standing in standings), after.seq]
         assert seqs == list(range(seqs[0], seqs[0] + 42))
@@ -133,16 +134,16 @@ async def test_live_events_carry_their_change_and_replayed_ones_do_not(home: Hom
 async def test_several_drafts_with_a_client_id_are_a_mistake(home: Home) -> None:
     async with opened(home) as world:
         with pytest.raises(ValueError, match="client_id"):
-            await world.journal.append(message("ann", client_id="c"), message("ann"))
+            await world.journal.append(paid(), message("ann", client_id="c"), message("ann"))
         with pytest.raises(ValueError, match="append"):
-            await world.journal.append()
+            await world.journal.append(paid())
 
 
 async def test_a_draft_that_cannot_be_encoded_takes_no_place(home: Home) -> None:
     async with opened(home) as world:
         bad = Draft("message", Audience.FRIENDS, "ann", None, {"text": "\ud800"}, "c")
         with pytest.raises(TypeError, match="surrogates"):
-            await world.journal.append(bad)
+            await world.journal.append(paid(), bad)
         assert (await world.say("ann", client_id="c")).seq == START_MS * 1000
 
 

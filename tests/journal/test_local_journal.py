@@ -19,6 +19,7 @@ from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.database import Database
 from chatserver.store.sqlite.eventlog import SqliteLog
 from tests.store.kit import Clock, message, text_of
+from tests.support.payments import paid
 
 
 class FaultyLog(SqliteLog):
@@ -76,11 +77,11 @@ class Scene:
 
     def place(self, text: str) -> asyncio.Future[Appended]:
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        self.journal.place(message("ann", text), partial(settle, future))
+        self.journal.place(paid(), message("ann", text), partial(settle, future))
         return future
 
     async def say(self, text: str, client_id: str | None = None) -> Appended:
-        return (await self.journal.append(message("ann", text, None, client_id)))[0]
+        return (await self.journal.append(paid(), message("ann", text, None, client_id)))[0]
 
     async def until_healthy(self) -> None:
         async with asyncio.timeout(10):
@@ -224,7 +225,9 @@ async def test_who_wants_to_hear_is_told_once_and_just_before_the_follower(
             scene.log.faults = [fault]
             before = len(heard)
             scene.journal.place(
-                message("ann", "x"), lambda answer: heard.append((answer, len(scene.events)))
+                paid(),
+                message("ann", "x"),
+                lambda answer: heard.append((answer, len(scene.events))),
             )
             assert len(heard) == before, "not from inside the call"
             await scene.until_heard(heard, before + 1)
@@ -244,7 +247,7 @@ async def test_somebody_who_fails_on_being_answered_takes_nobody_with_it(
         raise RuntimeError("a fault of the caller")
 
     async with Scene(tmp_path) as scene:
-        scene.journal.place(message("ann", "0"), fails)
+        scene.journal.place(paid(), message("ann", "0"), fails)
         await scene.say("1")
         assert scene.texts == ["0", "1"]
     assert caplog.text.count("failed on being answered") == 1
@@ -297,7 +300,29 @@ async def test_a_follower_that_fails_does_not_stop_the_journal(
 
     await journal.start([fails])
     for n in range(2):
-        assert not (await journal.append(message("ann", str(n))))[0].duplicate
+        assert not (await journal.append(paid(), message("ann", str(n))))[0].duplicate
     await journal.close()
     await db.close()
     assert caplog.text.count("a follower failed") == 2
+
+
+async def test_whoever_waits_for_the_followers_goes_on_when_they_are_there(tmp_path: Path) -> None:
+    async with Scene(tmp_path) as scene:
+        await scene.journal.caught_up(scene.journal.head_seq)
+        first = await scene.say("first")
+        waiting = asyncio.create_task(scene.journal.caught_up(first.seq + 1))
+        further = asyncio.create_task(scene.journal.caught_up(first.seq + 1000))
+        await asyncio.sleep(0)
+        await scene.say("second")
+        await asyncio.wait_for(waiting, 5)
+        assert scene.texts == ["first", "second"] and not further.done()
+        further.cancel()
+
+
+async def test_a_wait_for_the_followers_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "CAUGHT_UP_S", 0.02)
+    async with Scene(tmp_path) as scene:
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(scene.journal.caught_up(2**53), 5)

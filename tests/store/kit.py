@@ -30,6 +30,7 @@ from chatserver.journal.local import LocalJournal
 from chatserver.store.contract import Store
 from chatserver.store.mongo.store import MongoStore
 from chatserver.store.sqlite.store import SqliteStore
+from tests.support.payments import paid
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -103,30 +104,30 @@ class World:
     async def relate(self, relation: str, one: str, other: str, block: bool = False) -> int:
         change = FriendChange(one, other, relation, block)
         told = [friend_draft(one, other, relation, change), friend_draft(other, one, relation)]
-        return (await self.journal.append(*told))[0].seq
+        return (await self.journal.append(paid(), *told))[0].seq
 
     async def say(
         self, actor: str, text: str = "hello", to: str | None = None, client_id: str | None = None
     ) -> Appended:
-        (standing,) = await self.journal.append(message(actor, text, to, client_id))
+        (standing,) = await self.journal.append(paid(), message(actor, text, to, client_id))
         return standing
 
     async def rename(self, user: str, first: str, last: str = "", color: str = "#123456") -> int:
         change = ProfileChange(user, first, last, color)
         draft = Draft("profile", Audience.FRIENDS, user, None, {"user": {"id": user}}, None, change)
-        return (await self.journal.append(draft))[0].seq
+        return (await self.journal.append(paid(), draft))[0].seq
 
     async def read(self, user: str, up_to: int, peer: str | None = None) -> int:
         draft = vocabulary.read(user, conversation_with(peer), up_to)
-        return (await self.journal.append(draft))[0].seq
+        return (await self.journal.append(paid(), draft))[0].seq
 
     async def end_logins(self, user: str, *login_ids: str) -> int:
         draft = vocabulary.notice(LoginsEnd(user, login_ids))
-        return (await self.journal.append(draft))[0].seq
+        return (await self.journal.append(paid(), draft))[0].seq
 
     async def change_password(self, user: str, password: str, kept: str | None = None) -> int:
         draft = vocabulary.notice(PasswordChange(user, password, kept))
-        return (await self.journal.append(draft))[0].seq
+        return (await self.journal.append(paid(), draft))[0].seq
 
     async def end(self, user: str, friend: str) -> int:
         """End an account: the two ends of a friendship, the account with the second."""
@@ -134,7 +135,7 @@ class World:
             friend_draft(friend, user, "none", FriendChange(user, friend, "none")),
             friend_draft(user, friend, "none", AccountEnd(user)),
         ]
-        return (await self.journal.append(*told))[0].seq
+        return (await self.journal.append(paid(), *told))[0].seq
 
     async def view(self, user: str) -> View:
         return View(user, (await self.store.friends_since(user))[0])

@@ -38,6 +38,9 @@ class MongoProxy:
         self.delay_s = 0.0
         self.refusal: Refusal | None = None
         self.refused = 0
+        self.late_s: dict[str, float] = {}
+        """By command, how long it is kept back before it goes on."""
+        self.late = 0
         self._target_port = target_port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -115,8 +118,12 @@ class MongoProxy:
             if refusal and operation == OP_MSG and _command(body) in refusal.commands:
                 self.refused += 1
                 writer.write(_error(request_id, refusal))
-            else:
-                there.write(head + body)
+                continue
+            late_s = self.late_s.get(_command(body), 0.0) if operation == OP_MSG else 0.0
+            if late_s:
+                self.late += 1
+                await asyncio.sleep(late_s)
+            there.write(head + body)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from chatserver.core.conversations import Range, conversation_with
-from chatserver.core.events import Audience
+from chatserver.core.conversations import Conversation, Range, conversation_with
+from chatserver.core.events import Audience, Event
 from chatserver.core.kinds import FOR_GOOD
 from chatserver.core.visibility import shows
 from chatserver.journal.local import LocalJournal
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import ranges as mongo_ranges
+from chatserver.store.mongo import unread as mongo_unread
 from chatserver.store.sqlite import history as sqlite_history
 from chatserver.store.sqlite import ranges as sqlite_ranges
 from chatserver.store.sqlite import replay as sqlite_replay
+from chatserver.store.sqlite import unread as sqlite_unread
 from tests.store.kit import Home, MongoHome, SqliteHome, World, account, login
 from tests.store.mongo_server import NxServer, given_uri
 
@@ -57,6 +60,8 @@ class Agreement(RuleBasedStateMachine):
         self.worlds: list[World] = []
         self.ended: set[str] = set()
         self.seqs = [0]
+        self.before: list[Event] = []
+        """What was handed out before the last restart."""
         self.loop.run_until_complete(self._open())
         self.both(lambda world: world.join(*PEOPLE))
 
@@ -70,6 +75,7 @@ class Agreement(RuleBasedStateMachine):
             self.worlds.append(world)
 
     async def _close(self) -> None:
+        self.before += self.worlds[0].events
         for world in self.worlds:
             await world.journal.close()
             await world.store.close()
@@ -78,6 +84,7 @@ class Agreement(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.both(_state)
         for who in PEOPLE:
+            self.unread(who)
             self._whole_replay(who)
             for other in (None, *PEOPLE):
                 self._whole_history(who, other)
@@ -253,6 +260,23 @@ class Agreement(RuleBasedStateMachine):
             if event.seq > after and shows(view, event.seq, event.audience, event.actor, event.to)
         ]
 
+    @rule(who=people)
+    def unread(self, who: str) -> None:
+        """Kept in two ways by the stores, and here counted anew from the rule."""
+        found = self.both(lambda world: world.store.read_state(who))
+        view = self.loop.run_until_complete(self.worlds[0].view(who))
+        ruled: Counter[Conversation] = Counter()
+        for event in [*self.before, *self.worlds[0].events]:
+            talk = conversation_with(None if event.to is None else event.actor)
+            if (
+                event.type in FOR_GOOD
+                and event.actor != who
+                and shows(view, event.seq, event.audience, event.actor, event.to)
+                and event.seq > found.own.get(talk, 0)
+            ):
+                ruled[talk] = min(ruled[talk] + 1, 4)
+        assert found.unread == dict(ruled)
+
     @rule(
         who=people,
         query=st.sampled_from(["a", "an", "lind a", "neil", "zoe", "Bo", "ann@example.com", ""]),
@@ -293,6 +317,7 @@ async def _state(world: World) -> Any:
             list(friends.incoming),
             list(friends.outgoing),
             friends.seq,
+            friends.incoming_count,
         ]
         found += [await store.friends_since(who), await store.read_state(who)]
         found += [
@@ -301,6 +326,8 @@ async def _state(world: World) -> Any:
             await store.account(who),
         ]
         found += [await store.find_message(who, "1")]
+        found += [await store.read_position(who, conversation_with(p)) for p in (None, "ann")]
+        found += [dict(await store.relation_counts(who))]
     found += [await store.relation(a, b) for a in PEOPLE for b in PEOPLE if a != b]
     found += [await store.login_by_secret(b"l1")]
     return found
@@ -322,7 +349,12 @@ def test_both_stores_agree_whatever_happens(
         monkeypatch.setattr(sqlite_history, "RANGE_COST_EVENTS", 0)
         monkeypatch.setattr(mongo_ranges, "RANGE_COST_EVENTS", 0)
         monkeypatch.setattr(mongo_ranges, "READ_EVENTS", 3)
-        monkeypatch.setattr(mongo_history, "READ_EVENTS", 3)
+        monkeypatch.setattr(mongo_unread, "READ_EVENTS", 3)
+    for unread in (sqlite_unread, mongo_unread):
+        monkeypatch.setattr(unread, "MAX_UNREAD", 4)
+    monkeypatch.setattr(mongo_history, "MAX_UNREAD", 4)
+    monkeypatch.setattr(mongo_unread, "FOLD_EVENTS", 2)
+    monkeypatch.setattr(mongo_unread, "MOVED_FRIENDS", 2)
     Agreement.server = nx_server
     run_state_machine_as_test(
         Agreement,

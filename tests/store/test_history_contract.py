@@ -48,6 +48,22 @@ async def test_a_direct_talk_is_seen_by_its_two_alone(home: Home) -> None:
         assert await world.texts("bob", "ann") == ["to ann"]
 
 
+async def test_friends_who_made_up_see_nothing_of_the_others_time_before(home: Home) -> None:
+    """The second friendship begins where it begins: what the other wrote in the first does not come back."""
+    async with opened(home) as world:
+        await world.join("ann", "bob")
+        await world.befriend("ann", "bob")
+        await world.say("bob", "old, to ann", to="ann")
+        await world.say("bob", "old, to all")
+        await world.say("ann", "mine, to bob", to="bob")
+        await world.relate("none", "ann", "bob")
+        await world.befriend("bob", "ann")
+        await world.say("bob", "new, to ann", to="ann")
+        await world.say("bob", "new, to all")
+        assert await world.texts("ann", "bob") == ["mine, to bob", "new, to ann"]
+        assert await world.texts("ann") == ["new, to all"]
+
+
 async def test_pages_are_ascending_bounded_and_say_whether_there_are_more(home: Home) -> None:
     async with opened(home) as world:
         await world.join("ann", "bob")

@@ -433,6 +433,7 @@ async def test_an_old_change_of_password_that_is_carried_out_late_changes_nothin
 _APPENDER = """
 import asyncio, sys, time
 from tests.store.kit import message
+from tests.support.payments import paid
 from chatserver.journal.local import LocalJournal
 from chatserver.store.mongo import database as mongo_db
 from chatserver.store.mongo.store import MongoStore
@@ -449,7 +450,8 @@ async def main():
     await journal.start([])
     async def say(row):
         for n in range(1_000_000):
-            standing, = await journal.append(message("ann", f"{row}-{n}", None, f"{row}-{n}"))
+            draft = message("ann", f"{row}-{n}", None, f"{row}-{n}")
+            standing, = await journal.append(paid(), draft)
             print(f"{standing.seq} {row}-{n}", flush=True)
     await asyncio.gather(*map(say, range(8)))
 

@@ -9,8 +9,8 @@ import pytest
 from pymongo import monitoring
 
 from chatserver.core.conversations import BROADCASTS, Direct, Range
-from chatserver.store.mongo import database as mongo_db
 from chatserver.store.mongo import history as mongo_history
+from chatserver.store.mongo import opening as mongo_opening
 from chatserver.store.mongo import ranges as mongo_ranges
 from tests.store.kit import MongoHome, World, login, opened
 from tests.store.mongo_server import database
@@ -48,7 +48,7 @@ class Listener(monitoring.CommandListener):
 async def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the server itself explains it."""
     listener = Listener()
-    monkeypatch.setitem(mongo_db.OPTIONS, "event_listeners", [listener])
+    monkeypatch.setitem(mongo_opening.OPTIONS, "event_listeners", [listener])
     async with opened(mongo) as world:
         await _everything(world)
     monkeypatch.setattr(mongo_ranges, "WALK_EVENTS", 0)

@@ -18,6 +18,7 @@ from chatserver.core.people import Login
 from chatserver.store.archive import FIELDS
 from chatserver.store.mongo import database as mongo_db
 from tests.store.kit import DAY_MS, Home, MongoHome, json_of, login, opened
+from tests.support.payments import paid
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,7 @@ _DIES_BEHIND_A_NOTICE = """
 import asyncio, os, sys
 from pathlib import Path
 from tests.store.kit import MongoHome, SqliteHome, opened
+from tests.support.payments import paid
 
 
 async def main():
@@ -104,7 +106,7 @@ async def test_how_long_an_event_is_kept_is_what_the_table_of_kinds_says(
     async with opened(home) as world:
         await world.join("ann")
         fields = {"user": {"id": "ann"}, "relation": "friend"}
-        await world.journal.append(Draft(kind.name, kind.to_all, "ann", None, fields))
+        await world.journal.append(paid(), Draft(kind.name, kind.to_all, "ann", None, fields))
         page = await world.store.history("ann", Range())
         assert [event.type for event in page.events] == [kind.name] * (kind.kept is Kept.FOR_GOOD)
         kept = [kind.name] * (kind.kept is not Kept.NEVER)

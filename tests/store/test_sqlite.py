@@ -20,7 +20,8 @@ from chatserver.core.conversations import Range
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
 from chatserver.store.sqlite import database as sqlite_db
-from chatserver.store.sqlite.database import FILE
+from chatserver.store.sqlite import opening as sqlite_opening
+from chatserver.store.sqlite.opening import FILE
 from chatserver.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import Clock, SqliteHome, account, login, opened
@@ -259,7 +260,7 @@ async def test_a_job_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_read_that_takes_too_long_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite_db, "READ_S", 0.05)
+    monkeypatch.setattr(sqlite_opening, "READ_S", 0.05)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
     async with opened(SqliteHome(tmp_path)) as world:
@@ -282,6 +283,7 @@ async def test_too_many_waiting_jobs_are_refused(
             lambda: world.store.set_last_seen({"a": 1}),
         )
         for call in calls:
+            await call()  # behind what the journal does when it starts
             outcome = await asyncio.gather(*(call() for _ in range(5)), return_exceptions=True)
             assert sum(isinstance(each, Unavailable) for each in outcome) == 2
             await call()
@@ -293,6 +295,7 @@ _APPENDER = """
 import asyncio, sys, time
 from pathlib import Path
 from tests.store.kit import message
+from tests.support.payments import paid
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.store import SqliteStore
 
@@ -303,7 +306,8 @@ async def main():
     await journal.start([])
     async def say(row):
         for n in range(1_000_000):
-            standing, = await journal.append(message("ann", f"{row}-{n}", None, f"{row}-{n}"))
+            draft = message("ann", f"{row}-{n}", None, f"{row}-{n}")
+            standing, = await journal.append(paid(), draft)
             print(f"{standing.seq} {row}-{n}", flush=True)
     await asyncio.gather(*map(say, range(8)))
 

@@ -39,6 +39,8 @@ class Inside:
     server: Server
     user_id: str
     token: str
+    login_id: str
+    """Of the token."""
 
     def pair(self, send_bytes: int = 0) -> socket.socket:
         """The client's end of a fresh connection; `send_bytes`: the room for what the server sends."""
@@ -61,8 +63,8 @@ async def inside(folder: Path, **settings: Any) -> AsyncIterator[Inside]:
         fields = {"email": "ann@example.com", "password": "correct horse", "firstName": "Ann"}
         await house.accounts.register({**fields, "lastName": ""}, None)
         user, login = await house.accounts.sign_in(fields, "127.0.0.1", "test")
-        _, token = await house.sessions.issue_token(login, "test", None)
-        yield Inside(house, server, user.id, token)
+        token_login, token = await house.sessions.issue_token(login, "test", None)
+        yield Inside(house, server, user.id, token, token_login.id)
     finally:
         await server.drain()
 

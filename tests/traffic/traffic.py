@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,30 @@ class Tally:
             seqs = [seq for seq, _ in got]
             disordered += seqs != sorted(set(seqs))
         return {"lost": lost, "doubled": doubled, "disordered": disordered, "resets": self.resets}
+
+
+async def hop(
+    reader: Reader,
+    cursor: int,
+    take: Callable[[dict[str, Any]], None],
+    events: int,
+    patience_s: float = 2.0,
+) -> None:
+    """Connect at `cursor`, hand up to `events` events to `take`, and vanish.
+
+    Returns as well where nothing comes for `patience_s`, or the server has gone.
+    """
+    try:
+        await reader.connect(cursor)
+        for _ in range(events):
+            take(json.loads(await asyncio.wait_for(reader.next_event(), patience_s)))
+    except GONE:
+        await asyncio.sleep(0)  # let others go on; the next hop may find a server
+    finally:
+        try:
+            await reader.drop()
+        except (*GONE, AttributeError):
+            pass  # it never connected
 
 
 class Traffic:
@@ -93,25 +118,16 @@ class Traffic:
             kind = self.random.choice(READERS)
             reader = kind(self.server.url, person.token, client=person.id)
             self.tally.hops += 1
-            try:
-                await reader.connect(cursor)
-                for _ in range(self.random.randint(1, 30)):
-                    event = json.loads(await asyncio.wait_for(reader.next_event(), 2))
-                    cursor = event["seq"]
-                    if event["type"] == "reset":
-                        self.tally.resets += 1
-                    elif event["type"] == "message":
-                        got.append((cursor, event["text"]))
-            except GONE:
-                await asyncio.sleep(0)  # let others go on; the next hop may find a server
-            finally:
-                await self._drop(reader)
 
-    async def _drop(self, reader: Reader) -> None:
-        try:
-            await reader.drop()
-        except (*GONE, AttributeError):
-            pass  # it never connected
+            def take(event: dict[str, Any]) -> None:
+                nonlocal cursor
+                cursor = event["seq"]
+                if event["type"] == "reset":
+                    self.tally.resets += 1
+                elif event["type"] == "message":
+                    got.append((cursor, event["text"]))
+
+            await hop(reader, cursor, take, self.random.randint(1, 30))
 
     # Writing.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.limits import Limits
+from chatserver.delivery import connections
 from chatserver.http.heads import HEAD_BYTES
 from chatserver.transports import longpoll, pollconnection
 from chatserver.transports.connection import READ_BYTES
@@ -84,7 +85,7 @@ async def test_others_have_their_turn_between_the_polls_of_one(tmp_path: Path) -
             with contextlib.suppress(BlockingIOError):
                 answered += end.recv(1 << 20)
             now = answered.count(b"HTTP/1.1 400 ")
-            assert now - before <= pollconnection.POLLS_A_TURN
+            assert now - before <= connections.POLLS_A_TURN
             before = now
             if now == 300:
                 break

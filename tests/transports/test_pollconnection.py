@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chatserver.http.heads import HEAD_BYTES
+from chatserver.transports.connection import READ_BYTES
+from chatserver.transports.pollconnection import PollConnection
 from tests.support.clients import Person, WebSocketReader, opened
 from tests.support.process import ServerProcess
+from tests.transports.test_fast_paths import here
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +232,49 @@ async def test_a_poller_that_goes_away_is_offline_after_the_grace_and_not_after_
     line.writer.transport.abort()
     gone = await asyncio.wait_for(watching.next_signal("presence"), 10)
     assert gone["user"] == bob.id and gone["online"] is False
+
+
+async def test_what_comes_behind_a_poll_that_waits_is_bounded(data: Path) -> None:
+    async with here(data) as place:
+        head = place.house.delivery.hub.head_seq
+        writer = await place.open(f"/poll?after={head}&wait=50")
+        for _ in range(200):
+            writer.write(b"x" * 10_000)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not (held := held_by_polls()):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert held <= held_by_polls() <= HEAD_BYTES + READ_BYTES
+        writer.transport.abort()
+
+
+def held_by_polls() -> int:
+    """Bytes that wait behind polls in this process."""
+    found = [each for each in gc.get_objects() if isinstance(each, PollConnection)]
+    return sum(len(each._buffer) for each in found)
+
+
+async def test_what_is_asked_behind_the_last_request_is_not_answered(
+    server: ServerProcess,
+) -> None:
+    line = await talk(server)
+    more = line.request("/api/messages", "POST", '{"text":"never"}')
+    line.send(line.request("/poll", more="Connection: close\r\n") + more)
+    assert (await line.answer())[0] == 200
+    assert await line.ended()
+    page = (await line.person.http.get("/api/messages")).json()
+    assert page["messages"] == []
+
+
+async def test_many_polls_in_one_write_are_answered_one_after_another(
+    server: ServerProcess,
+) -> None:
+    line = await talk(server)
+    line.send(line.request("/poll?after=x") * 60 + line.request("/poll?wait=0"))
+    for _ in range(60):
+        assert (await line.answer())[0] == 400
+    assert (await line.answer())[0] == 200
+    line.send(line.request("/poll?after=0&wait=0") * 300)
+    for _ in range(300):
+        assert (await line.answer())[0] == 200

@@ -118,8 +118,8 @@ async def test_signing_in_while_the_password_changes_does_not_outlive_it(data: P
         _, login = await house.accounts.sign_in(given, "here", "")
         matches = house.passwords.matches
 
-        async def slow(password: str, phc: str | None) -> bool:
-            right = await matches(password, phc)
+        async def slow(password: str, phc: str | None, payer: str) -> bool:
+            right = await matches(password, phc, payer)
             house.passwords.matches = matches  # type: ignore[method-assign]
             change = {"password": "a better horse", "currentPassword": PASSWORD}
             await house.accounts.change(login, change)
@@ -197,8 +197,8 @@ async def test_a_password_is_not_changed_by_a_login_that_has_ended_meanwhile(dat
         _, login = await house.accounts.sign_in(given, "here", "")
         hash_password = house.passwords.hash
 
-        async def hash_slowly(password: str) -> str:
-            phc = await hash_password(password)
+        async def hash_slowly(password: str, payer: str, line: int = 0) -> str:
+            phc = await hash_password(password, payer, line)
             await house.sessions.end(login)
             return phc
 
@@ -216,8 +216,8 @@ async def test_an_account_is_not_deleted_by_a_login_that_has_ended_meanwhile(dat
         login = await house.sessions.begin(ann.id, 0, "")
         matches = house.passwords.matches
 
-        async def match_slowly(password: str, phc: str | None) -> bool:
-            right = await matches(password, phc)
+        async def match_slowly(password: str, phc: str | None, payer: str) -> bool:
+            right = await matches(password, phc, payer)
             await house.sessions.end(login)
             return right
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 import subprocess
@@ -62,6 +63,23 @@ def test_an_older_key_opens_and_a_running_server_learns_of_the_new_one(tmp_path:
     assert rotated.open("cookie", old) == "old"
     assert running.open("cookie", new) == "new"
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_a_key_file_that_could_not_be_read_once_is_read_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moment without descriptors used to shut the newest key out until the next rotation."""
+
+    def refused(*_: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    running = KeyRing.load(tmp_path, 0)
+    KeyRing.rotate(tmp_path, 500, LIFE_MS)
+    new = KeyRing.load(tmp_path, 500).seal("cookie", "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refused)
+        assert running.open("cookie", new) is None
+    assert running.open("cookie", new) == "new"
 
 
 def test_a_key_is_dropped_when_no_cookie_of_it_can_live(tmp_path: Path) -> None:

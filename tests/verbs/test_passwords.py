@@ -1,63 +1,172 @@
-"""Passwords: equal work whether or not there is such an account; failures count before the look."""
+"""Passwords: equal work whether or not there is such an account; whose turn it is; whom a wrong guess is counted for."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from chatserver.core.errors import Forbidden, RateLimited
+from chatserver.core.errors import Forbidden, RateLimited, Unavailable
 from chatserver.core.limits import Limits
-from chatserver.verbs.passwords import Passwords
+from chatserver.core.people import Login
+from chatserver.verbs import keys
+from chatserver.verbs.passwords import REGISTRATION, SIGN_IN, Guess, Passwords
+from chatserver.verbs.prices import Prices
+
+ANN = "ann@example.com"
+
+
+@asynccontextmanager
+async def made(
+    limits: Limits | None = None, clock_s: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[Passwords]:
+    passwords = Passwords(Prices(limits or Limits(), clock_s))
+    try:
+        yield passwords
+    finally:
+        passwords.close()
+
+
+async def wrong(guess: Guess) -> type[BaseException]:
+    """What a wrong password is answered."""
+    try:
+        async with guess:
+            raise Forbidden("The password is wrong.")
+    except (Forbidden, RateLimited) as error:
+        return type(error)
+
+
+async def right(guess: Guess) -> None:
+    async with guess as counted:
+        counted.right()
+
+
+def login(id_: str, kind: str = "cookie", user_id: str = "ann") -> Login:
+    return Login(id_, user_id, kind, "", None, 0, None, 0)
 
 
 async def test_an_unknown_account_costs_the_work_of_a_known_one() -> None:
-    passwords = Passwords(Limits(), time.monotonic)
-    phc = await passwords.hash("correct horse")
-    worked: list[str] = []
-    original = passwords._in_thread
+    async with made(clock_s=time.monotonic) as passwords:
+        phc = await passwords.hash("correct horse", "here")
+        worked: list[str] = []
+        original = passwords._in_thread
 
-    async def count(work: Callable[..., Any], *arguments: str) -> Any:
-        worked.append(arguments[1].split("$")[3])
-        return await original(work, *arguments)
+        async def count(work: Callable[..., Any], *arguments: str) -> Any:
+            worked.append(arguments[1].split("$")[3])
+            return await original(work, *arguments)
 
-    passwords._in_thread = count  # type: ignore[method-assign]
-    assert await passwords.matches("correct horse", phc)
-    assert not await passwords.matches("correct horse", None)
-    assert worked == ["m=19456,t=2,p=1"] * 2
-    passwords.close()
+        passwords._in_thread = count  # type: ignore[method-assign]
+        assert await passwords.matches("correct horse", phc, "here")
+        assert not await passwords.matches("correct horse", None, "here")
+        assert worked == ["m=19456,t=2,p=1"] * 2
 
 
 async def test_guesses_at_once_are_no_cheaper_than_one_after_another() -> None:
-    passwords = Passwords(Limits(sign_in_failures_per_account=3), lambda: 0.0)
-    begun = asyncio.Event()
+    async with made(Limits(sign_in_failures_per_account=3)) as passwords:
+        begun = asyncio.Event()
 
-    async def guess() -> None:
-        async with passwords.guess("ann@example.com", "::1"):
-            await begun.wait()
-            raise Forbidden("The password is wrong.")
+        async def guess() -> None:
+            async with passwords.guess(ANN, "::1", None):
+                await begun.wait()
+                raise Forbidden("The password is wrong.")
 
-    guesses = [asyncio.create_task(guess()) for _ in range(10)]
-    await asyncio.sleep(0)
-    begun.set()
-    ends = await asyncio.gather(*guesses, return_exceptions=True)
-    assert [type(end) for end in ends] == [Forbidden] * 3 + [RateLimited] * 7
-    with pytest.raises(RateLimited):
-        async with passwords.guess("ANN@example.com", "::2"):
-            raise AssertionError("it was let in")
-    passwords.close()
+        guesses = [asyncio.create_task(guess()) for _ in range(10)]
+        await asyncio.sleep(0)
+        begun.set()
+        ends = await asyncio.gather(*guesses, return_exceptions=True)
+        assert [type(end) for end in ends] == [Forbidden] * 3 + [RateLimited] * 7
+        with pytest.raises(RateLimited):
+            async with passwords.guess("ANN@example.com", "::2", None):
+                raise AssertionError("it was let in")
 
 
 async def test_a_right_guess_and_one_that_could_not_be_looked_at_do_not_count() -> None:
-    passwords = Passwords(Limits(sign_in_failures_per_account=1), lambda: 0.0)
-    async with passwords.guess("ann@example.com", None) as guess:
-        guess.right()
-    with pytest.raises(OSError):
-        async with passwords.guess("ann@example.com", None):
-            raise OSError
-    async with passwords.guess("ann@example.com", None):
-        pass
-    passwords.close()
+    async with made(Limits(sign_in_failures_per_account=1)) as passwords:
+        await right(passwords.guess(ANN, "::1", None))
+        with pytest.raises(OSError):
+            async with passwords.guess(ANN, "::1", None):
+                raise OSError
+        with pytest.raises(Unavailable):
+            async with passwords.guess(ANN, "::1", None):
+                raise Unavailable("No store.")
+        await right(passwords.guess(ANN, "::1", None))
+
+
+async def test_strangers_have_five_guesses_a_minute_in_all_and_an_address_twenty() -> None:
+    now_s = 0.0
+    async with made(clock_s=lambda: now_s) as passwords:
+        answers = [await wrong(passwords.guess(ANN, f"10.0.0.{n}", None)) for n in range(9)]
+        assert answers == [Forbidden] * 5 + [RateLimited] * 4
+        one = [await wrong(passwords.guess(f"{n}@x.org", "10.1.1.1", None)) for n in range(25)]
+        assert one == [Forbidden] * 20 + [RateLimited] * 5
+        now_s = 12.0
+        assert await wrong(passwords.guess(ANN, "10.0.0.9", None)) is Forbidden
+        assert await wrong(passwords.guess(ANN, "10.0.0.9", None)) is RateLimited
+
+
+async def test_strangers_lock_no_owner_out() -> None:
+    """Neither from a browser that had a login, nor where they have signed in before, nor from what a login may do."""
+    async with made() as passwords:
+        passwords.remember_place(ANN, "home")
+        for n in range(100):
+            await wrong(passwords.guess(ANN, f"10.0.{n}.1", None))
+        await right(passwords.guess(ANN, "home", None))
+        for n in range(100):
+            await wrong(passwords.guess(f"{n}@x.org", "home", None))
+        await right(passwords.guess(ANN, "10.0.0.1", "an earlier login"))
+        await right(passwords.guess(ANN, "home", "an earlier login"))
+        await right(passwords.guess_again(login("phone")))
+        with pytest.raises(RateLimited):
+            await right(passwords.guess(ANN, "home", None))
+
+
+@pytest.mark.parametrize("of", ["device", "place", "login", "token"])
+async def test_what_has_a_bucket_of_its_own_has_no_more_guesses_than_a_stranger(of: str) -> None:
+    async with made() as passwords:
+        passwords.remember_place(ANN, "home")
+        guesses = {
+            "device": lambda n: passwords.guess(ANN, f"10.0.0.{n}", "an earlier login"),
+            "place": lambda n: passwords.guess(ANN, "home", None),
+            "login": lambda n: passwords.guess_again(login("phone")),
+            "token": lambda n: passwords.guess_again(login(f"token {n}", "token")),
+        }
+        answers = [await wrong(guesses[of](n)) for n in range(8)]
+        assert answers == [Forbidden] * 5 + [RateLimited] * 3
+
+
+async def test_a_thief_with_one_login_does_not_use_up_the_guesses_of_another() -> None:
+    async with made() as passwords:
+        for _ in range(10):
+            await wrong(passwords.guess_again(login("stolen")))
+        await right(passwords.guess_again(login("own")))
+
+
+async def test_a_sign_in_is_hashed_before_registrations_that_came_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Six hundred from one address, and one more from there; then somebody signs in from elsewhere."""
+    done: list[str] = []
+
+    def slowly(password: str) -> str:
+        time.sleep(0.005)
+        done.append(password)
+        return password
+
+    monkeypatch.setattr(keys, "hash_password", slowly)
+    async with made(clock_s=time.monotonic) as passwords:
+        crowd = [
+            asyncio.create_task(passwords.hash(f"r{n}", "crowd", REGISTRATION)) for n in range(600)
+        ]
+        await asyncio.sleep(0.02)
+        await passwords.hash("sign-in", "elsewhere", SIGN_IN)
+        registered_first = done.index("sign-in")
+        await passwords.hash("neighbour", "next door", REGISTRATION)
+        ends = await asyncio.gather(*crowd, return_exceptions=True)
+        assert registered_first <= 6, "it went first"
+        assert done.index("neighbour") <= registered_first + 4, "addresses take turns"
+        refused = [end for end in ends if isinstance(end, RateLimited)]
+        assert len(refused) >= 600 - Limits().hashing_per_address - 10, "a share is bounded"

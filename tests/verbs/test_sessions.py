@@ -18,15 +18,10 @@ from chatserver.core.events import Event
 from chatserver.core.people import Account, Login, User
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.store import SqliteStore
+from chatserver.verbs.cookies import cookie_named
 from chatserver.verbs.keys import KeyRing
-from chatserver.verbs.sessions import (
-    COOKIE_LIFE_MS,
-    COOKIE_RENEW_MS,
-    DAY_MS,
-    TOKENS_MAX,
-    Sessions,
-    cookie_named,
-)
+from chatserver.verbs.sessions import COOKIE_LIFE_MS, COOKIE_RENEW_MS, DAY_MS, TOKENS_MAX, Sessions
+from tests.support.payments import paid
 
 NOW_MS = 1_800_000_000_000
 ANN, BOB = PEOPLE = [User(name, name.title(), "", "#000000") for name in ("ann", "bob")]
@@ -45,7 +40,7 @@ class World:
     def sessions(self) -> Sessions:
         """Sessions of a process that has just started."""
         ring = KeyRing.load(self.folder, self.now_ms)
-        self.following.append(Sessions(self.store, self.journal, ring, lambda: self.now_ms))
+        self.following.append(Sessions(self.store, self.journal, ring, lambda: self.now_ms, 50))
         return self.following[-1]
 
     def follow(self, events: Sequence[Event]) -> None:
@@ -55,7 +50,7 @@ class World:
 
     async def change(self, change: LoginsEnd | PasswordChange) -> int:
         """The seq of a notice."""
-        (place,) = await self.journal.append(vocabulary.notice(change))
+        (place,) = await self.journal.append(paid(), vocabulary.notice(change))
         return place.seq
 
 
@@ -165,7 +160,7 @@ async def test_a_cookie_that_is_forged_or_of_another_ring_is_nobodys(tmp_path: P
         login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
         ring = KeyRing.load(tmp_path / "other", 0)
-        foreign = Sessions(world.store, world.journal, ring, lambda: NOW_MS)
+        foreign = Sessions(world.store, world.journal, ring, lambda: NOW_MS, 50)
         await nobody(sessions, header(foreign.cookie(login, secure=False)))
         field = sessions.form_field(f"{login.id} ann {NOW_MS}")
         for bad in (cookie[:-2], "chatserver=", "chatserver=a.b", f"chatserver={field}", "", None):
@@ -403,7 +398,7 @@ async def test_the_end_of_an_account_ends_all_of_its_logins(tmp_path: Path) -> N
         _, token = await sessions.issue_token(login, "script", None)
         await sessions.resolve(cookie, None)
         await sessions.resolve(None, f"Bearer {token}")
-        await world.journal.append(vocabulary.account_end(ANN))
+        await world.journal.append(paid(), vocabulary.account_end(ANN))
         await nobody(sessions, cookie)
         await nobody(sessions, None, f"Bearer {token}")
         assert not sessions.is_current(login)

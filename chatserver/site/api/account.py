@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chatserver.http.handlers import ApiHandler
+from chatserver.site.api.rows import RowHandler
 from chatserver.verbs.sessions import FIRST_GENERATION
 
 
-class Register(ApiHandler):
+class Register(RowHandler):
     sets_cookie = True
 
     async def post(self) -> None:
@@ -17,17 +17,19 @@ class Register(ApiHandler):
         self.answer({"user": await self.house.accounts.me(user.id)}, 201)
 
 
-class SignIn(ApiHandler):
+class SignIn(RowHandler):
     sets_cookie = True
 
     async def post(self) -> None:
         agent = self.request.headers.get("User-Agent", "")
-        user, login = await self.house.accounts.sign_in(self.fields(), self.address, agent)
+        user, login = await self.house.accounts.sign_in(
+            self.fields(), self.address, agent, self._ask.cookie
+        )
         self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
         self.answer({"user": await self.house.accounts.me(user.id)})
 
 
-class SignOut(ApiHandler):
+class SignOut(RowHandler):
     async def post(self) -> None:
         self.no_fields()
         login = await self.login()
@@ -37,7 +39,7 @@ class SignOut(ApiHandler):
         self.done()
 
 
-class Me(ApiHandler):
+class Me(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer({"user": await self.house.accounts.me(login.user_id)})
@@ -55,7 +57,7 @@ class Me(ApiHandler):
         self.done()
 
 
-class Tokens(ApiHandler):
+class Tokens(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer({"tokens": await self.house.accounts.tokens(login.user_id)})
@@ -66,7 +68,7 @@ class Tokens(ApiHandler):
         self.answer(await self.house.accounts.issue_token(login, fields), 201)
 
 
-class Token(ApiHandler):
+class Token(RowHandler):
     async def delete(self, token_id: str) -> None:
         self.no_fields()
         login = await self.login()
@@ -74,13 +76,13 @@ class Token(ApiHandler):
         self.done()
 
 
-class Devices(ApiHandler):
+class Devices(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer({"sessions": await self.house.accounts.devices(login)})
 
 
-class Device(ApiHandler):
+class Device(RowHandler):
     async def delete(self, login_id: str) -> None:
         self.no_fields()
         login = await self.login()

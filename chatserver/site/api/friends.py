@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from chatserver.core import fields as rules
-from chatserver.http.handlers import ApiHandler
+from chatserver.site.api.rows import RowHandler
 from chatserver.verbs.friendships import SEARCH_DEFAULT
 
 
-class People(ApiHandler):
+class People(RowHandler):
     async def get(self) -> None:
         login = await self.login()
-        page = self.house.settings.limits.page_events
-        limit = rules.written_integer(self.argument("limit"), "limit", 1, page)
-        query = rules.query(self.argument("q") or "")
-        found = await self.house.friendships.find_people(
-            login.user_id, query, min(page, limit or SEARCH_DEFAULT)
-        )
+        asked = self.arguments()
+        limit = min(self.house.settings.limits.page_events, asked["limit"] or SEARCH_DEFAULT)
+        found = await self.house.friendships.find_people(login.user_id, asked["q"], limit)
         self.answer({"users": found})
 
 
-class Friends(ApiHandler):
+class Friends(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer(await self.house.friendships.friends(login.user_id))
 
 
-class Friend(ApiHandler):
+class Friend(RowHandler):
     async def put(self, other_id: str) -> None:
         self.no_fields()
         login = await self.login()
@@ -39,13 +35,13 @@ class Friend(ApiHandler):
         self.done()
 
 
-class Blocks(ApiHandler):
+class Blocks(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer({"users": await self.house.friendships.blocks(login.user_id)})
 
 
-class Block(ApiHandler):
+class Block(RowHandler):
     async def put(self, other_id: str) -> None:
         self.no_fields()
         login = await self.login()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from chatserver.core import fields as rules
 from chatserver.core.conversations import PAGE_EVENTS, Range, conversation_with
-from chatserver.core.events import MAX_SEQ
-from chatserver.http.handlers import ApiHandler
+from chatserver.site.api.rows import RowHandler
 
 
-class Messages(ApiHandler):
+class Messages(RowHandler):
     async def get(self) -> None:
         login = await self.login()
-        page = self.house.settings.limits.page_events
-        limit = rules.written_integer(self.argument("limit"), "limit", 1, page)
-        before = rules.written_integer(self.argument("before"), "before", 0, MAX_SEQ)
-        after = rules.written_integer(self.argument("after"), "after", 0, MAX_SEQ)
-        conversation = conversation_with(rules.optional_id(self.argument("with"), "with"))
-        part = Range(conversation, before, after, min(page, limit or PAGE_EVENTS))
+        asked = self.arguments()
+        limit = min(self.house.settings.limits.page_events, asked["limit"] or PAGE_EVENTS)
+        conversation = conversation_with(asked["with"])
+        part = Range(conversation, asked["before"], asked["after"], limit)
         self.answer(await self.house.messages.history(login.user_id, part))
 
     async def post(self) -> None:
@@ -28,7 +24,7 @@ class Messages(ApiHandler):
         self.answer(answer, 200 if place.duplicate else 201)
 
 
-class Typing(ApiHandler):
+class Typing(RowHandler):
     async def post(self) -> None:
         fields = self.fields()
         login = await self.login()
@@ -36,7 +32,7 @@ class Typing(ApiHandler):
         self.done()
 
 
-class Read(ApiHandler):
+class Read(RowHandler):
     async def get(self) -> None:
         login = await self.login()
         self.answer(await self.house.reads.read_state(login.user_id))

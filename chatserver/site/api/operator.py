@@ -8,13 +8,13 @@ from typing import Any
 
 from chatserver.core.addresses import address
 from chatserver.core.errors import Forbidden, Unauthenticated, Unavailable
-from chatserver.http.handlers import ApiHandler
 from chatserver.http.house import House
 from chatserver.http.proxies import is_forwarded
+from chatserver.site.api.rows import RowHandler
 from chatserver.site.metrics import Metrics
 
 
-class Health(ApiHandler):
+class Health(RowHandler):
     """Alive: the loop turns."""
 
     drained = False
@@ -23,7 +23,7 @@ class Health(ApiHandler):
         self.answer({"status": "ok"})
 
 
-class Ready(ApiHandler):
+class Ready(RowHandler):
     """Whether new work may be sent here: the store (reads, writes and its threads), the journal, and whether new
     connections are taken."""
 
@@ -43,13 +43,13 @@ class Ready(ApiHandler):
         self.answer({"status": "ready"})
 
 
-class MetricsPage(ApiHandler):
+class MetricsPage(RowHandler):
     """Prometheus: to the one with the token, or without one to this machine, where nobody else can come by it."""
 
     drained = False
 
     def initialize(self, house: House, **more: Any) -> None:
-        super().initialize(house)
+        super().initialize(house, **more)
         self._metrics: Metrics = more["metrics"]
 
     def get(self) -> None:

@@ -1,42 +1,45 @@
-"""The addresses of the API."""
+"""The addresses of the API, made of its table."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tornado.routing import URLSpec
+from tornado.web import RequestHandler
 
-from chatserver.http.handlers import ApiHandler, UnknownAddress
+from chatserver.http.handlers import UnknownAddress
 from chatserver.http.house import House
-from chatserver.site.api import account, friends, messages, operator
+from chatserver.site.api import openapi
+from chatserver.site.api.rows import Row
+from chatserver.site.api.table import TABLE
 from chatserver.site.metrics import Metrics
 
-ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
-    (r"/api/register", account.Register),
-    (r"/api/login", account.SignIn),
-    (r"/api/logout", account.SignOut),
-    (r"/api/me", account.Me),
-    (r"/api/tokens", account.Tokens),
-    (r"/api/tokens/([^/]+)", account.Token),
-    (r"/api/sessions", account.Devices),
-    (r"/api/sessions/([^/]+)", account.Device),
-    (r"/api/users", friends.People),
-    (r"/api/friends", friends.Friends),
-    (r"/api/friends/([^/]+)", friends.Friend),
-    (r"/api/blocks", friends.Blocks),
-    (r"/api/blocks/([^/]+)", friends.Block),
-    (r"/api/messages", messages.Messages),
-    (r"/api/typing", messages.Typing),
-    (r"/api/read", messages.Read),
-    (r"/healthz", operator.Health),
-    (r"/readyz", operator.Ready),
-)
+
+def _by_address() -> dict[tuple[str, type[RequestHandler]], dict[str, Row]]:
+    found: dict[tuple[str, type[RequestHandler]], dict[str, Row]] = {}
+    for row in TABLE:
+        if not row.is_stream:
+            found.setdefault((row.pattern, row.handler), {})[row.method] = row
+    return found
+
+
+_BY_ADDRESS = _by_address()
+
+ROUTES = tuple(_BY_ADDRESS)
+"""Every address that is no stream, as a pattern, with its handler."""
 
 
 def routes(house: House, metrics: Metrics) -> list[Any]:
     """The API's part of the application; `unknown` goes after every other route."""
-    page = URLSpec(r"/metrics", operator.MetricsPage, {"house": house, "metrics": metrics})
-    return [page] + [URLSpec(pattern, handler, {"house": house}) for pattern, handler in ROUTES]
+    rooms = {
+        "house": house,
+        "metrics": metrics,
+        "document": openapi.encoded(TABLE, house.settings.limits),
+    }
+    return [
+        URLSpec(pattern, handler, {**rooms, "rows": rows})
+        for (pattern, handler), rows in _BY_ADDRESS.items()
+    ]
 
 
 def unknown(house: House) -> list[Any]:

@@ -1,9 +1,9 @@
-"""The connection to MongoDB: its limits, the questions asked through it, and the lease of the one server.
+"""The database in MongoDB: the questions asked through its connections, and the lease of the one server.
 
 Motor is in its maintenance period; PyMongo's own asyncio API succeeds it. Only what both share is used
 (`find().sort().limit().to_list()`, `find_one`, `insert_one`, `insert_many`, `update_one`, `delete_many`,
-`create_index`, `command`). The change would touch this file's import and `_connect`, and `close`, which
-becomes a coroutine there.
+`create_index`, `command`). The change would touch `opening.connect`, and `close`, which becomes a coroutine
+there.
 
 The lease is one document with a beat that its owner counts up. Whoever wants it watches: a beat that stands
 still for `LEASE_S` has no owner any more. So no clock of one host is compared with another's.
@@ -19,45 +19,23 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import errors
-from pymongo.uri_parser import parse_uri
 
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo.opening import DEFAULT_NAME, connect, first_line, refusal
 from chatserver.store.mongo.schema import check_schema, make_indexes
 
 _log = logging.getLogger("chatserver.store")
 
-DEFAULT_NAME = "chatserver"
-"""The database where the URI names none."""
 BEAT_S = 2.0
 LEASE_S = 10.0
 """Five missed beats. How long a restart after a crash waits; how long a stall may last."""
 WATCH_S = 0.25
 WAIT_S = 60.0
 """How long a start waits for a database that does not answer yet: both may have been started together."""
-OPTIONS: dict[str, Any] = {
-    "appname": "chatserver",
-    "w": "majority",
-    "wTimeoutMS": 5000,
-    "serverSelectionTimeoutMS": 2000,
-    "connectTimeoutMS": 5000,
-    "socketTimeoutMS": 8000,
-    "waitQueueTimeoutMS": 4000,
-    "maxPoolSize": 32,
-}
-"""Everything ends in bounded time. The URI may say otherwise. `connectTimeoutMS` is also the driver's for its
-own heartbeats: at 2000 a database that took 2 s for an answer was given up, connections and all."""
-
 _MANY = 500
 """Ids in one query."""
-_REFUSED = {
-    13: "grant it the readWrite role there",
-    18: "check the name and the password in the URI",
-    8000: "check the name and the password in the URI",
-}
-"""Codes of MongoDB about rights: Unauthorized, AuthenticationFailed, AtlasError."""
 
 
 class MongoDb:
@@ -81,6 +59,8 @@ class MongoDb:
         self._client: Any = None
         self._db: Any = None
         self._heart: asyncio.Task[None] | None = None
+        self._taking: asyncio.Future[Any] | None = None
+        """The command that takes the lease, once it was sent."""
         self._lost = False
 
     def __getitem__(self, collection: str) -> Any:
@@ -95,15 +75,18 @@ class MongoDb:
         or cannot be used.
         """
         try:
-            self._connect()
+            self._client = connect(self._uri)
+            self._db = self._client.get_default_database(DEFAULT_NAME)
             await self._until_it_answers()
             self.created_seq = await check_schema(self._db, self._clock_ms)
             await self._take_lease()
             await make_indexes(self._db)
         except errors.PyMongoError as error:
+            await self._give_lease_back()
             await self._let_go()
-            raise StoreRefused(_sentence(error)) from error
-        except StoreRefused:
+            raise refusal(error) from error
+        except (StoreRefused, asyncio.CancelledError):
+            await self._give_lease_back()
             await self._let_go()
             raise
         self.healthy = True
@@ -116,10 +99,7 @@ class MongoDb:
             self._heart.cancel()
             await asyncio.gather(self._heart, return_exceptions=True)
             self._heart = None
-            try:
-                await self["meta"].delete_many({"_id": "lease", "owner": self._owner})
-            except errors.PyMongoError as error:
-                _log.warning("the lease could not be given back and will run out: %s", error)
+        await self._give_lease_back()
         await self._let_go()
 
     async def hold_lease(self) -> None:
@@ -183,27 +163,12 @@ class MongoDb:
     def note_health(self, healthy: bool, error: Exception | None = None) -> None:
         """Keep `healthy`, and log where it changes."""
         if self.healthy and not healthy:
-            _log.error("the database does not answer: %s", _first_line(error))
+            _log.error("the database does not answer: %s", first_line(error))
         elif healthy and not self.healthy:
             _log.warning("the database answers again")
         self.healthy = healthy
 
     # starting
-
-    def _connect(self) -> None:
-        try:
-            # The driver takes any word for a host name, and leaves a client behind where it does not.
-            if self._uri.startswith("mongodb://"):
-                parse_uri(self._uri)
-            elif not self._uri.startswith("mongodb+srv://"):
-                raise ValueError("it begins with neither mongodb:// nor mongodb+srv://")
-            self._client = AsyncIOMotorClient(self._uri, **_unless_in_uri(self._uri))
-            self._db = self._client.get_default_database(DEFAULT_NAME)
-        except (errors.PyMongoError, ValueError) as error:
-            raise StoreRefused(
-                f"The MongoDB URI cannot be used ({_first_line(error)}):"
-                " it looks like mongodb://host:27017/chatserver."
-            ) from error
 
     async def _until_it_answers(self) -> None:
         until_s = time.monotonic() + self._wait_s
@@ -231,7 +196,8 @@ class MongoDb:
             held = await meta.find_one({"_id": "lease"})
             if held is None:
                 try:
-                    await meta.insert_one(mine)
+                    self._taking = asyncio.ensure_future(meta.insert_one(mine))
+                    await asyncio.shield(self._taking)
                     break
                 except errors.DuplicateKeyError:
                     continue
@@ -250,6 +216,19 @@ class MongoDb:
             await asyncio.sleep(WATCH_S)
         self._beat = 1
         self._beaten_s = time.monotonic()
+
+    async def _give_lease_back(self) -> None:
+        """Give back what was taken, or may be taken yet by a command that nobody waits for any more."""
+        if self._taking is None:
+            return
+        await asyncio.wait({self._taking})
+        taken, self._taking = self._taking, None
+        if isinstance(taken.exception(), errors.DuplicateKeyError):
+            return
+        try:
+            await self["meta"].delete_many({"_id": "lease", "owner": self._owner})
+        except errors.PyMongoError as error:
+            _log.warning("the lease could not be given back and will run out: %s", error)
 
     async def _keep_beating(self) -> None:
         while not self._lost:
@@ -283,22 +262,3 @@ class MongoPart:
 
     def __init__(self, db: MongoDb) -> None:
         self._db = db
-
-
-def _unless_in_uri(uri: str) -> dict[str, Any]:
-    """Our options, but for those that the operator gave (MongoDB: option names ignore case)."""
-    given = {part.partition("=")[0].lower() for part in uri.partition("?")[2].split("&")}
-    return {name: value for name, value in OPTIONS.items() if name.lower() not in given}
-
-
-def _sentence(error: errors.PyMongoError) -> str:
-    code = getattr(error, "code", None)
-    if code in _REFUSED:
-        return f"MongoDB refuses this user ({_first_line(error)}): {_REFUSED[code]}."
-    return f"MongoDB cannot be used ({_first_line(error)}): start it, or correct the address in the URI."
-
-
-def _first_line(error: Exception | None) -> str:
-    """What an error says, without the driver's dump of the topology behind it."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.split(", Timeout:")[0].split(", full error:")[0].split(" (configured timeouts")[0]

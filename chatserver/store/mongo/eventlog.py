@@ -21,8 +21,9 @@ from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.replay import visible
+from chatserver.store.mongo.replay import count_visible, visible
 from chatserver.store.mongo.shapes import TTL_MS, entry_of, event_document, note_of
+from chatserver.store.mongo.unread import Folder
 
 DUPLICATE_KEY = 11000
 SKEW_MS = 86_400_000
@@ -36,6 +37,7 @@ class MongoLog:
         self._clock_ms = clock_ms
         self._begun = False
         """Whether something of the batch at hand may be in the database."""
+        self._unread = Folder(db)
 
     async def start(self) -> None:
         """Finish what a crash left half done, and find the newest seq."""
@@ -64,6 +66,7 @@ class MongoLog:
         written = [entry for entry, older in zip(batch, outcome, strict=True) if older is None]
         if written:
             self._db.head_seq = max(self._db.head_seq, written[-1].events[-1].seq)
+            self._unread.note(event for entry in written for event in entry.events)
         return outcome
 
     async def probe(self) -> None:
@@ -76,7 +79,8 @@ class MongoLog:
             return await visible(self._db, view, after, min(up_to, self._db.head_seq), limit)
 
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
-        return len(await self.visible(view, after, up_to, cap))
+        async with self._db.answering():
+            return await count_visible(self._db, view, after, min(up_to, self._db.head_seq), cap)
 
     async def dropped_seq(self) -> int:
         async with self._db.answering():
@@ -104,6 +108,7 @@ class MongoLog:
 
     async def keep_place(self) -> None:
         """Note the newest seq, so that it outlives its event; called at the end."""
+        await self._unread.close()
         async with self._db.answering():
             await self._keep_last_seq()
 

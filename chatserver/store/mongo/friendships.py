@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from chatserver.core.people import Friends, User
+from chatserver.core.people import MAX_INCOMING, Friends, User
 from chatserver.store.mongo.changes import block
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.ranges import compound
 from chatserver.store.mongo.shapes import USER, name_order, pair, user_of
+
+_RELATION = {"state": 1, "asker": 1, "since": 1}
 
 
 class MongoFriendships(MongoPart):
@@ -17,14 +20,28 @@ class MongoFriendships(MongoPart):
 
     async def friends(self, user_id: str) -> Friends:
         seq = self._db.head_seq
-        relations = await relations_of(self._db, user_id)
-        people = await self._db.by_ids("users", relations, {**USER, "last_seen": 1})
-        lists: dict[str, list[Any]] = {"friend": [], "incoming": [], "outgoing": []}
-        for doc in sorted(people.values(), key=name_order):
-            relation = relations[doc["_id"]][0]
-            user = user_of(doc)
-            lists[relation].append((user, int(doc["last_seen"])) if relation == "friend" else user)
-        return Friends(lists["friend"], lists["incoming"], lists["outgoing"], seq)
+        relations = await _relations_of(self._db, user_id)
+        asking = sorted(
+            (since, other)
+            for other, (relation, since) in relations.items()
+            if relation == "incoming"
+        )
+        shown = [other for _, other in asking[:MAX_INCOMING]]
+        rest = [other for other, (relation, _) in relations.items() if relation != "incoming"]
+        people = await self._db.by_ids("users", [*rest, *shown], {**USER, "last_seen": 1})
+        friends: list[tuple[User, int]] = []
+        outgoing: list[User] = []
+        for doc in sorted((people[each] for each in rest if each in people), key=name_order):
+            if relations[doc["_id"]][0] == "friend":
+                friends.append((user_of(doc), int(doc["last_seen"])))
+            else:
+                outgoing.append(user_of(doc))
+        incoming = [user_of(people[each]) for each in shown if each in people]
+        return Friends(friends, incoming, outgoing, seq, len(asking))
+
+    async def relation_counts(self, user_id: str) -> Mapping[str, int]:
+        relations = await _relations_of(self._db, user_id)
+        return Counter(relation for relation, _ in relations.values())
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
         # The position first: a change that comes in between is then heard of once more, and is the same.
@@ -34,7 +51,7 @@ class MongoFriendships(MongoPart):
 
     async def relation(self, viewer: str, other: str) -> str:
         doc = await self._db.one("pairs", {"_id": pair(viewer, other)})
-        return "none" if doc is None else _relation(doc, viewer)
+        return relation_in(doc, viewer)
 
     async def blocks(self, user_id: str) -> list[User]:
         rows = await self._db.all("blocks", {"by": user_id})
@@ -63,17 +80,21 @@ async def friends_since(db: MongoDb, user_id: str) -> dict[str, int]:
     return found
 
 
-async def relations_of(db: MongoDb, user_id: str) -> dict[str, tuple[str, int]]:
-    """Relation and seq of its beginning, by the other's id."""
+async def _relations_of(db: MongoDb, user_id: str) -> dict[str, tuple[str, int]]:
+    """Relation and seq of its beginning, by the other's id.
+
+    LIMIT: reads every open request, of which strangers make as many as they like; only their places, no names.
+    """
     found = {}
     for field, other in (("a", "b"), ("b", "a")):
-        for doc in await db.all("pairs", {field: user_id}):
-            if (relation := _relation(doc, user_id)) != "none":
+        for doc in await db.all("pairs", {field: user_id}, {other: 1, **_RELATION}):
+            if (relation := relation_in(doc, user_id)) != "none":
                 found[doc[other]] = (relation, int(doc["since"]))
     return found
 
 
-def _relation(doc: Mapping[str, Any], viewer: str) -> str:
-    if doc["state"] != "asked":
-        return str(doc["state"])
+def relation_in(doc: Mapping[str, Any] | None, viewer: str) -> str:
+    """The viewer's relation to the other in the document of a pair; `none` where there is none."""
+    if doc is None or doc["state"] != "asked":
+        return "none" if doc is None else str(doc["state"])
     return "outgoing" if doc["asker"] == viewer else "incoming"

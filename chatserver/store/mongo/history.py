@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from chatserver.core.conversations import (
     BROADCASTS,
@@ -16,23 +16,29 @@ from chatserver.core.conversations import (
 from chatserver.core.events import Audience
 from chatserver.core.kinds import FOR_GOOD
 from chatserver.core.visibility import View, shows
-from chatserver.store.archive import conversation_of
+from chatserver.store.archive import conversation_key
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.friendships import friends_since
 from chatserver.store.mongo.ranges import (
     ALL_BROADCASTS,
-    READ_EVENTS,
+    PLACES,
     Doc,
     Span,
     broadcasts_of,
     by_actor,
+    compound,
     first_events,
     merged,
-    read,
-    sent_to,
     talk,
 )
 from chatserver.store.mongo.shapes import client_key, event_of
+from chatserver.store.mongo.unread import (
+    MAX_UNREAD,
+    kept_fold,
+    own_positions,
+    positions_of,
+    unread_direct,
+)
 
 ALONE = 64
 """Up to so many friends have a range each in a page of broadcasts; more of them share ranges."""
@@ -41,10 +47,6 @@ ACTORS = 200
 `$in` (MongoDB manual, "The ESR Guideline"); for more it would sort everything they ever wrote."""
 ACTORS_COST_EVENTS = 100
 """What such a range costs, in events walked."""
-MAX_UNREAD = 1000
-"""Nobody reads an exact number above it, and counting costs."""
-
-_PLACES = dict.fromkeys(("seq", "type", "audience", "actor", "to"), 1)
 
 
 class MongoHistory(MongoPart):
@@ -69,9 +71,14 @@ class MongoHistory(MongoPart):
             events.reverse()
         return Page(events, len(found) > part.limit, seq)
 
+    async def read_position(self, user_id: str, conversation: Conversation) -> int:
+        key = compound(user_id, conversation_key(conversation))
+        doc = await self._db.one("reads", {"_id": key}, {"up_to": 1})
+        return 0 if doc is None else int(doc["up_to"])
+
     async def read_state(self, user_id: str) -> ReadState:
         async with self._db.answering():
-            return await _read_state(self._db, user_id, self._db.head_seq)
+            return await _read_state(self._db, user_id)
 
 
 async def _page(db: MongoDb, viewer: str, conversation: Conversation, span: Span) -> list[Doc]:
@@ -108,42 +115,18 @@ def _shown_to(view: View) -> Callable[[Doc], bool]:
     return passes
 
 
-async def _read_state(db: MongoDb, user_id: str, head_seq: int) -> ReadState:
-    """Read positions and unread counts, true at `head_seq`."""
+async def _read_state(db: MongoDb, user_id: str) -> ReadState:
+    """Read positions and unread counts."""
+    fold = await kept_fold(db, user_id)
+    head_seq = db.head_seq
     friends = await friends_since(db, user_id)
-    positions = await db["reads"].find({"user": user_id}, {"peer": 1, "up_to": 1}).to_list(None)
-    own = {conversation_of(doc["peer"]): int(doc["up_to"]) for doc in positions}
+    own = await own_positions(db, user_id)
     read_by = await db["reads"].find({"peer": user_id}, {"user": 1, "up_to": 1}).to_list(None)
     peers = {doc["user"]: int(doc["up_to"]) for doc in read_by if doc["user"] in friends}
-    bounds = {friend: max(since, own.get(Direct(friend), 0)) for friend, since in friends.items()}
-    direct = await _unread_direct(db, user_id, bounds, head_seq)
+    direct = await unread_direct(db, user_id, fold, positions_of(own, friends), head_seq)
     unread: dict[Conversation, int] = {Direct(friend): count for friend, count in direct.items()}
-    span = Span(own.get(BROADCASTS, 0), head_seq + 1, MAX_UNREAD, fields=_PLACES)
+    span = Span(own.get(BROADCASTS, 0), head_seq + 1, MAX_UNREAD, fields=PLACES)
     # Nobody's own: what one wrote oneself is not unread.
     if broadcasts := len(await _broadcasts(db, View("", friends), span, list(friends))):
         unread[BROADCASTS] = broadcasts
     return ReadState(own, peers, unread, head_seq)
-
-
-async def _unread_direct(
-    db: MongoDb, user_id: str, bounds: Mapping[str, int], head_seq: int
-) -> dict[str, int]:
-    """Messages to `user_id` by friend, after that friend's bound.
-
-    LIMIT: reads what was sent to this user back to the oldest bound; somebody who never says what they
-    have read, and is sent tens of thousands of direct messages, waits for that.
-    """
-    counts: dict[str, int] = {}
-    if not bounds:
-        return counts
-    span = Span(min(bounds.values()), head_seq + 1, READ_EVENTS, newest=True, fields=_PLACES)
-    range_ = sent_to(user_id)
-    while True:
-        docs = await read(db, range_, span, READ_EVENTS)
-        for doc in docs:
-            friend = doc["actor"]
-            if doc["type"] in FOR_GOOD and doc["seq"] > bounds.get(friend, head_seq):
-                counts[friend] = min(counts.get(friend, 0) + 1, MAX_UNREAD)
-        if len(docs) < READ_EVENTS:
-            return counts
-        span = span.past(docs[-1]["seq"])

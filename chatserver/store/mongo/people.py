@@ -12,12 +12,18 @@ from chatserver.core.names import MAX_QUERY_WORDS, after_prefix, email_key, word
 from chatserver.core.people import Account, User
 from chatserver.store.mongo.changes import write_words
 from chatserver.store.mongo.database import MongoPart
-from chatserver.store.mongo.friendships import relations_of
-from chatserver.store.mongo.shapes import USER, account_of, name_order, user_document, user_of
+from chatserver.store.mongo.friendships import relation_in
+from chatserver.store.mongo.ranges import compound
+from chatserver.store.mongo.shapes import USER, account_of, name_order, pair, user_document, user_of
 
-MAX_CANDIDATES = 2000
-"""LIMIT: where more people than this share the beginning of a word, a search for it chooses among the
-first so many of them."""
+MAX_CANDIDATES = 500
+"""LIMIT: where more people than this share the beginning of a search's longest word, it chooses among the first so
+many of them, a whole word before a longer one; and among the searcher's own friends."""
+MAX_FRIENDS = 1000
+"""LIMIT: of so many friends."""
+_AT_ONCE = 50
+"""People whose blocks and relations are looked up together, beside what was asked for."""
+_RELATION = {"state": 1, "asker": 1}
 _TAKEN = "There is an account with this email already."
 
 
@@ -60,19 +66,30 @@ class MongoPeople(MongoPart):
             await self._db.change("users", {"_id": user_id}, {"$max": {"last_seen": at}})
 
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
-        found = await self._candidates(query)
+        found = await self._candidates(viewer, query)
         found.pop(viewer, None)
-        blocks = await self._db.all("blocks", {"by": viewer}) + await self._db.all(
-            "blocks", {"user": viewer}
+        pairs = await self._db.by_ids("pairs", (pair(viewer, each) for each in found), _RELATION)
+        relations = {id_: relation_in(pairs.get(pair(viewer, id_)), viewer) for id_ in found}
+        people = sorted(
+            found.values(), key=lambda doc: (relations[doc["_id"]] != "friend", name_order(doc))
         )
-        for each in blocks:
-            found.pop(each["user"], None)
-            found.pop(each["by"], None)
-        people = sorted(found.values(), key=name_order)[:limit]
-        relations = await relations_of(self._db, viewer)
-        return [(user_of(doc), relations.get(doc["_id"], ("none", 0))[0]) for doc in people]
+        shown: list[tuple[User, str]] = []
+        for at in range(0, len(people), _AT_ONCE):
+            some = people[at : at + _AT_ONCE]
+            apart = await self._apart(viewer, [doc["_id"] for doc in some])
+            shown += [
+                (user_of(doc), relations[doc["_id"]]) for doc in some if doc["_id"] not in apart
+            ]
+            if len(shown) >= limit:
+                break
+        return shown[:limit]
 
-    async def _candidates(self, query: str) -> dict[str, dict[str, Any]]:
+    async def _apart(self, viewer: str, ids: list[str]) -> set[str]:
+        """Those of `ids` who have blocked the viewer or are blocked by the viewer."""
+        keys = {compound(*each): id_ for id_ in ids for each in ((viewer, id_), (id_, viewer))}
+        return {keys[key] for key in await self._db.by_ids("blocks", keys, {"_id": 1})}
+
+    async def _candidates(self, viewer: str, query: str) -> dict[str, dict[str, Any]]:
         # The longest word first: it most likely has the fewest people.
         wanted = sorted(words(query)[:MAX_QUERY_WORDS], key=len, reverse=True)
         if not wanted:
@@ -86,10 +103,26 @@ class MongoPeople(MongoPart):
                 .limit(MAX_CANDIDATES)
                 .to_list(MAX_CANDIDATES)
             )
-        found = await self._db.by_ids("users", (row["user"] for row in rows), USER)
+        ids = [row["user"] for row in rows]
+        if len(rows) == MAX_CANDIDATES:
+            ids += await self._some_friends(viewer)
+        found = await self._db.by_ids("users", ids, USER)
         found = {id_: doc for id_, doc in found.items() if _has_words(doc, wanted)}
         for doc in await self._db.all("users", {"email_key": email_key(query)}, USER):
             found[doc["_id"]] = doc
+        return found
+
+    async def _some_friends(self, viewer: str) -> list[str]:
+        found: list[str] = []
+        for field, other in (("a", "b"), ("b", "a")):
+            async with self._db.answering():
+                docs = (
+                    await self._db["pairs"]
+                    .find({field: viewer}, {other: 1, "state": 1})
+                    .limit(MAX_FRIENDS)
+                    .to_list(MAX_FRIENDS)
+                )
+            found += [doc[other] for doc in docs if doc["state"] == "friend"]
         return found
 
 

@@ -32,6 +32,8 @@ DIGITS = 16
 
 EVENT = dict.fromkeys(("seq", "at", "type", "audience", "actor", "to", "payload"), 1)
 """The fields that `shapes.event_of` takes."""
+PLACES = dict.fromkeys(("seq", "type", "audience", "actor", "to"), 1)
+"""What tells whether somebody may see an event: enough to count it."""
 
 Doc = dict[str, Any]
 

@@ -9,10 +9,11 @@ from chatserver.core.events import Audience, Event
 from chatserver.core.people import Account, User
 from chatserver.store.archive import FIELDS, KINDS, Record
 from chatserver.store.contract import StoreRefused
-from chatserver.store.sqlite.changes import write_name
+from chatserver.store.sqlite.changes import ADD_FRIENDSHIP, write_name
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.eventlog import dropped_seq, last_seq
 from chatserver.store.sqlite.shapes import LOGIN, account_row, event_row
+from chatserver.store.sqlite.unread import recount_all
 
 CHUNK = 1000
 _INVERSE = {"friend": "friend", "incoming": "outgoing", "outgoing": "incoming"}
@@ -103,6 +104,7 @@ class SqliteArchive(SqlitePart):
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE meta SET value = ? WHERE key = 'last_seq'", (last_seq,))
             db.execute("UPDATE meta SET value = ? WHERE key = 'dropped_seq'", (dropped_seq,))
+            recount_all(db)
             db.execute("DELETE FROM meta WHERE key LIKE 'migrated %'")
 
         await self._db.write(work)
@@ -136,7 +138,7 @@ def _add_user(db: sqlite3.Connection, record: Record) -> None:
 def _add_friendship(db: sqlite3.Connection, record: Record) -> None:
     one, other, relation, since = (record[name] for name in FIELDS["friendships"])
     db.executemany(
-        "INSERT OR IGNORE INTO friendships VALUES (?, ?, ?, ?)",
+        f"{ADD_FRIENDSHIP} ON CONFLICT DO NOTHING",
         [(one, other, relation, since), (other, one, _INVERSE[str(relation)], since)],
     )
 

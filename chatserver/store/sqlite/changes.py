@@ -15,6 +15,9 @@ from chatserver.core.changes import (
 )
 from chatserver.core.names import name_key, words
 from chatserver.store.archive import conversation_key
+from chatserver.store.sqlite.unread import recount
+
+ADD_FRIENDSHIP = "INSERT INTO friendships (user_id, other_id, relation, since) VALUES (?, ?, ?, ?)"
 
 
 def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: int) -> None:
@@ -30,6 +33,7 @@ def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: in
                 " SET up_to = max(up_to, excluded.up_to)",
                 (change.user_id, conversation_key(change.conversation), change.up_to),
             )
+            recount(db, change.user_id, change.conversation, seq)
         case LoginsEnd():
             db.executemany(
                 "DELETE FROM logins WHERE id = ? AND user_id = ?",
@@ -61,14 +65,15 @@ def _friend(db: sqlite3.Connection, change: FriendChange, seq: int) -> None:
     elif change.relation == "asked":
         # Needs none before; a conflict means that there is something already, which then stays.
         db.executemany(
-            "INSERT INTO friendships VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            f"{ADD_FRIENDSHIP} ON CONFLICT DO NOTHING",
             [(asker, other, "outgoing", seq), (other, asker, "incoming", seq)],
         )
     elif change.relation == "friend":
         db.executemany(
-            "INSERT INTO friendships VALUES (?, ?, 'friend', ?) ON CONFLICT DO UPDATE"
-            " SET relation = 'friend', since = excluded.since WHERE relation <> 'friend'",
-            [(asker, other, seq), (other, asker, seq)],
+            f"{ADD_FRIENDSHIP} ON CONFLICT DO UPDATE"
+            " SET relation = 'friend', since = excluded.since"
+            " WHERE relation <> 'friend'",
+            [(asker, other, "friend", seq), (other, asker, "friend", seq)],
         )
     else:
         raise ValueError(f"A friendship cannot become {change.relation!r}.")

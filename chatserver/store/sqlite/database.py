@@ -1,54 +1,62 @@
-"""One SQLite file: who may open it, the thread that writes it, and the threads that read it.
+"""One SQLite file: the thread that writes it, and the threads that read it.
 
 Nothing of what is stored lives here. Jobs are functions of a connection; results come back on the
 event loop. The writer commits whatever waits in one transaction (group commit): it batches what waits and
 never waits to batch.
+
+Every thread and every connection is there before the start has ended. A connection that failed is closed, and
+its thread takes another one: for its next job, and while it is idle once in `PROBE_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
+from chatserver.store.sqlite.opening import PROGRESS_STEPS, Folder, Reader, connect_writer
 from chatserver.store.sqlite.schema import migrate
 
 _log = logging.getLogger("chatserver.store")
 T = TypeVar("T")
+V = TypeVar("V")
 
-FILE = "chat.sqlite3"
-LOCK = "chat.lock"
-READERS = 3
-"""Threads: reads are short, and more threads than cores only take turns at the interpreter."""
+READERS = 4
+"""Threads: reads are short, and more threads than cores only take turns at the interpreter. One more than costly reads may
+have at once (`Limits.reads_at_once`), so that a sign-in never waits behind them."""
 MAX_WAITING = 5000
 """Jobs that wait for a thread, reading and writing each; one more is `Unavailable`."""
 MAX_JOBS = 256
 """Jobs in one transaction: bounds what one failed commit can take with it."""
-READ_S = 10.0
-"""A read that takes longer is ended: something is wrong with it, and its thread is needed."""
-_PROGRESS_STEPS = 100_000
-"""Steps of SQLite's machine between two looks at the clock, about a millisecond."""
+PROBE_S = 1.0
+"""How often a thread that could not do its work tries whether it can again."""
+IDLE_S = 5.0
+"""How often a reader without work tries whether it could do some, so that `healthy` does not speak of long ago.
+The writer does not: a write costs a sync of the disk."""
+_CANNOT_SAVE = "The server cannot save anything at the moment."
+_CANNOT_READ = "The server cannot look this up at the moment."
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     work: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
+    """None where nobody waits: a probe."""
     result: Any = None
     error: BaseException | None = None
+
+
+_Jobs = queue.SimpleQueue[_Job | None]
 
 
 class Database:
@@ -59,20 +67,28 @@ class Database:
     """
 
     def __init__(self, folder: Path, busy_ms: int = 5000) -> None:
-        self.path = folder / FILE
-        self.healthy = False
-        self._folder = folder
+        self._folder = Folder(folder)
         self._busy_ms = busy_ms
-        self._lock_fd: int | None = None
         self._writer: sqlite3.Connection | None = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers: list[Reader] = []
+        self._writes: _Jobs = queue.SimpleQueue()
+        self._reads: _Jobs = queue.SimpleQueue()
         self._waiting_writes = 0
         self._waiting_reads = 0
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._pool: ThreadPoolExecutor | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._failing: set[object] = set()
+        """Of the writer and the readers those that could not do what they were last asked."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether each thread lives, and could do what it was last asked: reading as well as writing."""
+        return self._runs and not self._failing and all(t.is_alive() for t in self._threads)
+
+    @property
+    def _runs(self) -> bool:
+        return bool(self._threads) and not self._stopping
 
     async def start(self) -> None:
         """Take the folder for this process, bring the file up to date and start the threads.
@@ -80,25 +96,25 @@ class Database:
         Raises `StoreRefused` with a sentence for the operator where that cannot be.
         """
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._open)
-        self.healthy = True
-        self._pool = ThreadPoolExecutor(READERS, "sqlite-reader", self._open_reader)
-        self._thread = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
-        self._thread.start()
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on whatever happens to this task: nothing is closed under it.
+            self._stopping = True
+            while not opening.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({opening})
+            opening.exception()
+            self._let_go()
+            raise
+        self._start_threads()
 
     async def close(self) -> None:
         """Finish the jobs that wait, close the file and give the folder free. Safe to call twice."""
-        self.healthy = False
-        if self._thread is not None:
-            self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
-        if self._pool is not None:
-            await asyncio.to_thread(self._pool.shutdown)
-            self._pool = None
-        for reader in self._readers:
-            reader.close()
-        self._readers.clear()
+        self._stopping = True
+        if self._threads:
+            await asyncio.to_thread(self._end_threads)
         self._let_go()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -107,29 +123,31 @@ class Database:
         What `work` raises undoes its own part only and is raised here. Raises `Unavailable` where the
         file cannot be written (nothing of `work` stays then) or too many jobs wait.
         """
-        if self._thread is None or self._loop is None or self._waiting_writes >= MAX_WAITING:
-            raise Unavailable("The server cannot save anything at the moment.")
-        job = _Job(work, self._loop.create_future())
+        if not self._runs or self._waiting_writes >= MAX_WAITING:
+            raise Unavailable(_CANNOT_SAVE)
         self._waiting_writes += 1
-        self._jobs.put(job)
-        result: T = await job.future
-        return result
+        return await self._do(work, self._writes)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on one unchanging snapshot that holds everything durable by now.
 
         Raises `Unavailable` where the file cannot be read, too many jobs wait, or it takes too long.
         """
-        if self._pool is None or self._loop is None or self._waiting_reads >= MAX_WAITING:
-            raise Unavailable("The server cannot look anything up at the moment.")
+        if not self._runs or self._waiting_reads >= MAX_WAITING:
+            raise Unavailable(_CANNOT_READ)
         self._waiting_reads += 1
-        try:
-            return await self._loop.run_in_executor(self._pool, self._read, work)
-        except sqlite3.OperationalError as error:
-            _log.error("reading the database failed: %s", error)
-            raise Unavailable("The server cannot look this up at the moment.") from error
-        finally:
-            self._waiting_reads -= 1
+        return await self._do(work, self._reads)
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], jobs: _Jobs) -> T:
+        assert self._loop is not None, "threads run only after start"
+        future: asyncio.Future[T] = self._loop.create_future()
+        jobs.put(_Job(work, future))
+        return await future
+
+    async def probe(self) -> None:
+        """Return where the file can be read and written. Raises `Unavailable`."""
+        await self.write(_touch)
+        await self.read(_look)
 
     async def row(self, statement: str, values: Sequence[Any]) -> Any:
         """The first row that `statement` finds, or None."""
@@ -148,99 +166,103 @@ class Database:
 
     def _open(self) -> None:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._take_lock()
-            # SQLite gives its side files the mode of this one.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            self._let_go()
-            raise StoreRefused(
-                f"The data folder {self._folder} cannot be used ({error.strerror}):"
-                " name one that this user may read and write."
-            ) from error
-        try:
-            self._writer = self._connect_writer()
+            self._folder.take()
+            self._writer = connect_writer(self._folder.file, self._busy_ms)
+            # A start that is given up does not wait for the end of a long migration.
+            self._writer.set_progress_handler(lambda: self._stopping, PROGRESS_STEPS)
             migrate(self._writer)
+            self._writer.set_progress_handler(None, 0)
+            for _ in range(READERS):
+                self._readers.append(Reader(self._folder.file, self._busy_ms))
+                self._readers[-1].read(_look)
+        except (OSError, sqlite3.Error) as error:
+            refusal = self._folder.refusal(error)
+            self._let_go()
+            raise refusal from error
         except StoreRefused:
             self._let_go()
             raise
-        except sqlite3.Error as error:
+
+    def _start_threads(self) -> None:
+        works: list[Callable[[], None]] = [
+            self._write_all,
+            *(partial(self._read_all, reader) for reader in self._readers),
+        ]
+        try:
+            for number, work in enumerate(works):
+                name = f"sqlite-reader-{number}" if number else "sqlite-writer"
+                thread = threading.Thread(target=work, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except RuntimeError as error:
+            self._end_threads()
             self._let_go()
             raise StoreRefused(
-                f"{self.path} cannot be used as a database ({error}): restore it from a backup,"
-                " or choose another data folder."
+                f"No thread can be started ({error}): raise the limit of processes and threads."
             ) from error
 
-    def _take_lock(self) -> None:
-        fd = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(fd)
-            raise StoreRefused(
-                f"The data in {self._folder} are in use by another chatserver:"
-                " stop that one, or choose another data folder."
-            ) from error
-        self._lock_fd = fd
-
-    def _connect_writer(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.path,
-            timeout=self._busy_ms / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        self._writer = db
-        # WAL: readers and the writer do not wait for each other. FULL: a commit returns only when it
-        # would survive a power cut; NORMAL was hardly faster with group commit.
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        return db
-
-    def _open_reader(self) -> None:
-        db = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=ro",
-            uri=True,
-            timeout=self._busy_ms / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        self._readers.append(db)
-        self._local.db = db
-        self._local.until = 0.0
-        local = self._local
-        db.set_progress_handler(lambda: time.monotonic() > local.until, _PROGRESS_STEPS)
+    def _end_threads(self) -> None:
+        self._writes.put(None)
+        for _ in self._readers:
+            self._reads.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
     def _let_go(self) -> None:
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        self._folder.let_go()
 
     # the threads
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        db: sqlite3.Connection = self._local.db
-        self._local.until = time.monotonic() + READ_S
-        db.execute("BEGIN")
+    def _read_all(self, reader: Reader) -> None:
+        while True:
+            try:
+                job = self._reads.get(timeout=PROBE_S if reader in self._failing else IDLE_S)
+            except queue.Empty:
+                job = _Job(_look, None)
+            if job is None:
+                return
+            # A read that was given up has nobody waiting.
+            if job.future is None or not job.future.cancelled():
+                self._read(reader, job)
+            self._hand_back(self._deliver_read, job)
+
+    def _read(self, reader: Reader, job: _Job) -> None:
         try:
-            return work(db)
-        finally:
-            self._local.until = time.monotonic() + READ_S
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            job.result = reader.read(job.work)
+        except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            job.error = error
+        except sqlite3.Error as error:
+            if job.future is not None and not reader.is_lost:
+                _log.error("reading the database failed: %s", error)
+            self._note_health(reader, error if reader.is_lost else None)
+            job.error = Unavailable(_CANNOT_READ)
+            job.error.__cause__ = error
+        except Exception as error:
+            # It is the caller's own; the thread has to go on.
+            job.error = error
+        else:
+            self._note_health(reader, None)
 
     def _write_all(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._writes.get(timeout=PROBE_S if self._writer in self._failing else None)
+            except queue.Empty:
+                job = _Job(_touch, None)
+            if job is None:
+                return
             jobs = [job]
             last = False
             while len(jobs) < MAX_JOBS and not last:
                 try:
-                    more = self._jobs.get_nowait()
+                    more = self._writes.get_nowait()
                 except queue.Empty:
                     break
                 if more is None:
@@ -260,14 +282,13 @@ class Database:
                 self._run(db, job, alone=len(jobs) == 1)
             if db.in_transaction:
                 db.execute("COMMIT")
-            self._note_health(True, None)
+            self._note_health(db, None)
         except sqlite3.Error as error:
             _roll_back(db)
-            self._note_health(False, error)
+            self._note_health(db, error)
             for job in jobs:
-                job.error = Unavailable("The server cannot save anything at the moment.")
-        assert self._loop is not None, "the writer runs only after start"
-        self._loop.call_soon_threadsafe(self._deliver, jobs)
+                job.error = Unavailable(_CANNOT_SAVE)
+        self._hand_back(self._deliver_writes, jobs)
 
     def _run(self, db: sqlite3.Connection, job: _Job, alone: bool) -> None:
         # A savepoint makes SQLite keep the former content of each page that changes: a third of the CPU time of
@@ -286,23 +307,32 @@ class Database:
         if not alone:
             db.execute("RELEASE job")
 
-    def _note_health(self, healthy: bool, error: sqlite3.Error | None) -> None:
-        """Keep `healthy`, and log where it changes: an outage is one line, not one for every write."""
-        if self.healthy and not healthy:
-            _log.error("writing the database failed: %s", error)
-        elif healthy and not self.healthy:
-            _log.warning("the database can be written again")
-        self.healthy = healthy
+    def _note_health(self, who: object, error: sqlite3.Error | None) -> None:
+        """Remember who fails; log where that begins and ends: an outage is one line, not one for every job."""
+        what = "writing" if who is self._writer else "reading"
+        if error is None and who in self._failing:
+            self._failing.discard(who)
+            if not self._failing:
+                _log.warning("the database can be used again")
+        elif error is not None and who not in self._failing:
+            if not self._failing:
+                _log.error("%s the database failed: %s", what, error)
+            self._failing.add(who)
 
-    def _deliver(self, jobs: list[_Job]) -> None:
-        self._waiting_writes -= len(jobs)
+    def _hand_back(self, deliver: Callable[[V], None], what: V) -> None:
+        assert self._loop is not None, "threads run only after start"
+        # Where the loop is gone nobody waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(deliver, what)
+
+    def _deliver_read(self, job: _Job) -> None:
+        self._waiting_reads -= job.future is not None
+        _settle(job)
+
+    def _deliver_writes(self, jobs: list[_Job]) -> None:
         for job in jobs:
-            if job.future.done():
-                continue
-            if job.error is not None:
-                job.future.set_exception(job.error)
-            else:
-                job.future.set_result(job.result)
+            self._waiting_writes -= job.future is not None
+            _settle(job)
 
 
 class SqlitePart:
@@ -318,3 +348,23 @@ def _roll_back(db: sqlite3.Connection) -> None:
             db.execute("ROLLBACK")
         except sqlite3.Error as error:
             _log.error("undoing a failed write failed as well: %s", error)
+
+
+def _settle(job: _Job) -> None:
+    future = job.future
+    if future is None or future.done():
+        return
+    if job.error is not None:
+        future.set_exception(job.error)
+    else:
+        future.set_result(job.result)
+
+
+def _look(db: sqlite3.Connection) -> None:
+    """Read something from the file, to learn whether reading works."""
+    db.execute("SELECT value FROM meta WHERE key = 'last_seq'").fetchone()
+
+
+def _touch(db: sqlite3.Connection) -> None:
+    """Write something that changes nothing, to learn whether writing works."""
+    db.execute("UPDATE meta SET value = value WHERE key = 'last_seq'")

@@ -14,6 +14,7 @@ from chatserver.store.sqlite.changes import apply_change
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.replay import count_visible, visible
 from chatserver.store.sqlite.shapes import IS_PASSING, event_row
+from chatserver.store.sqlite.unread import add_unread
 
 
 class SqliteLog(SqlitePart):
@@ -26,7 +27,7 @@ class SqliteLog(SqlitePart):
         return await self._db.write(lambda db: _write_batch(db, batch))
 
     async def probe(self) -> None:
-        await self._db.write(_touch)
+        await self._db.probe()
 
     async def visible(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         return await self._db.read(lambda db: visible(db, view, after, up_to, limit))
@@ -79,6 +80,8 @@ def _write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appende
     written = [entry for entry, older in zip(batch, outcome, strict=True) if older is None]
     for entry in written:
         for event in entry.events:
+            if event.to is not None:
+                add_unread(db, event)
             if event.change is not None:
                 apply_change(db, event.change, event.seq, entry.events[0].seq)
     if written:
@@ -112,8 +115,3 @@ def _drop_passing(db: sqlite3.Connection, before_ms: int, limit: int) -> int:
         )
         db.executemany("DELETE FROM events WHERE seq = ?", old)
     return len(old)
-
-
-def _touch(db: sqlite3.Connection) -> None:
-    """Write something that changes nothing, to learn whether writing works."""
-    db.execute("UPDATE meta SET value = value WHERE key = 'last_seq'")

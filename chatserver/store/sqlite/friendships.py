@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from collections.abc import Mapping
 
-from chatserver.core.people import Friends, User
+from chatserver.core.people import MAX_INCOMING, Friends, User
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.eventlog import last_seq
 from chatserver.store.sqlite.shapes import USER
@@ -15,19 +15,10 @@ class SqliteFriendships(SqlitePart):
     """The friendships and blocks of a `SqliteStore`."""
 
     async def friends(self, user_id: str) -> Friends:
-        def work(db: sqlite3.Connection) -> Friends:
-            lists: dict[str, list[Any]] = {"friend": [], "incoming": [], "outgoing": []}
-            for row in db.execute(
-                f"SELECT {USER}, relation, last_seen FROM friendships"
-                " CROSS JOIN users ON users.id = other_id WHERE user_id = ?"
-                " ORDER BY name_key, users.id",
-                (user_id,),
-            ):
-                user, relation = User(*row[:4]), row[4]
-                lists[relation].append((user, row[5]) if relation == "friend" else user)
-            return Friends(lists["friend"], lists["incoming"], lists["outgoing"], last_seq(db))
+        return await self._db.read(lambda db: _friends(db, user_id))
 
-        return await self._db.read(work)
+    async def relation_counts(self, user_id: str) -> Mapping[str, int]:
+        return await self._db.read(lambda db: _relation_counts(db, user_id))
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
         return await self._db.read(lambda db: (friends_since(db, user_id), last_seq(db)))
@@ -58,6 +49,41 @@ class SqliteFriendships(SqlitePart):
             else "DELETE FROM blocks WHERE by_id = ? AND user_id = ?"
         )
         await self._db.change(statement, [(by, user_id)])
+
+
+def _friends(db: sqlite3.Connection, user_id: str) -> Friends:
+    friends: list[tuple[User, int]] = []
+    outgoing: list[User] = []
+    for row in db.execute(
+        f"SELECT {USER}, relation, last_seen FROM friendships"
+        " CROSS JOIN users ON users.id = other_id WHERE user_id = ? AND relation <> 'incoming'"
+        " ORDER BY name_key, users.id",
+        (user_id,),
+    ):
+        user = User(*row[:4])
+        if row[4] == "friend":
+            friends.append((user, row[5]))
+        else:
+            outgoing.append(user)
+    incoming = db.execute(
+        f"SELECT {USER} FROM friendships CROSS JOIN users ON users.id = other_id"
+        f" WHERE user_id = ? AND relation = 'incoming' ORDER BY since LIMIT {MAX_INCOMING}",
+        (user_id,),
+    )
+    asking = [User(*row) for row in incoming]
+    count = len(asking)
+    if count == MAX_INCOMING:
+        count = _relation_counts(db, user_id)["incoming"]
+    return Friends(friends, asking, outgoing, last_seq(db), count)
+
+
+def _relation_counts(db: sqlite3.Connection, user_id: str) -> dict[str, int]:
+    return dict(
+        db.execute(
+            "SELECT relation, count(*) FROM friendships WHERE user_id = ? GROUP BY relation",
+            (user_id,),
+        )
+    )
 
 
 def friends_since(db: sqlite3.Connection, user_id: str) -> dict[str, int]:

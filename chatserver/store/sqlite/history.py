@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import replace
 
 from chatserver.core.conversations import (
-    BROADCASTS,
     Broadcasts,
     Conversation,
     Direct,
@@ -17,27 +14,23 @@ from chatserver.core.conversations import (
     ReadState,
 )
 from chatserver.core.events import MAX_SEQ, Audience, Event
-from chatserver.store.archive import conversation_of
+from chatserver.store.archive import conversation_key, conversation_of
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.eventlog import find_message, last_seq
 from chatserver.store.sqlite.friendships import friends_since
 from chatserver.store.sqlite.ranges import (
-    BROADCASTS_OF_EACH,
-    DIRECT_OF_EACH,
     Span,
     by_actor,
     by_pair,
-    count_each,
     merge,
 )
 from chatserver.store.sqlite.shapes import EVENT, IN_HISTORY, event_of
+from chatserver.store.sqlite.unread import unread
 
 LOOK_EVENTS = 256
 """So many are walked first where a page of broadcasts is wanted: it tells how dense those of friends lie."""
 RANGE_COST_EVENTS = 3
 """Looking into one friend's range costs as much as walking over so many events (2.2 µs, 0.7 µs)."""
-MAX_UNREAD = 1000
-"""Nobody reads an exact number above it, and counting costs."""
 
 _IN_HISTORY = f" AND {IN_HISTORY}"
 # After this seq what `actor` wrote for all friends is shown to the viewer; NULL where never.
@@ -59,6 +52,13 @@ class SqliteHistory(SqlitePart):
         # One more than asked for tells whether there are more.
         span = Span(part.after or 0, below, part.limit + 1, newest, only=_IN_HISTORY)
         return await self._db.read(lambda db: _page(db, viewer, part.conversation, span))
+
+    async def read_position(self, user_id: str, conversation: Conversation) -> int:
+        row = await self._db.row(
+            "SELECT up_to FROM reads WHERE user_id = ? AND peer = ?",
+            (user_id, conversation_key(conversation)),
+        )
+        return 0 if row is None else int(row[0])
 
     async def read_state(self, user_id: str) -> ReadState:
         return await self._db.read(lambda db: _read_state(db, user_id))
@@ -167,26 +167,4 @@ def _read_state(db: sqlite3.Connection, user_id: str) -> ReadState:
     }
     read_by = db.execute("SELECT user_id, up_to FROM reads WHERE peer = ?", (user_id,))
     peers = {friend: up_to for friend, up_to in read_by if friend in friends}
-    unread = _unread_direct(db, user_id, {f: own.get(Direct(f), 0) for f in friends}, friends)
-    span = Span(own.get(BROADCASTS, 0), MAX_SEQ + 1, MAX_UNREAD, only=_IN_HISTORY)
-    broadcasts = count_each(db, user_id, friends, span, BROADCASTS_OF_EACH)
-    if broadcasts:
-        unread[BROADCASTS] = broadcasts
-    return ReadState(own, peers, unread, last_seq(db))
-
-
-def _unread_direct(
-    db: sqlite3.Connection, user_id: str, own: Mapping[str, int], friends: Mapping[str, int]
-) -> dict[Conversation, int]:
-    """How many messages of each friend are unread, where there are any; `own` is what was read of each."""
-    rows = db.execute(
-        "SELECT * FROM (SELECT friend.key, (SELECT count(*) FROM (SELECT 1 FROM events"
-        f" WHERE {DIRECT_OF_EACH}{_IN_HISTORY} AND seq > friend.value LIMIT :limit)) AS waiting"
-        " FROM json_each(:friends) AS friend) WHERE waiting > 0",
-        {
-            "user": user_id,
-            "limit": MAX_UNREAD,
-            "friends": json.dumps({f: max(since, own[f]) for f, since in friends.items()}),
-        },
-    )
-    return {Direct(friend): count for friend, count in rows}
+    return ReadState(own, peers, unread(db, user_id, own), last_seq(db))

@@ -12,6 +12,15 @@ from chatserver.store.sqlite.changes import write_name
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.shapes import ACCOUNT, USER, account_row
 
+MAX_CANDIDATES = 500
+"""LIMIT: where more people than this share the beginning of each word of a search, it chooses among the first so
+many of them, a whole word before a longer one; and among the searcher's own friends."""
+MAX_FRIENDS = 1000
+"""LIMIT: of so many friends."""
+_HAS_WORD = (
+    " AND EXISTS (SELECT 1 FROM name_words AS also WHERE also.user_id = one.user_id"
+    " AND also.word >= ? AND also.word < ?)"
+)
 _MANY = 500
 """Ids in one statement; SQLite takes 32,766 values, a short list keeps statements few and cached."""
 
@@ -63,26 +72,52 @@ class SqlitePeople(SqlitePart):
         )
 
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
-        # The longest word first: it most likely has the fewest people, and the index is read for it.
-        first, *rest = sorted(words(query)[:MAX_QUERY_WORDS], key=len, reverse=True) or [""]
-        if not first:
+        wanted = words(query)[:MAX_QUERY_WORDS]
+        if not wanted:
             return []
-        word = "SELECT user_id FROM name_words WHERE word >= ? AND word < ?"
-        also = "".join(
-            " AND EXISTS (SELECT 1 FROM name_words AS also WHERE also.user_id = name_words.user_id"
-            " AND also.word >= ? AND also.word < ?)"
-            for _ in rest
-        )
-        values = [value for each in (first, *rest) for value in (each, after_prefix(each))]
-        rows = await self._db.rows(
-            f"SELECT {USER}, coalesce(relation, 'none') FROM"
-            f" ({word}{also} UNION SELECT id FROM users WHERE email_key = ?) AS found"
-            " CROSS JOIN users ON users.id = found.user_id"
-            " LEFT JOIN friendships ON friendships.user_id = ? AND other_id = users.id"
-            " WHERE users.id <> ?"
-            " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = users.id AND blocks.user_id = ?)"
-            " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = ? AND blocks.user_id = users.id)"
-            " ORDER BY name_key, users.id LIMIT ?",
-            (*values, email_key(query), viewer, viewer, viewer, viewer, limit),
-        )
-        return [(User(*row[:4]), row[4]) for row in rows]
+        return await self._db.read(lambda db: _search(db, viewer, query, wanted, limit))
+
+
+def _search(
+    db: sqlite3.Connection, viewer: str, query: str, wanted: list[str], limit: int
+) -> list[tuple[User, str]]:
+    # The word of the fewest people first: of them no more than so many are looked at.
+    first, *rest = sorted(wanted, key=lambda word: (_count_of_word(db, word), word))
+    also = _HAS_WORD * len(rest)
+    rows = db.execute(
+        f"SELECT {USER}, coalesce(relation, 'none') FROM"
+        " (SELECT one.user_id FROM (SELECT user_id FROM name_words WHERE word >= ? AND word < ?"
+        f"  ORDER BY word, user_id LIMIT {MAX_CANDIDATES}) AS one WHERE true{also}"
+        " UNION SELECT one.user_id FROM (SELECT other_id AS user_id FROM friendships"
+        f"  WHERE user_id = ? AND relation = 'friend' LIMIT {MAX_FRIENDS}) AS one"
+        f"  WHERE true{_HAS_WORD}{also}"
+        " UNION SELECT id FROM users WHERE email_key = ?) AS found"
+        " CROSS JOIN users ON users.id = found.user_id"
+        " LEFT JOIN friendships ON friendships.user_id = ? AND other_id = users.id"
+        " WHERE users.id <> ?"
+        " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = users.id AND blocks.user_id = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM blocks WHERE by_id = ? AND blocks.user_id = users.id)"
+        " ORDER BY relation IS NOT 'friend', name_key, users.id LIMIT ?",
+        (
+            *_spans([first, *rest]),
+            viewer,
+            *_spans([first, *rest]),
+            email_key(query),
+            *[viewer] * 4,
+            limit,
+        ),
+    )
+    return [(User(*row[:4]), row[4]) for row in rows]
+
+
+def _count_of_word(db: sqlite3.Connection, word: str) -> int:
+    row = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM name_words WHERE word >= ? AND word < ?"
+        f" LIMIT {MAX_CANDIDATES})",
+        _spans([word]),
+    ).fetchone()
+    return int(row[0])
+
+
+def _spans(wanted: list[str]) -> list[str]:
+    return [value for each in wanted for value in (each, after_prefix(each))]

@@ -73,7 +73,21 @@ _GENERATIONS = (
     "ALTER TABLE logins ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS)
+# How many messages of the other are unread, counted to 1,000: see `unread`.
+_UNREAD = (
+    "ALTER TABLE friendships ADD COLUMN unread INTEGER NOT NULL DEFAULT 0",
+    """UPDATE friendships SET unread =
+        (SELECT count(*) FROM (SELECT 1 FROM events WHERE peer = friendships.user_id
+            AND actor = friendships.other_id AND audience = 1 AND type = 'message'
+            AND seq > max(friendships.since, coalesce((SELECT up_to FROM reads
+                WHERE reads.user_id = friendships.user_id
+                AND reads.peer = friendships.other_id), 0)) LIMIT 1000))
+        WHERE relation = 'friend'""",
+    # The oldest requests without sorting all of them: others make that list.
+    "CREATE INDEX friendships_asked ON friendships (user_id, since) WHERE relation = 'incoming'",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD)
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

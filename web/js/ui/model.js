@@ -19,7 +19,7 @@ import { Timeline } from '../core/timeline.js';
 
 /**
  * What `GET /api/friends` and `GET /api/read` answer.
- * @typedef {{friends: Friend[], incoming: User[], outgoing: User[], seq: number}} FriendsSnapshot
+ * @typedef {{friends: Friend[], incoming: User[], incomingCount: number, outgoing: User[], seq: number}} FriendsSnapshot
  * @typedef {{read: {with: string | null, upTo: number}[], peers: {user: string, upTo: number}[],
  *   unread: {with: string | null, count: number}[], seq: number}} ReadSnapshot
  */

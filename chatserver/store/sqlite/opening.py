@@ -1,0 +1,191 @@
+"""How the file is opened: who may (one process at a time, by a lock), by which connections, and why it could not be."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from chatserver.store.contract import StoreRefused
+
+T = TypeVar("T")
+
+FILE = "chat.sqlite3"
+LOCK = "chat.lock"
+READ_S = 10.0
+"""A read that takes longer is ended: something is wrong with it, and its thread is needed."""
+PROGRESS_STEPS = 100_000
+"""Steps of SQLite's machine between two looks at the clock, about a millisecond."""
+_FULL_BYTES = 64 * 1024
+"""With less room a new database cannot be made, and SQLite does not always say that this was the reason."""
+_FILES_OF_A_CONNECTION = 4
+"""The database, its log, the log's index, and for a moment the folder. What SQLite had of them is closed again
+when it says that it could not open something."""
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+
+
+class Folder:
+    """The data folder at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path / FILE
+        self._lock_fd: int | None = None
+
+    def take(self) -> None:
+        """Make it where it is missing, and take it for this process. Raises OSError and `StoreRefused`."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock()
+        # SQLite gives its side files the mode of this one.
+        os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def _lock(self) -> None:
+        fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise StoreRefused(
+                f"The data in {self.path} are in use by another chatserver:"
+                " stop that one, or choose another data folder."
+            ) from error
+        self._lock_fd = fd
+
+    def let_go(self) -> None:
+        """Give it free. Safe to call twice."""
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def refusal(self, error: OSError | sqlite3.Error) -> StoreRefused:
+        """What the operator is to do about an error while it was opened."""
+        if _says_full(error) or self._is_full():
+            return StoreRefused(
+                f"The disk with the data folder {self.path} is full: make room on it, and start again."
+            )
+        system = error if isinstance(error, OSError) else self._opened()
+        if system is not None and system.errno in _OUT_OF_FILES:
+            return StoreRefused(
+                f"{self.file} cannot be opened ({system.strerror}): raise the limit of open files."
+            )
+        if isinstance(error, OSError):
+            return StoreRefused(
+                f"The data folder {self.path} cannot be used ({error.strerror}):"
+                " name one that this user may read and write."
+            )
+        return StoreRefused(
+            f"{self.file} cannot be used as a database ({error}): restore it from a backup,"
+            " or choose another data folder."
+        )
+
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self.path).free < _FULL_BYTES
+        except OSError:
+            return False
+
+    def _opened(self) -> OSError | None:
+        """Why nothing can be opened, which SQLite keeps to itself; None where something can."""
+        taken: list[int] = []
+        try:
+            # The folder: closing a second descriptor of the file itself would drop SQLite's locks on it.
+            for _ in range(_FILES_OF_A_CONNECTION):
+                taken.append(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            return error
+        finally:
+            for fd in taken:
+                os.close(fd)
+        return None
+
+
+def _says_full(error: OSError | sqlite3.Error) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC
+    return _code(error) == sqlite3.SQLITE_FULL
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's code for an error; 0 where it was not SQLite that raised it."""
+    return getattr(error, "sqlite_errorcode", 0)
+
+
+def connect_writer(file: Path, busy_ms: int) -> sqlite3.Connection:
+    """The one connection that writes."""
+    db = sqlite3.connect(
+        file,
+        timeout=busy_ms / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        # WAL: readers and the writer do not wait for each other. FULL: a commit returns only when it
+        # would survive a power cut; NORMAL was hardly faster with group commit.
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+class Reader:
+    """A connection for one thread that reads; taken again after it failed. Raises `sqlite3.Error`."""
+
+    def __init__(self, file: Path, busy_ms: int) -> None:
+        self._file = file
+        self._busy_ms = busy_ms
+        self._until_s = 0.0
+        self._db: sqlite3.Connection | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no connection at the moment."""
+        return self._db is None
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds in one unchanging snapshot."""
+        db = self._db or self._connect()
+        self._until_s = time.monotonic() + READ_S
+        try:
+            db.execute("BEGIN")
+            try:
+                return work(db)
+            finally:
+                self._until_s = time.monotonic() + READ_S
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            # What took too long says nothing about the connection; anything else may have spoilt it.
+            if _code(error) != sqlite3.SQLITE_INTERRUPT:
+                self.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"file:{quote(str(self._file))}?mode=ro",
+            uri=True,
+            timeout=self._busy_ms / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        # A large sort would open a file, for which there may be no descriptor.
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.set_progress_handler(lambda: time.monotonic() > self._until_s, PROGRESS_STEPS)
+        self._db = db
+        return db
+
+    def close(self) -> None:
+        """Let the connection go; the next reading takes another one."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None

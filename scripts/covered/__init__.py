@@ -1,0 +1,1 @@
+"""How much of each floor is run by the tests of its own folder."""

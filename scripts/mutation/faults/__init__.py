@@ -1,0 +1,15 @@
+"""The table of faults, cut by floor."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+from scripts.mutation.faults import core, delivery, journal, transports, verbs
+
+FAULTS: tuple[Fault, ...] = (
+    *core.FAULTS,
+    *journal.FAULTS,
+    *delivery.FAULTS,
+    *transports.FAULTS,
+    *verbs.FAULTS,
+)
+"""Every fault, in the order of the floors."""

@@ -1,0 +1,256 @@
+"""Faults in the pure rules: hub, mailbox, visibility, presence, prices, framing."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+HUB = "chatserver/core/hub.py"
+MAILBOX = "chatserver/core/mailbox.py"
+VISIBILITY = "chatserver/core/visibility.py"
+PRICES = "chatserver/core/prices.py"
+FRAMING = "chatserver/core/framing.py"
+
+T_HUB = ("tests/core/test_hub.py",)
+T_MAILBOX = ("tests/core/test_mailbox.py",)
+T_VISIBILITY = ("tests/core/test_visibility.py",)
+T_SMALL = ("tests/core/test_small_rules.py",)
+T_FRAMING = ("tests/core/test_framing.py",)
+T_EVENTS = ("tests/core/test_events.py",)
+
+FAULTS = (
+    Fault(
+        "an append is dropped on its way into one of the mailboxes",
+        HUB,
+        "        for mailbox in mailboxes:\n            before =",
+        "        for mailbox in mailboxes[1:]:\n            before =",
+        T_HUB,
+    ),
+    Fault(
+        "a cursor does not exclude itself",
+        MAILBOX,
+        "events[start - 1].seq > cursor",
+        "events[start - 1].seq >= cursor",
+        T_MAILBOX,
+    ),
+    Fault(
+        "a cursor one below the floor is taken for complete",
+        MAILBOX,
+        "if cursor < self.floor_seq:",
+        "if cursor < self.floor_seq - 1:",
+        T_MAILBOX,
+    ),
+    Fault(
+        "the floor does not rise when the oldest leave",
+        MAILBOX,
+        "self.floor_seq = events[gone - 1].seq",
+        "self.floor_seq = self.floor_seq",
+        T_MAILBOX,
+    ),
+    Fault(
+        "a mailbox has no bound of bytes",
+        MAILBOX,
+        "if self._bytes > self._max_bytes or len(events)",
+        "if len(events)",
+        T_MAILBOX,
+    ),
+    Fault(
+        "a mailbox has no bound of events",
+        MAILBOX,
+        "if self._bytes > self._max_bytes or len(events) > self._max_events:",
+        "if self._bytes > self._max_bytes:",
+        T_MAILBOX,
+    ),
+    Fault(
+        "what a former friend wrote stays in the mailbox",
+        HUB,
+        "mailbox.withdraw()",
+        "mailbox.after(0)",
+        T_HUB,
+    ),
+    Fault(
+        "the end of a friendship reaches only one of the two",
+        "chatserver/core/audience.py",
+        "        self._change_one(change.other, change.asker, change.relation, seq)\n",
+        "",
+        T_HUB,
+    ),
+    Fault(
+        "a friendship that changes while a mailbox is opened is forgotten",
+        HUB,
+        "if seq > at_seq:",
+        "if seq > self.head_seq:",
+        T_HUB,
+    ),
+    Fault(
+        "a message to one friend is put into the mailbox of somebody who is none any more",
+        HUB,
+        "if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):",
+        "if other is not None:",
+        T_HUB,
+    ),
+    Fault(
+        "a batch that pushes out its own beginning is no gap",
+        HUB,
+        "if before < mailbox.floor_seq:",
+        "if before < 0:",
+        T_HUB,
+    ),
+    Fault(
+        "a run that is too much for one write is taken all the same",
+        HUB,
+        "if not (fits and reader.take(latest, before)):",
+        "if not reader.take(latest, before):",
+        T_HUB,
+    ),
+    Fault(
+        "a reader that fails takes the others with it",
+        HUB,
+        "                    if not (fits and reader.take(latest, before)):\n"
+        "                        self.mark(reader)\n"
+        "                except Exception as error:",
+        "                    if not (fits and reader.take(latest, before)):\n"
+        "                        self.mark(reader)\n"
+        "                except ZeroDivisionError as error:",
+        T_HUB,
+    ),
+    Fault(
+        "a reader that is marked is not flushed",
+        HUB,
+        "            self._schedule_flush()\n",
+        "            pass\n",
+        T_HUB,
+    ),
+    Fault(
+        "a notice goes into the mailbox of its actor",
+        HUB,
+        "if own is not None and event.audience is not Audience.NOBODY:",
+        "if own is not None:",
+        T_HUB,
+    ),
+    Fault(
+        "what was written before the friendship began is shown",
+        VISIBILITY,
+        "return since is not None and seq > since",
+        "return since is not None",
+        T_VISIBILITY,
+    ),
+    Fault(
+        "what is for oneself alone is shown to friends",
+        VISIBILITY,
+        "if audience == Audience.SELF or (audience == Audience.PAIR and to != viewer.user_id):",
+        "if audience == Audience.PAIR and to != viewer.user_id:",
+        T_VISIBILITY,
+    ),
+    Fault(
+        "what is for one friend is shown to all",
+        VISIBILITY,
+        "if audience == Audience.SELF or (audience == Audience.PAIR and to != viewer.user_id):",
+        "if audience == Audience.SELF:",
+        T_VISIBILITY,
+    ),
+    Fault(
+        "a notice is shown to whoever caused it",
+        VISIBILITY,
+        "    if audience == Audience.NOBODY:\n        return False\n",
+        "",
+        T_VISIBILITY,
+    ),
+    Fault(
+        "a message to one friend has the audience of a broadcast",
+        "chatserver/core/kinds.py",
+        "Kept.FOR_GOOD, Audience.FRIENDS, Audience.PAIR)",
+        "Kept.FOR_GOOD, Audience.FRIENDS, Audience.FRIENDS)",
+        T_EVENTS,
+    ),
+    Fault(
+        "notices are kept, and so replayed",
+        "chatserver/core/kinds.py",
+        'NOTICE = Kind("notice", Kept.NEVER',
+        'NOTICE = Kind("notice", Kept.PASSING',
+        T_EVENTS,
+    ),
+    Fault(
+        "there is no grace: whoever reloads the page is offline",
+        "chatserver/core/presence.py",
+        "until_s = from_s + self.grace_s",
+        "until_s = from_s",
+        T_SMALL,
+    ),
+    Fault(
+        "the second stream of a user is not counted",
+        "chatserver/core/presence.py",
+        "self._streams[user_id] = self._streams.get(user_id, 0) + 1",
+        "self._streams[user_id] = 1",
+        T_SMALL,
+    ),
+    Fault(
+        "a bucket fills without end",
+        PRICES,
+        "self._tokens = min(self.burst, self._tokens + passed_s * self.rate)",
+        "self._tokens = self._tokens + passed_s * self.rate",
+        T_SMALL,
+    ),
+    Fault(
+        "buckets are never forgotten",
+        PRICES,
+        "if len(self._buckets) >= self._max_keys:",
+        "if len(self._buckets) < 0:",
+        T_SMALL,
+    ),
+    Fault(
+        "a remembered thing is never forgotten",
+        "chatserver/core/bounded.py",
+        "if len(self._entries) > self._entries_max:",
+        "if len(self._entries) < 0:",
+        ("tests/core/test_bounded.py",),
+    ),
+    Fault(
+        "frames without a mask are taken",
+        FRAMING,
+        "if not second & _MASKED:",
+        "if second < 0:",
+        T_FRAMING,
+    ),
+    Fault(
+        "a message may be as long as it likes",
+        FRAMING,
+        "if not opcode & 0x8 and self._size + size > self._max_bytes:",
+        "if self._size < 0:",
+        T_FRAMING,
+    ),
+    Fault(
+        "fragments of nothing are kept without end",
+        FRAMING,
+        "if len(self._fragments) >= self._max_bytes // 16:",
+        "if len(self._fragments) < 0:",
+        T_FRAMING,
+    ),
+    Fault(
+        "a block of an event stream has no id",
+        FRAMING,
+        '    if seq is None:\n        return b"data: %b\\n\\n" % payload\n',
+        '    if seq is None or seq:\n        return b"data: %b\\n\\n" % payload\n',
+        T_FRAMING,
+    ),
+    Fault(
+        "a line end that a user typed ends a block",
+        "chatserver/core/events.py",
+        r'.replace(b"\xe2\x80\xa8", b"\\u2028")',
+        "",
+        T_SMALL,
+    ),
+    Fault(
+        "a page of another site may act with the cookie",
+        "chatserver/core/origin.py",
+        "return normal in allowed or",
+        "return normal is not None or",
+        ("tests/core/test_origin.py",),
+    ),
+    Fault(
+        "a request that says it comes from another site is taken",
+        "chatserver/core/origin.py",
+        'return fetch_site != "cross-site"',
+        "return True",
+        ("tests/core/test_origin.py",),
+    ),
+)

@@ -1,0 +1,216 @@
+"""Faults between the order and the readers: mailboxes, readers, catch-up, clockwork, attendance."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+CATCHUP = "chatserver/delivery/catchup.py"
+READERS = "chatserver/delivery/readers.py"
+MAILBOXES = "chatserver/delivery/mailboxes.py"
+ATTENDANCE = "chatserver/delivery/attendance.py"
+
+T_CATCHUP = ("tests/delivery/test_catchup.py",)
+T_READERS = ("tests/delivery/test_readers.py",)
+T_MAILBOXES = ("tests/delivery/test_mailboxes.py",)
+T_ATTENDANCE = ("tests/delivery/test_attendance.py",)
+T_CLOCKWORK = ("tests/delivery/test_clockwork.py",)
+
+FAULTS = (
+    Fault(
+        "the reset “too long ago” is never given",
+        CATCHUP,
+        '            return self._reset("too long ago")\n',
+        "            return None\n",
+        T_CATCHUP,
+    ),
+    Fault(
+        "however much was missed is replayed",
+        CATCHUP,
+        "if count + len(mailbox.events) > self._replay_events:",
+        "if count < 0:",
+        T_CATCHUP,
+    ),
+    Fault(
+        "a cursor beyond the head is taken for up to date",
+        CATCHUP,
+        '                return self._reset("beyond the head")\n',
+        "                return None\n",
+        T_CATCHUP,
+    ),
+    Fault(
+        "after one page of a replay the rest is passed over",
+        CATCHUP,
+        "floor_seq if whole else kept[-1].seq",
+        "floor_seq",
+        T_CATCHUP,
+    ),
+    Fault(
+        "what does not fit into one write is passed over",
+        CATCHUP,
+        "whole = len(kept) == len(events) < limit",
+        "whole = len(events) < limit",
+        T_CATCHUP,
+    ),
+    Fault(
+        "resets are not counted",
+        CATCHUP,
+        "        self.resets[reason] += 1\n",
+        "",
+        T_CATCHUP,
+    ),
+    Fault(
+        "the index of readers by login is not cleaned",
+        READERS,
+        "        self._forget_login(reader)\n        mailbox = reader.mailbox\n",
+        "        mailbox = reader.mailbox\n",
+        T_READERS,
+    ),
+    Fault(
+        "an older reader of the same client stays",
+        READERS,
+        "older.end(SUPERSEDED)",
+        "older.due_s",
+        T_READERS,
+    ),
+    Fault(
+        "a user may have any number of readers",
+        READERS,
+        "while len(mailbox.readers) >= self._limits.readers_per_user:",
+        "while len(mailbox.readers) < 0:",
+        T_READERS,
+    ),
+    Fault(
+        "a revoked login goes on reading",
+        READERS,
+        "_end(self._by_login.get(login_id, ()))",
+        "self._by_login.get(login_id, ())",
+        T_READERS,
+    ),
+    Fault(
+        "a new password ends no reader",
+        READERS,
+        "_end([r for r in self.of(user_id) if r.login.id != kept])",
+        "self.of(user_id)",
+        T_READERS,
+    ),
+    Fault(
+        "a new password ends the login that is kept, too",
+        READERS,
+        "_end([r for r in self.of(user_id) if r.login.id != kept])",
+        "_end(self.of(user_id))",
+        T_READERS,
+    ),
+    Fault(
+        "the end of an account ends no reader",
+        READERS,
+        "                    _end(self.of(user_id))\n",
+        "                    self.of(user_id)\n",
+        T_READERS,
+    ),
+    Fault(
+        "a login of a stale generation may attach",
+        READERS,
+        "        self.refuse_ended(reader.login)\n",
+        "",
+        T_READERS,
+    ),
+    Fault(
+        "a poll that comes back with another login stays with the first",
+        READERS,
+        "            self._by_login.setdefault(login.id, []).append(reader)\n        reader.login",
+        "            self._by_login.setdefault(reader.login.id, []).append(reader)\n        reader.login",
+        T_READERS,
+    ),
+    Fault(
+        "readers attach while the server sends everybody away",
+        READERS,
+        "        self.refuse_while_draining()\n        self.refuse_ended",
+        "        self.refuse_ended",
+        T_READERS,
+    ),
+    Fault(
+        "all who are sent away come back at the same moment",
+        READERS,
+        "return random.randint(200, min(30_000, spread_ms))",
+        "return min(30_000, spread_ms)",
+        T_READERS,
+    ),
+    Fault(
+        "a mailbox that is read is forgotten",
+        MAILBOXES,
+        "        self._idle.pop(mailbox.user_id, None)\n",
+        "        self._idle.get(mailbox.user_id, None)\n",
+        T_MAILBOXES,
+    ),
+    Fault(
+        "a mailbox that nobody reads is never forgotten",
+        MAILBOXES,
+        "if since_s <= long_ago_s]",
+        "if since_s < 0]",
+        T_MAILBOXES,
+    ),
+    Fault(
+        "a mailbox is opened before this process is where the friends were read",
+        MAILBOXES,
+        "            await self._journal.caught_up(at_seq)\n",
+        "",
+        T_MAILBOXES,
+    ),
+    Fault(
+        "two who ask for one mailbox at once open it twice",
+        MAILBOXES,
+        "                self._opening[user_id] = task\n",
+        "                self._opening = {user_id: task} if not self._opening else self._opening\n"
+        "                self._opening.clear()\n",
+        T_MAILBOXES,
+    ),
+    Fault(
+        "a visit that fails keeps the others from theirs",
+        "chatserver/delivery/clockwork.py",
+        '                log.exception("a visit failed")\n                continue\n',
+        '                log.exception("a visit failed")\n                break\n',
+        T_CLOCKWORK,
+    ),
+    Fault(
+        "whoever is visited is visited once only",
+        "chatserver/delivery/clockwork.py",
+        "                self._wheel.add(item, now_s + in_s)\n",
+        "                pass\n",
+        T_CLOCKWORK,
+    ),
+    Fault(
+        "new friends are not told that the other is here",
+        ATTENDANCE,
+        "                    self._introduce(asker, other)\n",
+        "                    pass\n",
+        T_ATTENDANCE,
+    ),
+    Fault(
+        "whose account has ended stays online",
+        ATTENDANCE,
+        "if self._presence.drop(user_id):",
+        "if self._presence.is_online(user_id) and False:",
+        T_ATTENDANCE,
+    ),
+    Fault(
+        "presence is told of strangers",
+        ATTENDANCE,
+        "[friend for friend in mailbox.friends if self._presence.is_online(friend)]",
+        "list(self._presence.online())",
+        T_ATTENDANCE,
+    ),
+    Fault(
+        "when people were last seen is not kept at the end",
+        ATTENDANCE,
+        "        self._seen.update((user_id, now_ms) for user_id in self._presence.online())\n",
+        "",
+        T_ATTENDANCE,
+    ),
+    Fault(
+        "the hub is told of a batch before the readers of ended logins are",
+        "chatserver/command/build.py",
+        "        house.delivery.readers.follow,\n        house.fanout.follow,\n",
+        "        house.fanout.follow,\n        house.delivery.readers.follow,\n",
+        ("tests/command/test_build.py",),
+    ),
+)

@@ -1,0 +1,273 @@
+"""Faults on the ways in: connections, streams, polls, admission, problems."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+CONNECTION = "chatserver/transports/connection.py"
+POLL = "chatserver/transports/longpoll.py"
+POLL_CONNECTION = "chatserver/transports/pollconnection.py"
+STREAM = "chatserver/transports/stream.py"
+WEBSOCKET = "chatserver/transports/websocket.py"
+READER = "chatserver/transports/reader.py"
+ADMISSION = "chatserver/http/admission.py"
+
+T_CONNECTION = ("tests/transports/test_connection.py",)
+T_STREAM = ("tests/transports/test_stream.py",)
+T_READER = ("tests/transports/test_reader.py",)
+T_CONTRACT = "tests/transports/test_contract.py"
+T_POLL = ("tests/transports/test_longpoll.py",)
+T_POLL_CONNECTION = "tests/transports/test_pollconnection.py"
+T_WEBSOCKET = "tests/transports/test_websocket.py"
+T_ADMISSION = "tests/http/test_admission.py"
+T_BAD = "tests/site/test_bad_requests.py"
+
+FAULTS = (
+    Fault(
+        "the bound of what waits for one connection is taken out",
+        CONNECTION,
+        "if len(self._pending) > PENDING_BYTES:",
+        "if len(self._pending) < 0:",
+        T_CONNECTION,
+    ),
+    Fault(
+        "a peer that takes no answers is asked more questions",
+        CONNECTION,
+        "not self._paused and waiting <= PAUSE_BYTES",
+        "not self._paused",
+        T_CONNECTION,
+    ),
+    Fault(
+        "a paused connection is read",
+        CONNECTION,
+        "not self._paused and waiting <= PAUSE_BYTES",
+        "waiting <= PAUSE_BYTES",
+        T_CONNECTION,
+    ),
+    Fault(
+        "a peer that takes no byte stays",
+        CONNECTION,
+        "        if left_s > 0:\n            return left_s\n        self._watched = False\n",
+        "        if left_s != 0:\n            return 5.0\n        self._watched = False\n",
+        T_CONNECTION,
+    ),
+    Fault(
+        "an exception in a callback leaves the connection without an end",
+        CONNECTION,
+        '"somebody who has gone", error)\n            self.abort()\n',
+        '"somebody who has gone", error)\n',
+        T_CONNECTION,
+    ),
+    Fault(
+        "what is corked is lost",
+        CONNECTION,
+        'data, self._corked = self._corked + data, b""',
+        'self._corked = b""',
+        T_CONNECTION,
+    ),
+    Fault(
+        "the end comes before what waits has left",
+        CONNECTION,
+        "        if self._pending is None:\n            self._shut_down()\n        self._loop",
+        "        self.abort()\n        self._loop",
+        T_CONNECTION,
+    ),
+    Fault(
+        "the bound of waiting signals is taken out",
+        READER,
+        "if len(self.signals) > SIGNALS_KEPT:",
+        "if len(self.signals) < 0:",
+        T_READER,
+    ),
+    Fault(
+        "an older signal of the same kind about the same person stays",
+        READER,
+        "                del self.signals[at]\n",
+        "",
+        T_READER,
+    ),
+    Fault(
+        "the table of stages is not looked at",
+        READER,
+        "if stage not in STAGES[self.stage]:",
+        "if stage not in STAGES:",
+        T_READER,
+    ),
+    Fault(
+        "a stream takes what comes although it has missed something",
+        STREAM,
+        "before <= self.cursor < encoding.first_seq",
+        "self.cursor < encoding.first_seq",
+        T_STREAM,
+    ),
+    Fault(
+        "a stream writes over what still waits",
+        STREAM,
+        "            if not outlet.waits:\n",
+        "            if outlet:\n",
+        T_STREAM,
+    ),
+    Fault(
+        "the cursor of a stream moves by one event of a batch",
+        STREAM,
+        "self.cursor = batch[-1].seq",
+        "self.cursor = batch[0].seq",
+        T_STREAM,
+    ),
+    Fault(
+        "a stream that takes does not move its cursor",
+        STREAM,
+        "                self.cursor = encoding.last_seq\n",
+        "",
+        T_STREAM,
+    ),
+    Fault(
+        "pages of a replay are written without waiting for the one before",
+        STREAM,
+        "                await self._until_drained()\n",
+        "",
+        T_STREAM,
+    ),
+    Fault(
+        "a login that expires is not noticed by its stream",
+        STREAM,
+        "expires_at <= self.delivery.clockwork.clock_ms():",
+        "expires_at < 0:",
+        T_STREAM,
+    ),
+    Fault(
+        "a poll is answered with the cursor of its first event",
+        POLL,
+        "cursor = events[-1].seq",
+        "cursor = events[0].seq",
+        T_POLL,
+    ),
+    Fault(
+        "a poll that found nothing goes back to the beginning",
+        POLL,
+        "cursor, more = self._after, False",
+        "cursor, more = 0, False",
+        T_POLL,
+    ),
+    Fault(
+        "all polls end at the same moment",
+        POLL,
+        "wait_s = self._wait_s * (1 - JITTER * random.random())",
+        "wait_s = self._wait_s",
+        T_POLL,
+    ),
+    Fault(
+        "an older poll of the same client is left waiting",
+        POLL,
+        "                older.answer((), ())\n",
+        "",
+        (f"{T_CONTRACT}::test_the_newest_of_two_polls_wins_and_the_older_ends_empty",),
+    ),
+    Fault(
+        "a poll says that there is no more where there is",
+        POLL,
+        "more = bool(mailbox.events) and mailbox.events[-1].seq > cursor",
+        "more = False",
+        T_POLL,
+    ),
+    Fault(
+        "what a client sends behind a poll that waits is kept without end",
+        POLL_CONNECTION,
+        "        elif len(self._buffer) > HEAD_BYTES and self._connection is not None:\n",
+        "        elif len(self._buffer) < 0 and self._connection is not None:\n",
+        (f"{T_POLL_CONNECTION}::test_what_comes_behind_a_poll_that_waits_is_bounded",),
+    ),
+    Fault(
+        "what is asked behind the last request is carried out",
+        POLL_CONNECTION,
+        "        if self._close_after:\n            self._buffer.clear()",
+        "        if self._close_after and not self._buffer:\n            self._buffer.clear()",
+        (f"{T_POLL_CONNECTION}::test_what_is_asked_behind_the_last_request_is_not_answered",),
+    ),
+    Fault(
+        "answers to polls lead back into the next one, deeper each time",
+        POLL_CONNECTION,
+        "        if self._working:\n            return\n",
+        "",
+        (f"{T_POLL_CONNECTION}::test_many_polls_in_one_write_are_answered_one_after_another",),
+    ),
+    Fault(
+        "the frames of one client wait without end",
+        WEBSOCKET,
+        "if len(self._inbox or ()) + self._unacked >= INBOX_FRAMES:",
+        "if len(self._inbox or ()) + self._unacked < 0:",
+        ("tests/transports/test_socketreader.py",),
+    ),
+    Fault(
+        "bad frames are answered for ever",
+        WEBSOCKET,
+        "if self._bad_frames >= BAD_FRAMES_MAX:",
+        "if self._bad_frames < 0:",
+        (f"{T_WEBSOCKET}::test_a_client_is_closed_with_the_code_it_earned",),
+    ),
+    Fault(
+        "a silent peer stays",
+        WEBSOCKET,
+        "            if silent:\n",
+        "            if not self:\n",
+        (f"{T_WEBSOCKET}::test_a_silent_peer_is_gone_after_its_ping",),
+    ),
+    Fault(
+        "the origin is not looked at by the API",
+        "chatserver/http/handlers.py",
+        "self.house.admission.ask(headers, sets_cookie=self.sets_cookie)",
+        "self.house.admission.ask(headers, navigates=True)",
+        (f"{T_BAD}::test_a_foreign_page_is_refused_wherever_a_cookie_counts_or_is_set",),
+    ),
+    Fault(
+        "the origin is not looked at by the classic forms",
+        "chatserver/site/classic.py",
+        "navigates=shows)",
+        "navigates=True)",
+        (
+            "tests/site/test_classic.py::test_a_link_on_a_foreign_page_leads_here_but_its_form_does_nothing",
+        ),
+    ),
+    Fault(
+        "X-Chat-User is ignored",
+        ADMISSION,
+        'headers.get("X-Chat-User") or query.get("user")',
+        'query.get("user")',
+        (f"{T_ADMISSION}::test_a_page_of_another_account_does_nothing",),
+    ),
+    Fault(
+        "whose page it is is looked at only where the login is in memory",
+        ADMISSION,
+        "        _check_whose(ask, login)\n        user = await",
+        "        user = await",
+        ("tests/http/test_entrance.py",),
+    ),
+    Fault(
+        "a made-up token excuses a foreign page that signs somebody in",
+        ADMISSION,
+        '("Authorization" in headers and not sets_cookie)',
+        '"Authorization" in headers',
+        ("tests/http/test_entrance.py",),
+    ),
+    Fault(
+        "requests are taken while the server sends everybody away",
+        ADMISSION,
+        "        self._readers.refuse_while_draining()\n",
+        "",
+        ("tests/http/test_entrance.py",),
+    ),
+    Fault(
+        "there is no Retry-After",
+        "chatserver/http/problems.py",
+        'headers["Retry-After"] = str(problem["retryAfter"])',
+        'headers["Retry-After"] = ""',
+        ("tests/http/test_problems.py",),
+    ),
+    Fault(
+        "a form of another site may send JSON",
+        "chatserver/http/requests.py",
+        'if media_type != "application/json" and (body or media_type):',
+        'if media_type != "application/json" and not body and media_type:',
+        (f"{T_BAD}::test_a_body_of_another_media_type_is_refused",),
+    ),
+)

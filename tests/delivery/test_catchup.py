@@ -1,0 +1,129 @@
+"""The gap ladder: nothing to do, a replay page by page, or a reset that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from chatserver.core.events import MAX_SEQ
+from chatserver.core.mailbox import BATCH_BYTES
+from chatserver.delivery import catchup as rules
+from chatserver.journal.local import KEEP_MS
+from tests.delivery.kit import LIMITS, Place, opened
+from tests.store.kit import text_of
+
+
+async def read_all(place: Place, after: int) -> list[str]:
+    """The texts of everything below Ann's mailbox, page by page."""
+    mailbox = await place.delivery.mailboxes.open("ann")
+    texts: list[str] = []
+    while after < mailbox.floor_seq:
+        events, position = await place.delivery.catchup.page(mailbox, after)
+        assert position > after, "each page leads on"
+        assert position >= (events[-1].seq if events else 0)
+        texts += [text_of(event) for event in events if event.type == "message"]
+        after = position
+    return texts
+
+
+async def test_a_cursor_at_or_above_the_floor_needs_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        await place.say("ann")
+        mailbox = await place.delivery.mailboxes.open("ann")
+        catchup = place.delivery.catchup
+        assert await catchup.lost(mailbox, mailbox.floor_seq) is None
+        assert await catchup.page(mailbox, mailbox.floor_seq) == ([], mailbox.floor_seq)
+        assert not catchup.resets
+
+
+async def test_what_was_missed_is_replayed_in_pages_without_a_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "REPLAY_PAGE_EVENTS", 3)
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann", "first")).seq
+        for number in range(8):
+            await place.say("ann", str(number))
+        mailbox = await place.delivery.mailboxes.open("ann")
+        assert await place.delivery.catchup.lost(mailbox, start) is None
+        assert await read_all(place, start) == [str(number) for number in range(8)]
+
+
+async def test_a_page_is_bounded_in_bytes_and_the_next_one_goes_on_behind_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        texts = [letter * (BATCH_BYTES * 2 // 5) for letter in "abcd"]
+        for text in texts:
+            await place.say("ann", text)
+        mailbox = await place.delivery.mailboxes.open("ann")
+        events, position = await place.delivery.catchup.page(mailbox, start)
+        assert [text_of(event) for event in events] == texts[:2]
+        assert position == events[-1].seq
+        assert await read_all(place, start) == texts
+
+
+async def test_where_nothing_concerned_the_user_one_page_leads_to_the_mailbox(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        await place.say("bob")
+        mailbox = await place.delivery.mailboxes.open("ann")
+        assert await place.delivery.catchup.page(mailbox, start) == ([], mailbox.floor_seq)
+
+
+async def test_more_than_may_be_replayed_is_a_reset_and_not_a_part(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        for _ in range(LIMITS.replay_events - 1):
+            await place.say("ann")
+        mailbox = await place.delivery.mailboxes.open("ann")
+        catchup = place.delivery.catchup
+        await place.say("ann")
+        assert await catchup.lost(mailbox, start) is None, "the last one stands in the mailbox"
+        await place.say("ann")
+        assert await catchup.lost(mailbox, start) == "too much missed"
+        assert catchup.resets == {"too much missed": 1}
+
+
+async def test_a_cursor_from_before_what_was_dropped_by_age_is_told_so(tmp_path: Path) -> None:
+    """Events that are no messages go after a week: whether there were any cannot be known any more."""
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        await place.befriend("ann", "bob")
+        later = (await place.say("ann")).seq
+        place.clock.now_ms += KEEP_MS + 1000
+        assert await place.journal.drop_passed() > 0
+        mailbox = await place.delivery.mailboxes.open("ann")
+        catchup = place.delivery.catchup
+        assert await catchup.lost(mailbox, start) == "too long ago"
+        assert await catchup.lost(mailbox, later) is None, "after what was dropped all is there"
+        assert catchup.resets == {"too long ago": 1}
+
+
+async def test_a_cursor_beyond_the_head_is_told_so(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        mailbox = await place.delivery.mailboxes.open("ann")
+        assert await place.delivery.catchup.lost(mailbox, MAX_SEQ) == "beyond the head"
+
+
+async def test_a_cursor_that_the_hub_has_yet_to_reach_is_waited_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        mailbox = await place.delivery.mailboxes.open("ann")
+        seq = (await place.say("ann")).seq
+        place.hub.head_seq = seq - 1
+        assert await asyncio.wait_for(place.delivery.catchup.lost(mailbox, seq), 5) is None
+
+
+async def test_a_reset_leads_to_the_head_and_says_why(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        head = (await place.say("ann")).seq
+        seq, payload = place.delivery.catchup.reset("too long ago")
+        said = json.loads(payload)
+        assert seq == said["seq"] == head
+        assert (said["type"], said["reason"]) == ("reset", "too long ago")

@@ -1,0 +1,111 @@
+"""The soak's model notices what it is there for; the soak itself is run by hand (`scripts/soak`)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scripts.soaking.gate import Gate
+from scripts.soaking.measure import DESCRIPTORS, MEMORY_MB, Held
+from scripts.soaking.model import Seen, Sent
+
+
+def message(seq: int, author: str, to: str | None = None) -> dict[str, Any]:
+    return {"type": "message", "seq": seq, "from": {"id": author}, "to": to, "text": "x"}
+
+
+def friend(seq: int, other: str, relation: str = "friend") -> dict[str, Any]:
+    return {"type": "friend", "seq": seq, "user": {"id": other}, "relation": relation}
+
+
+def seen(*events: dict[str, Any]) -> Seen:
+    ann = Seen("ann", 10)
+    for event in events:
+        ann.take(event)
+    return ann
+
+
+def wrong(ann: Seen) -> dict[str, int]:
+    return {what: count for what, count in ann.counts.items() if what != "received"}
+
+
+def test_what_friends_write_while_they_are_friends_is_in_order() -> None:
+    ann = seen(friend(11, "bob"), message(12, "bob"), message(13, "bob", "ann"), message(14, "ann"))
+    assert wrong(ann) == {} and ann.counts["received"] == 4 and ann.friends == ["bob"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        message(20, "cho"),
+        message(20, "bob", "cho"),
+        {"type": "read", "seq": 20, "user": "bob", "with": None, "upTo": 1},
+        {"type": "profile", "seq": 20, "user": {"id": "cho"}},
+    ],
+)
+def test_what_is_of_a_stranger_or_for_another_is_forbidden(event: dict[str, Any]) -> None:
+    assert wrong(seen(friend(11, "bob"), event)) == {"forbidden": 1}
+
+
+def test_what_comes_after_the_end_of_a_friendship_is_forbidden() -> None:
+    ended = friend(12, "bob", "none")
+    assert wrong(seen(friend(11, "bob"), ended, message(13, "bob"))) == {"forbidden": 1}
+
+
+def test_twice_is_doubled_late_is_disordered_and_a_reset_is_counted() -> None:
+    ann = seen(message(12, "ann"), message(12, "ann"), message(11, "ann"))
+    assert wrong(ann) == {"doubled": 1, "disordered": 1}
+    assert wrong(seen({"type": "reset", "seq": 50})) == {"resets": 1}
+    assert seen({"type": "reset", "seq": 50}).cursor == 50
+
+
+def test_what_was_acknowledged_in_a_friendship_that_lasts_must_have_come() -> None:
+    ann = seen(friend(11, "bob"), message(20, "ann"))
+    sent = [Sent(15, "bob", None), Sent(16, "bob", "ann"), Sent(17, "ann", "bob")]
+    assert ann.lost(sent) == sent
+
+
+def test_nothing_is_lost_that_need_not_have_come() -> None:
+    ann = seen(friend(11, "bob"), friend(15, "cho"), friend(18, "bob", "none"), message(20, "ann"))
+    may_be_missing = [
+        Sent(9, "ann", None),  # before she came
+        Sent(12, "bob", None),  # of a friendship that ended
+        Sent(14, "cho", None),  # from before one
+        Sent(16, "cho", "dee"),  # for another
+        Sent(17, "eve", None),  # of a stranger
+        Sent(21, "cho", None),  # she has not read so far
+    ]
+    assert ann.lost(may_be_missing) == []
+
+
+def test_what_has_grown_beyond_its_tolerance_is_named() -> None:
+    first = Held(100.0, 20, 5, 0, 0)
+    assert Held(100.0 + MEMORY_MB, 20 + DESCRIPTORS, 5, 0, 0).grown_over(first) == []
+    grown = Held(101.0 + MEMORY_MB, 21 + DESCRIPTORS, 9, 1, 1).grown_over(first)
+    assert grown == ["memory_mb", "descriptors", "tasks", "mailboxes", "connections"]
+
+
+async def test_a_gate_that_closes_waits_for_whoever_is_inside_and_lets_nobody_in() -> None:
+    gate, inside = Gate(), asyncio.Event()
+    leave = asyncio.Event()
+
+    async def go_in() -> None:
+        async with gate:
+            inside.set()
+            await leave.wait()
+
+    first = asyncio.create_task(go_in())
+    await inside.wait()
+    closing = asyncio.create_task(gate.close(5))
+    await asyncio.sleep(0)
+    inside.clear()
+    second = asyncio.create_task(go_in())
+    await asyncio.sleep(0)
+    assert not closing.done() and not inside.is_set()
+    leave.set()
+    await closing
+    await first
+    gate.open()
+    await second

@@ -1,0 +1,162 @@
+"""A poll from its headers to its answer: cursors, what is said to come, and when it ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from chatserver.command.build import opened
+from chatserver.command.settings import Settings
+from chatserver.core.limits import Limits
+from chatserver.core.mailbox import BATCH_BYTES
+from chatserver.http.house import House
+from chatserver.transports.longpoll import JITTER, MARGIN_S, Poll
+
+
+class Line:
+    """Where the answers of polls go, without a socket."""
+
+    close_after = False
+
+    def __init__(self, house: House, token: str, user_id: str) -> None:
+        self.house = house
+        self.headers = HTTPHeaders({"Authorization": f"Bearer {token}", "Host": "here"})
+        self.user_id = user_id
+        self.answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self.cuts = 0
+
+    def respond(self, data: bytes) -> None:
+        self.answers.put_nowait(data)
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+    def sign_in(self, user_id: str) -> None: ...
+
+    def poll(self, query: str) -> Poll:
+        request = ("GET", f"/poll?{query}", self.headers)
+        poll = Poll(self, request, self.house.admission, self.house.delivery)
+        poll.begin()
+        return poll
+
+    async def answer(self) -> dict[str, Any]:
+        data = await asyncio.wait_for(self.answers.get(), 10)
+        found: dict[str, Any] = json.loads(data.partition(b"\r\n\r\n")[2])
+        return found
+
+    async def ask(self, query: str) -> dict[str, Any]:
+        self.poll(query)
+        return await self.answer()
+
+    async def say(self, text: str) -> int:
+        return (await self.house.messages.send(self.user_id, {"text": text})).seq
+
+
+@asynccontextmanager
+async def line(data: Path) -> AsyncIterator[Line]:
+    limits = Limits(send_rate=10_000, send_burst=10_000, mailbox_events=16, text_chars=BATCH_BYTES)
+    async with opened(Settings(data=data, limits=limits)) as house:
+        fields = {"email": "ann@example.com", "password": "correct horse", "firstName": "Ann"}
+        ann = await house.accounts.register(fields, None)
+        browser = await house.sessions.begin(ann.id, 0, "test")
+        _, token = await house.sessions.issue_token(browser, "test", None)
+        yield Line(house, token, ann.id)
+
+
+async def test_each_answers_cursor_leads_to_the_next_event_and_to_no_other(data: Path) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0"))["cursor"]
+        seqs = [await it.say(str(number)) for number in range(3)]
+        first = await it.ask(f"after={cursor}&wait=0")
+        assert [event["seq"] for event in first["events"]] == seqs
+        assert (first["cursor"], first["more"]) == (seqs[-1], False)
+        again = await it.ask(f"after={seqs[0]}&wait=0")
+        assert [event["seq"] for event in again["events"]] == seqs[1:]
+        nothing = await it.ask(f"after={seqs[-1]}&wait=0")
+        assert (nothing["events"], nothing["cursor"]) == ([], seqs[-1])
+
+
+async def test_an_answer_that_is_full_says_that_there_is_more(data: Path) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0"))["cursor"]
+        texts = [letter * (BATCH_BYTES // 5) for letter in "abcdefgh"]
+        for text in texts:
+            await it.say(text)
+        first = await it.ask(f"after={cursor}&wait=0")
+        assert (len(first["events"]), first["more"]) == (4, True)
+        second = await it.ask(f"after={first['cursor']}&wait=0")
+        assert (len(second["events"]), second["more"]) == (4, False)
+        both = [event["text"] for event in first["events"] + second["events"]]
+        assert both == texts
+
+
+async def test_what_left_the_mailbox_is_replayed_and_joined_by_what_is_in_it(data: Path) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0"))["cursor"]
+        seqs = [await it.say(str(number)) for number in range(40)]
+        got: list[int] = []
+        while True:
+            answer = await it.ask(f"after={cursor}&wait=0")
+            got += [event["seq"] for event in answer["events"]]
+            cursor = answer["cursor"]
+            if not answer["more"]:
+                break
+        assert got == seqs
+
+
+async def test_a_waiting_poll_is_answered_by_what_comes(data: Path) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0"))["cursor"]
+        it.poll(f"after={cursor}&wait=50")
+        await asyncio.sleep(0)
+        assert it.answers.empty()
+        seq = await it.say("hi")
+        assert (await it.answer())["cursor"] == seq
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.5, 1.0])
+async def test_a_wait_is_shortened_by_chance_so_that_not_all_come_back_at_once(
+    data: Path, monkeypatch: pytest.MonkeyPatch, drawn: float
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: drawn)
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0"))["cursor"]
+        poll = it.poll(f"after={cursor}&wait=50")
+        assert poll._timer is not None
+        waits_s = poll._timer.when() - asyncio.get_running_loop().time()
+        assert waits_s == pytest.approx(50 * (1 - JITTER * drawn), abs=1)
+        poll.connection_lost()
+
+
+async def test_the_timeout_of_an_answer_is_the_wait_and_a_margin(data: Path) -> None:
+    async with line(data) as it:
+        assert (await it.ask("wait=20"))["timeout"] == (20 + MARGIN_S) * 1000
+
+
+async def test_a_client_that_polls_and_goes_is_forgotten_when_its_next_poll_is_overdue(
+    data: Path,
+) -> None:
+    async with line(data) as it:
+        readers = it.house.delivery.readers
+        await it.ask("wait=0&client=page")
+        (reader,) = readers.all
+        now_s = it.house.delivery.clockwork.clock_s()
+        assert not reader.parked
+        assert reader.visit(now_s) is not None and reader.visit(reader.due_s) is None
+        assert not readers.all and reader.visit(now_s) is None
+
+
+async def test_a_waiting_poll_can_be_cut_as_a_bad_network_would(data: Path) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0&client=page"))["cursor"]
+        it.poll(f"after={cursor}&wait=50&client=page")
+        it.house.delivery.readers.cut(it.user_id, "page")
+        assert it.cuts == 1

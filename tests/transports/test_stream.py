@@ -1,0 +1,186 @@
+"""A stream takes what comes next, pulls everything else, mends what is gone, and never skips or repeats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chatserver.core.errors import SESSION_EXPIRED, Unavailable
+from chatserver.delivery import catchup
+from chatserver.delivery.catchup import Catchup
+from chatserver.transports import stream as rules
+from chatserver.transports.outlet import NOWHERE
+from chatserver.transports.reader import Stage
+from tests.delivery.kit import LIMITS, Place, opened
+from tests.transports.kit import Paper, stream
+
+
+async def write(place: Place, count: int) -> list[int]:
+    return [(await place.say("ann", str(number))).seq for number in range(count)]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0)
+
+
+async def test_what_comes_next_is_taken_as_it_comes_and_moves_the_cursor(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        seqs = await write(place, 3)
+        assert paper.ids == seqs
+        assert reader.cursor == seqs[-1] and reader.has_everything
+
+
+async def test_what_was_missed_comes_before_what_is_new(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
+        seqs = await write(place, 2)
+        assert paper.ids == []
+        paper.waits = False
+        seqs += await write(place, 1)  # before anybody says that there is room again
+        await asyncio.sleep(0)
+        assert paper.ids == seqs
+        assert reader.cursor == seqs[-1]
+
+
+async def test_a_run_behind_a_hole_is_not_taken(tmp_path: Path) -> None:
+    """The rule itself, whoever calls: `before` says up to where the reader must have everything."""
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        cursor = reader.cursor
+        await write(place, 1)
+        (event,) = reader.mailbox.events
+        reader.cursor = cursor - 5
+        paper.sent.clear()
+        assert not reader.take([event], before=cursor)
+        assert paper.sent == [] and reader.cursor == cursor - 5
+        assert reader.take([event], before=cursor - 5)
+        assert reader.cursor == event.seq
+        assert not reader.take([event], before=cursor - 5), "not twice"
+
+
+async def test_nothing_is_taken_while_something_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
+        paper.sent.clear()
+        seqs = await write(place, 3)
+        await asyncio.sleep(0)
+        assert paper.sent == []
+        paper.waits = False
+        reader.drained()
+        await asyncio.sleep(0)
+        assert paper.ids == seqs and len(paper.sent) == 1, "as one write"
+        seqs += await write(place, 2)
+        assert paper.ids == seqs
+
+
+async def test_what_left_the_mailbox_is_replayed_page_by_page_each_after_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catchup, "REPLAY_PAGE_EVENTS", 3)
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        seqs = await write(place, 10)
+        paper = Paper()
+        reader, paper = await stream(place, "ann", after=start)
+        paper.stays_full = True
+        await until(lambda: len(paper.ids) == 3)
+        await asyncio.sleep(0.2)  # reading a page takes a thread
+        assert paper.ids == seqs[:3], "the next page is not read before this one has left"
+        while paper.waits or reader.stage is Stage.MENDING:
+            paper.waits = False
+            reader.drained()
+            await asyncio.sleep(0.005)
+        assert paper.ids == seqs and reader.stage is Stage.OPEN
+
+
+async def test_more_than_may_be_replayed_is_a_reset_on_the_stream(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        seqs = await write(place, LIMITS.replay_events + 5)
+        reader, paper = await stream(place, "ann", after=start)
+        assert b'"resumed":false' in paper.sent[0] and b'"reset"' in paper.sent[1]
+        assert reader.cursor == seqs[-1]
+
+
+async def test_a_stream_that_falls_too_far_behind_is_reset_and_goes_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
+        await write(place, LIMITS.mailbox_events + LIMITS.replay_events)
+        paper.waits = False
+        paper.sent.clear()
+        reader.drained()
+        await until(lambda: reader.stage is Stage.OPEN and bool(paper.sent))
+        assert b'"reset"' in paper.sent[0]
+        paper.sent.clear()
+        assert await write(place, 1) == paper.ids
+
+
+async def test_a_journal_that_cannot_say_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MEND_AGAIN_S", 0.01)
+    asked: list[int] = []
+    lost = Catchup.lost
+
+    async def sometimes(self: Catchup, mailbox: object, after: int) -> str | None:
+        asked.append(after)
+        if len(asked) % 3:
+            raise Unavailable("not now")
+        return await lost(self, mailbox, after)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Catchup, "lost", sometimes)
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        seqs = await write(place, 2)
+        reader, paper = await stream(place, "ann", after=start)
+        await until(lambda: paper.ids == seqs)
+        assert len(asked) == 6, "at joining, and where it mends"
+        assert reader.stage is Stage.OPEN
+
+
+async def test_a_login_that_expires_ends_its_stream_at_the_next_visit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        assert reader.visit(place.now_s) == LIMITS.heartbeat_s
+        place.logins.ended.add("l")
+        assert reader.visit(place.now_s) is None
+        assert SESSION_EXPIRED.reason.encode() in paper.sent[-1]
+        assert paper.said == ["close_soon"] and not reader.attached
+        assert reader.visit(place.now_s) is None
+
+
+async def test_no_heartbeat_is_added_to_what_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
+        paper.sent.clear()
+        assert reader.visit(place.now_s) == rules.WAITING_S
+        assert paper.sent == []
+
+
+async def test_a_stream_that_is_lost_lets_go_of_everything_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        reader.cut()
+        assert paper.said == ["abort"]
+        reader.connection_lost()
+        assert not place.delivery.readers.all and reader.outlet is NOWHERE
+        reader.end(SESSION_EXPIRED)
+        reader.flush()
+        assert place.delivery.readers.live_bytes("ann") == {}
+
+
+async def test_a_peer_that_takes_nothing_is_told_that_it_is_too_slow(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        reader.stuck()
+        assert b"too slow" in paper.sent[-1] and reader.stage is Stage.ENDED
