@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from chatserver.core import fields as rules
 from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange, PasswordChange
 from chatserver.core.errors import BadRequest, Forbidden, InvalidField, Unauthenticated
+from chatserver.core.events import Draft
 from chatserver.core.fields import Fields
 from chatserver.core.people import Account, Login, User
 from chatserver.core.prices import Payment, free_of_charge
@@ -189,18 +190,17 @@ class Accounts:
     async def _say_goodbye(self, user: User) -> None:
         """End every relation, then the account, in the journal's order."""
         found = await self._store.friends(user.id)
-        others = [other for other, _ in found.friends]
-        others += [*found.incoming, *found.outgoing]
-        drafts = []
-        for other in others:
-            change = FriendChange(user.id, other.id, "none")
-            drafts += vocabulary.friend(user, other, ("none", "none"), change)
+        while len(found.incoming) < found.incoming_count:  # only the oldest are listed
+            await self._append_in_steps(_goodbyes(user, found.incoming))
+            found = await self._store.friends(user.id)
+        friends = [other for other, _ in found.friends]
+        drafts = _goodbyes(user, [*friends, *found.incoming, *found.outgoing])
+        await self._append_in_steps([*drafts, vocabulary.account_end(user)])
+
+    async def _append_in_steps(self, drafts: list[Draft]) -> None:
         step = 2 * GOODBYES_AT_ONCE
-        while len(drafts) > step:
-            await self._journal.append(free_of_charge(_ENDS_ONCE), *drafts[:step])
-            del drafts[:step]
-        end = vocabulary.account_end(user)
-        await self._journal.append(free_of_charge(_ENDS_ONCE), *drafts, end)
+        for at in range(0, len(drafts), step):
+            await self._journal.append(free_of_charge(_ENDS_ONCE), *drafts[at : at + step])
 
     # Tokens and devices.
 
@@ -268,6 +268,14 @@ class Accounts:
         if lock is None:
             lock = self._own[user_id] = asyncio.Lock()
         return lock
+
+
+def _goodbyes(user: User, others: Sequence[User]) -> list[Draft]:
+    drafts = []
+    for other in others:
+        change = FriendChange(user.id, other.id, "none")
+        drafts += vocabulary.friend(user, other, ("none", "none"), change)
+    return drafts
 
 
 def _changed(user: User, fields: Fields) -> User:

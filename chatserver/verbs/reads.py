@@ -119,12 +119,14 @@ class Reads:
     async def _settle(self, key: _Key, reading: _Reading) -> None:
         user_id, conversation = key
         async with reading.lock:
-            if reading.up_to <= await self._position(key):
+            position = await self._position(key)
+            # Looked at before it is paid: a costly read that takes its turn, but no second of the user's.
+            if not await self._is_news(key, position, reading.up_to):
                 return
             payment = await self._pay(user_id)
-            # What came while this waited goes along; and it may have moved, which `follow` has seen.
-            up_to, position = reading.up_to, await self._position(key)
-            if up_to > position and await self._is_news(key, position, up_to):
+            # What came while this waited goes along; and the position may have moved, which `follow` has seen.
+            up_to, now = reading.up_to, await self._position(key)
+            if now == position or await self._is_news(key, now, up_to):
                 self._users.refuse_gone(user_id)
                 draft = vocabulary.read(user_id, conversation, up_to)
                 await self._journal.append(payment, draft)

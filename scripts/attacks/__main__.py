@@ -1,4 +1,4 @@
-"""`scripts/attack [NAME…]`: carry out the attacks on connections, one server each, and print what others felt."""
+"""`scripts/attack [NAME…]`: carry out the attacks, one server each, and print what others felt."""
 
 import argparse
 import resource
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.attacks.attacks import flood, herd, idle, unread
+from scripts.attacks.prices import nag, reads, register
 from scripts.attacks.target import Target
 
 ATTACKS: dict[str, Callable[[Target], dict[str, object]]] = {
@@ -14,6 +15,9 @@ ATTACKS: dict[str, Callable[[Target], dict[str, object]]] = {
     "flood": flood,
     "idle": idle,
     "unread": unread,
+    "reads": reads,
+    "nag": nag,
+    "register": register,
 }
 
 
@@ -26,7 +30,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name in options.names or ATTACKS:
         began_s = time.monotonic()
-        with Target(options.checkout, descriptors=1024 if name == "idle" else None) as target:
+        descriptors = 1024 if name == "idle" else None
+        messages = 100_000 if name == "reads" else 0
+        with Target(options.checkout, descriptors, messages) as target:
             figures = {**ATTACKS[name](target), **target.cost()}
         print(f"{name} ({time.monotonic() - began_s:.0f} s)")
         for figure, value in figures.items():

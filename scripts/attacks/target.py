@@ -18,16 +18,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Target:
-    """A server for one attack. `descriptors` is its hard limit, where it should have fewer."""
+    """A server for one attack, with `messages`. `descriptors` is its hard limit, where it should have fewer."""
 
-    def __init__(self, checkout: Path | None, descriptors: int | None) -> None:
+    def __init__(self, checkout: Path | None, descriptors: int | None, messages: int = 0) -> None:
+        self._messages = messages
         self._checkout = checkout
         self._descriptors = descriptors
 
     def __enter__(self) -> Self:
         self._folder = Path(mkdtemp(prefix="attack-"))
         steps = MIGRATIONS if self._checkout is None else MIGRATIONS[:1]
-        seed.fill(self._folder / "data", town(USERS, 10), migrations=steps)
+        seed.fill(self._folder / "data", town(USERS, 10), self._messages, migrations=steps)
         self._server = ServerProcess(self._folder / "data", "--send-burst", "1000")
         if self._checkout is not None:
             self._server.folder = self._checkout
@@ -50,6 +51,11 @@ class Target:
     def token(self, user: int) -> str:
         """A bearer token of one of its people."""
         return seed.token(user)
+
+    def data_bytes(self) -> int:
+        """What its data folder holds."""
+        files = (self._folder / "data").iterdir()
+        return sum(file.stat().st_size for file in files if not file.name.endswith("-shm"))
 
     def memory_mb(self) -> float:
         """What the process holds."""

@@ -56,7 +56,9 @@ def main() -> None:
     if minutes <= 0:
         parser.error("a soak takes some time")
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder) / "data", minutes, options.seed)
+        soak = Soak(
+            Path(folder) / "data", minutes, options.seed, lambda text: print(text, flush=True)
+        )
         try:
             counts, looks = asyncio.run(soak.run())
         except (DidNotStart, OSError) as error:

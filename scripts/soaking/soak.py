@@ -7,6 +7,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.soaking.attacks import Attacker
@@ -34,11 +35,12 @@ WRONG = ("lost", "doubled", "disordered", "forbidden", "resets")
 class Soak:
     """One run in `folder`; `say` is told how it goes on."""
 
-    def __init__(self, folder: Path, minutes: float, seed: int) -> None:
+    def __init__(self, folder: Path, minutes: float, seed: int, say: Callable[[str], None]) -> None:
         self.server = ServerProcess(folder, *OPTIONS)
         self.remarks: list[str] = []
         self._minutes = minutes
         self._seed = seed
+        self._say = say
         self._gate = Gate()
         self._names = itertools.count()
         self._people: list[Somebody] = []
@@ -61,6 +63,7 @@ class Soak:
             for phase_s in (warm_s, (whole_s - warm_s) / 2, (whole_s - warm_s) / 2):
                 await self._go_on(phase_s)
                 looks.append(await self._quiet(looks[0] if looks else None))
+                self._say(f"a quiet moment: {looks[-1]}")
             await self._end()
         finally:
             for task in (*itertools.chain(*self._tasks.values()),):

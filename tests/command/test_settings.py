@@ -17,6 +17,7 @@ from chatserver.command.settings import (
     markdown,
 )
 from chatserver.core.limits import Limits
+from chatserver.store.sqlite.database import READERS
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -87,3 +88,18 @@ def test_a_misspelt_variable_is_not_passed_over() -> None:
 def test_the_document_shows_the_table() -> None:
     """To mend it: python -c 'from chatserver.command.settings import markdown; print(markdown())'."""
     assert markdown() in DOCUMENT.read_text("utf-8")
+
+
+@pytest.mark.parametrize("where", ["0.0.0.0", "192.168.1.5", "::", "chat.example.com"])
+def test_the_meter_is_off_on_loopback_only(where: str) -> None:
+    with pytest.raises(SettingsError, match="loopback"):
+        parse("--meter=off", f"--address={where}")
+    for loopback in ("127.0.0.1", "::1", "localhost"):
+        assert not parse("--meter=off", f"--address={loopback}").limits.meter
+    assert parse(f"--address={where}").limits.meter
+
+
+def test_a_sign_in_never_waits_for_a_thread_behind_costly_reads() -> None:
+    assert Limits().reads_at_once < READERS
+    assert Limits().reads_per_user < Limits().reads_at_once
+    assert Limits().register_burst <= Limits().hashing_per_address

@@ -279,3 +279,17 @@ def test_a_link_on_a_foreign_page_leads_here_but_its_form_does_nothing(
     form = {"text": "not from me"}
     assert one.http.post("/classic/messages", data=form, headers=foreign).status_code == 403
     assert one.events() == []
+
+
+def test_a_foreign_page_writes_nothing_even_with_the_secret_of_the_form(
+    classic: MakeClassic, browser: Make
+) -> None:
+    ann = browser()
+    one = classic()
+    one.open("/classic/login")
+    one.submit("/classic/login", email=ann.email, password=PASSWORD)
+    form = one.form("/classic/messages") | {"text": "not from me"}
+    foreign = {"Origin": "http://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    assert one.http.post("/classic/messages", data=form, headers=foreign).status_code == 403
+    assert ann.http.get("/api/messages").json()["messages"] == []
+    assert one.http.post("/classic/messages", data=form).status_code == 200

@@ -17,12 +17,7 @@ from tests.site.conftest import PASSWORD, Browser
 from tests.support.attempts import Document, attempt, closed, parameters
 from tests.support.process import ServerProcess
 
-UNHURRIED = (
-    *FAST,
-    *("--sign-in-failures-per-account", "1000000", "--sign-in-failures-per-address", "1000000"),
-    *("--register-rate", "100000", "--register-burst", "1000000"),
-    *("--poll-wait-s", "0.05", "--poll-wait-max-s", "0.05"),
-)
+UNHURRIED = (*FAST, "--poll-wait-s", "0.05", "--poll-wait-max-s", "0.05")
 """So that what is tried is answered by the verbs and not by their limits, and a poll does not wait for news."""
 
 ENDS_THE_LOGIN = {"post_logout", "delete_me", "delete_tokens_id"}
@@ -73,17 +68,18 @@ def whose(parameter: Document) -> bool:
     return parameter.get("name") == "user" or parameter.get("$ref", "").endswith("/whose")
 
 
-def with_examples(document: Document, friend_id: str) -> Document:
-    """The same description with an id that somebody has, where nobody would guess one."""
+def with_examples(document: Document, one_id: str, blocked_id: str = "nobody") -> Document:
+    """The same description with ids that somebody has, where nobody would guess one."""
     found = copy.deepcopy(document)
     for operation in operations(found):
         for parameter in operation["parameters"]:
             if parameter.get("name") in ("id", "with"):
-                parameter["example"] = friend_id
+                blocks = operation["operationId"].endswith("blocks_id")
+                parameter["example"] = blocked_id if blocks else one_id
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         given = body.get("schema", {}).get("properties", {})
         for name in given.keys() & {"to", "with"}:
-            given[name]["examples"] = [friend_id]
+            given[name]["examples"] = [one_id]
     return found
 
 
@@ -144,6 +140,15 @@ def a_token(browser: Browser) -> dict[str, str]:
     return {"Authorization": f"Bearer {made['token']}"}
 
 
+def befriend_another_with_a_double(one: Browser, browser: Callable[[], Browser]) -> None:
+    """A friend whose id is no example, so that it lasts, and somebody of the same name who asks for friendship."""
+    other, double = browser(), browser()
+    one.befriend(other)
+    double.http.patch("/api/me", json={"lastName": other.user["lastName"]})
+    double.http.put(f"/api/friends/{one.id}")
+    assert one.http.get("/api/friends").json()["incoming"][0]["looksLike"] == other.id
+
+
 def done(found: Counter[tuple[str, int]]) -> set[str]:
     """The operations that were carried out, at least once."""
     return {label for label, status in found if 200 <= status < 300}
@@ -153,10 +158,11 @@ def done(found: Counter[tuple[str, int]]) -> set[str]:
 def test_signed_in_the_api_does_what_its_description_says(
     server: ServerProcess, browser: Callable[[], Browser], document: Document, tmp_path: Path
 ) -> None:
-    one, friend = browser(), browser()
+    one, friend, stranger = browser(), browser(), browser()
+    befriend_another_with_a_double(one, browser)
     one.befriend(friend)
     headers = a_token(one)
-    tried = with_examples(for_token(document), friend.id)
+    tried = with_examples(for_token(document), friend.id, stranger.id)
     found = attempt(
         tried,
         server.url,

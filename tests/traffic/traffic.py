@@ -96,8 +96,13 @@ class Traffic:
 
     async def run(self, messages: int, chaos: Any = None) -> None:
         """Everybody writes `messages`; `chaos` is a coroutine that runs beside; return when all is read."""
+        # Before anybody writes: what comes before a reader's cursor is not for that reader.
+        cursors = [await self._head(person) for person in self.people]
         async with asyncio.TaskGroup() as group:
-            hoppers = [group.create_task(self._hop(person)) for person in self.people]
+            hoppers = [
+                group.create_task(self._hop(person, cursor))
+                for person, cursor in zip(self.people, cursors, strict=True)
+            ]
             if chaos is not None:
                 group.create_task(chaos)
             writers = [group.create_task(self._write(person, messages)) for person in self.people]
@@ -111,8 +116,10 @@ class Traffic:
         got = {text for _, text in self.tally.received[person.id]}
         return self.writers_done.is_set() and self.tally.acknowledged.keys() <= got
 
-    async def _hop(self, person: Person) -> None:
-        cursor = int((await person.http.get("/api/friends")).json()["seq"])
+    async def _head(self, person: Person) -> int:
+        return int((await person.http.get("/api/friends")).json()["seq"])
+
+    async def _hop(self, person: Person, cursor: int) -> None:
         got = self.tally.received[person.id] = []
         while not self._complete(person):
             kind = self.random.choice(READERS)

@@ -242,7 +242,7 @@ class Machine(RuleBasedStateMachine):
         give_up_s = time.monotonic() + 10
         while time.monotonic() < give_up_s and not self.all_gone():
             self.is_told_to_go()  # again: one that was coming in has become a reader meanwhile
-            self.stage.pass_s(Limits().idle_s)
+            self.stage.pass_s(self.stage.it.house.delivery.limits.idle_s)
         assert self.all_gone()
         if self.end is not None:
             self.end.close()

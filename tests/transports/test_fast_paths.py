@@ -136,6 +136,7 @@ async def test_an_acknowledgement_and_the_own_event_leave_in_one_write(data: Pat
 
 async def test_what_comes_behind_a_slower_frame_waits_for_it(data: Path) -> None:
     async with here(data) as place:
+        await place.house.messages.send(place.ann.id, {"text": "to be read"})
         start = place.house.delivery.hub.head_seq
         socket = WebSocketReader(place.url, place.token)
         await socket.connect()

@@ -20,6 +20,7 @@ from chatserver.core.limits import Limits
 from chatserver.core.people import User
 from chatserver.http.house import House
 from chatserver.journal.contract import Appended
+from chatserver.store.sqlite import friendships
 
 PASSWORD = "correct horse"
 
@@ -143,6 +144,25 @@ async def test_nothing_is_taken_from_somebody_who_is_leaving(data: Path) -> None
             await house.friendships.block(bob.id, ann.id)
         house.users.end_leaving(ann.id)
         await house.messages.send(ann.id, {"text": "still here"})
+
+
+async def test_leaving_withdraws_every_request_and_not_only_those_that_are_listed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(friendships, "MAX_INCOMING", 2)
+    async with opened(data) as house:
+        ann, *askers = [await person(house, name) for name in ("ann", "bob", "cho", "dee", "eve")]
+        for asker in askers:
+            await house.friendships.befriend(asker.id, ann.id)
+        await house.accounts.leave(
+            await house.sessions.begin(ann.id, 0, ""), {"password": PASSWORD}
+        )
+        for asker in askers:
+            assert not (await house.store.friends(asker.id)).outgoing
+            mailbox = await house.delivery.mailboxes.open(asker.id)
+            events, _ = await house.delivery.catchup.page(mailbox, 0)
+            told = [event for event in events if event.type == "friend"]
+            assert json.loads(told[-1].payload)["relation"] == "none"
 
 
 async def befriended(house: House) -> tuple[User, User]:

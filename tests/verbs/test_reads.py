@@ -73,6 +73,18 @@ async def test_a_position_that_passes_no_message_is_no_news(
         assert (await _types(house, ann))[-3:] == ["message", "read", "read"]
 
 
+async def test_a_message_from_before_the_mailbox_was_opened_is_news(data: Path) -> None:
+    async with opened(data, Limits(meter=False)) as house:
+        ann, bob = await befriended(house)
+        await house.messages.send(ann.id, {"text": "to all"})
+        mailbox = await house.delivery.mailboxes.open(bob.id)
+        assert mailbox.floor_seq >= house.journal.head_seq
+        before = await _count(house)
+        for _ in range(3):
+            await house.reads.read(bob.id, {"upTo": MAX_SEQ})
+        assert await _count(house) == before + 1
+
+
 async def test_positions_of_a_user_are_written_one_a_second_and_the_furthest(data: Path) -> None:
     async with opened(data, Limits(read_rate=5.0)) as house:
         ann = await person(house, "ann")

@@ -21,7 +21,8 @@ A friends' chat server. What is sent goes to one's friends: read it by WebSocket
 or polling, each at its own cursor, and change from one to another at any time.
 
 Every refusal is an `application/problem+json` with a `code` (RFC 9457). Beside those that are listed, another method \
-is 405 `method_not_allowed`, an address that is not listed 404 `not_found`. A request with a foreign `Origin` is 403. A \
+is 405 `method_not_allowed`, an address that is not listed 404 `not_found`, a head that is too large 431 \
+`header_too_large`. Whatever answers GET answers HEAD. A request with a foreign `Origin` is 403. A \
 body is `application/json`; members of it that are not listed are passed over, but none may have a dollar or a dot in \
 its name. Ids are opaque, times milliseconds since 1970 (UTC)."""
 

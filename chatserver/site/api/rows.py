@@ -67,9 +67,11 @@ class Answer:
 class Entrance(Enum):
     """Who may ask, which says what everybody may be refused with."""
 
-    SIGNED_IN = (Unauthenticated, AnotherAccount, Forbidden, RateLimited, Unavailable)
-    EVERYBODY = (Forbidden, RateLimited, Unavailable)
-    OPERATOR = ()
+    SIGNED_IN = frozenset({Unauthenticated, AnotherAccount, Forbidden, RateLimited, Unavailable})
+    EVERYBODY = frozenset({Forbidden, RateLimited, Unavailable})
+    OPERATOR = frozenset[
+        type[ChatError]
+    ]()  # an empty tuple is no value of an Enum in Python 3.11.2
     """While the server drains too, and without a look at the origin."""
 
 

@@ -57,6 +57,9 @@ MS: Schema = {"type": "integer", "minimum": 0, "description": "Milliseconds sinc
 COLOR: Schema = {"type": "string", "pattern": "^#[0-9a-f]{6}$"}
 RELATION: Schema = only("none", "friend", "incoming", "outgoing")
 
+_LOOKS_LIKE: dict[str, Schema] = {
+    "looksLike": {**ID, "description": "A friend whose name looks the same."}
+}
 _USER: dict[str, Schema] = {
     "id": ID,
     "firstName": TEXT,
@@ -77,8 +80,9 @@ def _signal(does: str, type_: str, **members: Schema) -> Schema:
 _PEOPLE: dict[str, Schema] = {
     "User": record("Somebody, as everybody may see them.", **_USER),
     "OwnUser": record("Oneself.", **_USER, email=TEXT),
+    "Stranger": record("Somebody who asks for friendship.", _LOOKS_LIKE, **_USER),
     "FoundUser": record(
-        "Somebody, and what they are to the one who asks.", **_USER, relation=RELATION
+        "Somebody, and what they are to the one who asks.", _LOOKS_LIKE, **_USER, relation=RELATION
     ),
     "FriendUser": record(
         "A friend, and whether they are here.", **_USER, online=SWITCH, lastSeen=or_null(MS)
@@ -160,9 +164,10 @@ _ANSWERS: dict[str, Schema] = {
     "Found": record("", users=listed(ref("FoundUser"))),
     "Users": record("", users=listed(ref("User"))),
     "Friends": record(
-        "True at `seq`.",
+        "True at `seq`. `incoming` are the oldest requests, `incomingCount` is how many there are.",
         friends=listed(ref("FriendUser")),
-        incoming=listed(ref("User")),
+        incoming=listed(ref("Stranger")),
+        incomingCount=COUNT,
         outgoing=listed(ref("User")),
         seq=SEQ,
     ),

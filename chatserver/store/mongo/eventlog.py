@@ -23,7 +23,7 @@ from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.database import MongoDb
 from chatserver.store.mongo.replay import count_visible, visible
 from chatserver.store.mongo.shapes import TTL_MS, entry_of, event_document, note_of
-from chatserver.store.mongo.unread import Folder
+from chatserver.store.mongo.unread import Folds
 
 DUPLICATE_KEY = 11000
 SKEW_MS = 86_400_000
@@ -37,7 +37,7 @@ class MongoLog:
         self._clock_ms = clock_ms
         self._begun = False
         """Whether something of the batch at hand may be in the database."""
-        self._unread = Folder(db)
+        self._unread = Folds(db)
 
     async def start(self) -> None:
         """Finish what a crash left half done, and find the newest seq."""

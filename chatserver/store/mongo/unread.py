@@ -49,7 +49,7 @@ Positions = Mapping[str, int]
 """Friend -> the seq after which what they sent is unread: the reader's position, or the friendship's beginning."""
 
 
-class Folder:
+class Folds:
     """Folds what is unread of readers to whom much is sent, beside the writing."""
 
     def __init__(self, db: MongoDb) -> None:

@@ -214,7 +214,7 @@ FAULTS = (
     Fault(
         "a message may be as long as it likes",
         FRAMING,
-        "if not opcode & 0x8 and self._size + size > self._max_bytes:",
+        "if not first & 0x8 and self._size + size > self._max_bytes:",
         "if self._size < 0:",
         T_FRAMING,
     ),
@@ -242,8 +242,8 @@ FAULTS = (
     Fault(
         "a page of another site may act with the cookie",
         "chatserver/core/origin.py",
-        "return normal in allowed or",
-        "return normal is not None or",
+        "    if normal in allowed:\n        return True",
+        "    if normal:\n        return True",
         ("tests/core/test_origin.py",),
     ),
     Fault(
@@ -252,5 +252,19 @@ FAULTS = (
         'return fetch_site != "cross-site"',
         "return True",
         ("tests/core/test_origin.py",),
+    ),
+    Fault(
+        "whoever has not paid may append",
+        PRICES,
+        "        if type(payment) is not Payment:\n            raise Unpaid(",
+        "        if type(payment) is not Payment:\n            return\n            raise Unpaid(",
+        ("tests/core/test_prices.py", "tests/verbs/test_payments.py"),
+    ),
+    Fault(
+        "one payment pays for two appends",
+        PRICES,
+        "        payment._spent = True\n",
+        "",
+        ("tests/core/test_prices.py",),
     ),
 )

@@ -1,0 +1,71 @@
+"""A replay takes a turn of its user, and keeps nobody else from joining while it waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chatserver.core.errors import Unavailable
+from chatserver.core.limits import Limits
+from chatserver.core.mailbox import Mailbox
+from chatserver.core.visibility import View
+from chatserver.http.house import House
+from tests.verbs.test_accounts import opened, person
+
+
+class Slow:
+    """The journal's count, which ends when it is let go."""
+
+    def __init__(self, house: House) -> None:
+        self.under_way = self.peak = 0
+        self.go_on = asyncio.Event()
+        house.journal.backlog = self.backlog  # type: ignore[method-assign]
+
+    async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+        self.under_way += 1
+        self.peak = max(self.peak, self.under_way)
+        await self.go_on.wait()
+        self.under_way -= 1
+        return 0
+
+
+async def joined(house: House, mailbox: Mailbox) -> str | None:
+    async with house.delivery.joins:
+        return await house.delivery.catchup.lost(mailbox, 0)
+
+
+async def mailbox_of(house: House, name: str) -> Mailbox:
+    user = await person(house, name)
+    await house.messages.send(user.id, {"text": "hi"})
+    return await house.delivery.mailboxes.open(user.id)
+
+
+async def test_replays_of_one_user_leave_the_joins_to_others(data: Path) -> None:
+    async with opened(data, Limits(joins=5)) as house:
+        ann, bob = await mailbox_of(house, "ann"), await mailbox_of(house, "bob")
+        slow = Slow(house)
+        crowd = [asyncio.create_task(joined(house, ann)) for _ in range(30)]
+        await asyncio.sleep(0.05)
+        assert slow.under_way == 2, "two turns of one user"
+        assert house.delivery.joins.room >= 3, "whoever waits for their own holds no join"
+        other = asyncio.create_task(joined(house, bob))
+        await asyncio.sleep(0.05)
+        assert slow.under_way == 3
+        slow.go_on.set()
+        assert await asyncio.gather(*crowd, other) == [None] * 31
+        assert slow.peak == 3 and house.delivery.joins.under_way == 0
+
+
+async def test_a_reader_with_too_many_replays_asks_again(data: Path) -> None:
+    async with opened(data, Limits(reads_waiting=1)) as house:
+        ann = await mailbox_of(house, "ann")
+        slow = Slow(house)
+        crowd = [asyncio.create_task(joined(house, ann)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(Unavailable):
+            await joined(house, ann)
+        slow.go_on.set()
+        await asyncio.gather(*crowd)
+        assert house.delivery.joins.under_way == 0

@@ -1,0 +1,58 @@
+"""What a request says: JSON, queries, seconds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from chatserver.core.errors import BadRequest, UnsupportedMedia
+from chatserver.http.requests import (
+    argument,
+    http_date,
+    parse_json,
+    parse_query,
+    parse_seconds,
+)
+
+JSON = HTTPHeaders({"Content-Type": "application/json; charset=utf-8"})
+
+
+def test_a_body_is_an_object_or_nothing() -> None:
+    assert parse_json(JSON, b'{"a": 1}') == {"a": 1}
+    assert parse_json(JSON, b"") == {} == parse_json(HTTPHeaders(), b"")
+    for bad in (b"\xff", b"[]", b"{"):
+        with pytest.raises(BadRequest):
+            parse_json(JSON, bad)
+    for kind in ("text/plain", ""):
+        with pytest.raises(UnsupportedMedia):
+            parse_json(HTTPHeaders({"Content-Type": kind}), b"{}")
+
+
+def test_of_an_argument_the_last_value_counts_and_it_is_utf8() -> None:
+    asked: Any = SimpleNamespace(query_arguments={"q": [b"one", b"two"], "bad": [b"\xff"]})
+    assert argument(asked, "q") == "two" and argument(asked, "none") is None
+    with pytest.raises(BadRequest):
+        argument(asked, "bad")
+
+
+def test_a_query_is_read_the_same_the_short_and_the_general_way() -> None:
+    assert parse_query("a=1&b=&a=2&&c") == {"a": "2", "b": "", "c": ""}
+    assert parse_query("a=%31&b=x+y") == {"a": "1", "b": "x y"}
+    for bad in ("a=%ff", "&".join(f"a{n}=%31" for n in range(21))):
+        with pytest.raises(BadRequest):
+            parse_query(bad)
+
+
+def test_seconds_are_a_number_from_zero_on() -> None:
+    assert parse_seconds(None, "wait", 5.0) == 5.0 == parse_seconds("", "wait", 5.0)
+    assert parse_seconds("0.5", "wait", 5.0) == 0.5
+    for bad in ("x", "-1", "nan", "inf"):
+        with pytest.raises(BadRequest):
+            parse_seconds(bad, "wait", 5.0)
+
+
+def test_the_date_is_that_of_rfc_9110() -> None:
+    assert http_date().endswith(" GMT") and len(http_date()) == 29
