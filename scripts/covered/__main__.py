@@ -34,7 +34,6 @@ sigterm = True
 exclude_also =
     if TYPE_CHECKING:
     \\.\\.\\.$
-    raise NotImplementedError
 """
 
 
