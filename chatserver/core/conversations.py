@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from chatserver.core.events import Event
+import orjson
+
+from chatserver.core.events import Event, encode_json
 
 PAGE_EVENTS = 50
 """How many messages a page of history has where nobody says otherwise."""
+LAST_BYTES = 2048
+"""A message up to so long stands whole in the list of conversations; of a longer one the beginning does. A list has
+5,000 friends at most, each with a last message, and others write those."""
+LAST_CHARS = 200
+"""The beginning of a longer one: more than a line of a list shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +77,40 @@ class ReadState:
     unread: Mapping[Conversation, int]
     """Messages of others after the own position, counted to 1,000 at most; none where there are none."""
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one of somebody's conversations stands: its newest message that is shown to them, None where there is none."""
+
+    conversation: Conversation
+    last: Event | None
+    unread: int
+    """Messages of others after `read_up_to`, counted to 1,000 at most."""
+    read_up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """All of somebody's conversations, the newest message first: broadcasts, and one with each friend. True at `seq`."""
+
+    standings: Sequence[Standing]
+    seq: int
+
+
+def newest_first(standings: Iterable[Standing]) -> list[Standing]:
+    """In the order of a list: by the last message; where nothing was said yet at the end, always in the same order."""
+    return sorted(
+        standings,
+        key=lambda one: (-one.last.seq if one.last else 0, peer_of(one.conversation) or ""),
+    )
+
+
+def as_last(message: Event) -> Event:
+    """A message as it stands in a list: whole, or where it is long with the beginning of its text and `cut`."""
+    if len(message.payload) <= LAST_BYTES:
+        return message
+    fields = orjson.loads(message.payload)
+    fields["text"] = fields["text"][:LAST_CHARS]
+    fields["cut"] = True
+    return replace(message, payload=encode_json(fields))

@@ -17,7 +17,7 @@ from chatserver.core.changes import (
     ProfileChange,
     ReadChange,
 )
-from chatserver.core.conversations import Conversation, Page, ReadState, peer_of
+from chatserver.core.conversations import Conversation, Page, ReadState, Standings, peer_of
 from chatserver.core.errors import ChatError, Ending
 from chatserver.core.events import Draft, Signal, encode_json, make_signal
 from chatserver.core.kinds import FRIEND, MESSAGE, NOTICE, PROFILE, READ
@@ -192,6 +192,21 @@ def history(page: Page) -> bytes:
     messages = b",".join([event.payload for event in page.events])
     rest = encode_json({"more": page.more, "seq": page.seq})
     return b'{"messages":[' + messages + b"]," + rest[1:]
+
+
+def conversations(found: Standings) -> bytes:
+    """Where each of one's conversations stands; messages as they were first encoded."""
+    rows = [
+        b'{"with":%b,"last":%b,"unread":%d,"readUpTo":%d}'
+        % (
+            encode_json(peer_of(one.conversation)),
+            b"null" if one.last is None else one.last.payload,
+            one.unread,
+            one.read_up_to,
+        )
+        for one in found.standings
+    ]
+    return b'{"conversations":[%b],"seq":%d}' % (b",".join(rows), found.seq)
 
 
 def read_state(state: ReadState) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from chatserver.core.conversations import Conversation, Page, Range, ReadState
+from chatserver.core.conversations import Conversation, Page, Range, ReadState, Standings
 from chatserver.core.people import Account, Friends, Login, User
 
 
@@ -114,6 +114,10 @@ class History(Protocol):
         ...
 
     async def read_state(self, user_id: str) -> ReadState: ...
+
+    async def standings(self, user_id: str) -> Standings:
+        """Where each of somebody's conversations stands: the broadcasts, and one with each friend of now."""
+        ...
 
 
 class Store(People, Friendships, Logins, History, Protocol):

@@ -185,6 +185,13 @@ class Reads:
                 return True
         return False if position >= mailbox.floor_seq else None
 
+    async def conversations(self, user_id: str) -> bytes:
+        """Where each conversation stands, as JSON: its last message, the own position, and what is unread."""
+        async with self._prices.turns.turn(user_id):
+            found = await self._store.standings(user_id)
+        await self._journal.caught_up(found.seq)
+        return vocabulary.conversations(found)
+
     async def read_state(self, user_id: str) -> dict[str, Any]:
         """Own positions, how far friends have read, and unread counts."""
         async with self._prices.turns.turn(user_id):

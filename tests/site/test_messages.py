@@ -137,6 +137,31 @@ def test_read_positions_only_grow_and_count_what_is_new(browser: Make) -> None:
     problem(ann.http.post("/api/read", json={"with": "x", "upTo": 1}), 403, "forbidden")
 
 
+def test_a_list_of_conversations_says_where_each_stands(browser: Make) -> None:
+    ann, bob, cho = browser(), browser(), browser()
+    ann.befriend(bob)
+    ann.befriend(cho)
+    bob.http.post("/api/messages", json={"text": "to all"})
+    sent = ann.http.post("/api/messages", json={"text": "to bob", "to": bob.id, "clientId": "c"})
+    last = [event for event in ann.events() if event["type"] == "message"][-1]
+    told = ann.http.get("/api/conversations").json()
+    assert told["seq"] >= sent.json()["seq"]
+    rows = told["conversations"]
+    assert [(row["with"], row["unread"], row["readUpTo"]) for row in rows] == [
+        (bob.id, 0, 0),
+        (None, 1, 0),
+        (cho.id, 0, 0),
+    ]
+    assert rows[0]["last"] == last and rows[1]["last"]["text"] == "to all"
+    assert rows[2]["last"] is None
+    ann.http.delete(f"/api/friends/{bob.id}")
+    rows = ann.http.get("/api/conversations").json()["conversations"]
+    assert [(row["with"], row["last"], row["unread"]) for row in rows] == [
+        (None, None, 0),
+        (cho.id, None, 0),
+    ]
+
+
 def test_what_one_has_read_of_the_broadcasts_is_ones_own_business(browser: Make) -> None:
     ann, bob = browser(), browser()
     ann.befriend(bob)

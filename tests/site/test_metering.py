@@ -116,7 +116,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-@pytest.mark.parametrize("path", ["/poll?after=0&wait=0", "/api/read", "/api/messages?limit=200"])
+@pytest.mark.parametrize(
+    "path", ["/poll?after=0&wait=0", "/api/read", "/api/conversations", "/api/messages?limit=200"]
+)
 async def test_fifty_costly_reads_of_one_account_slow_nobody_else_down(
     full: ServerProcess, path: str
 ) -> None:

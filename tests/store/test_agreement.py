@@ -30,6 +30,7 @@ from chatserver.core.visibility import shows
 from chatserver.journal.local import LocalJournal
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import ranges as mongo_ranges
+from chatserver.store.mongo import standings as mongo_standings
 from chatserver.store.mongo import unread as mongo_unread
 from chatserver.store.sqlite import history as sqlite_history
 from chatserver.store.sqlite import ranges as sqlite_ranges
@@ -321,6 +322,12 @@ async def _state(world: World) -> Any:
         ]
         found += [await store.friends_since(who), await store.read_state(who)]
         found += [
+            [
+                (one.conversation, one.last and one.last.payload, one.unread, one.read_up_to)
+                for one in (await store.standings(who)).standings
+            ]
+        ]
+        found += [
             await store.blocks(who),
             await store.logins(who, "cookie"),
             await store.account(who),
@@ -353,6 +360,8 @@ def test_both_stores_agree_whatever_happens(
     for unread in (sqlite_unread, mongo_unread):
         monkeypatch.setattr(unread, "MAX_UNREAD", 4)
     monkeypatch.setattr(mongo_history, "MAX_UNREAD", 4)
+    monkeypatch.setattr(mongo_standings, "KEEP_EVENTS", 2)
+    monkeypatch.setattr(mongo_standings, "TAIL_EVENTS", 5)
     monkeypatch.setattr(mongo_unread, "FOLD_EVENTS", 2)
     monkeypatch.setattr(mongo_unread, "MOVED_FRIENDS", 2)
     Agreement.server = nx_server

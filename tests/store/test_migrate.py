@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chatserver.core.conversations import Standings
 from chatserver.store.archive import KINDS, Archive, Record, Sum, migrate, total_of
 from chatserver.store.contract import StoreRefused
 from chatserver.store.mongo import archive as mongo_archive
@@ -70,6 +71,11 @@ async def _fill(world: World) -> None:
     await world.end_logins("cho", "nothing")
 
 
+def _rows(found: Standings) -> list[Any]:
+    rows = [(one, one.last and one.last.payload) for one in found.standings]
+    return [found.seq, [(one.conversation, last, one.unread) for one, last in rows]]
+
+
 async def _questions(world: World) -> list[Any]:
     found: list[Any] = [world.journal.head_seq, await world.log.dropped_seq() > 0]
     for who in ("ann", "bob", "cho", "dee"):
@@ -78,6 +84,7 @@ async def _questions(world: World) -> list[Any]:
         found += [await world.store.read_state(who), await world.store.blocks(who)]
         found += [await world.store.account(who), await world.store.search(who, "bobs", 5)]
         found += [[event.payload for event in await world.replay(who)]]
+        found += [_rows(await world.store.standings(who))]
         found += [await world.texts(who), await world.store.find_message(who, "17")]
     found += [await world.store.login("c"), await world.store.login_by_secret(b"\x00\xff")]
     return found

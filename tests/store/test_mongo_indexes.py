@@ -120,4 +120,5 @@ async def _look_around(world: World) -> None:
         for before, after in ((None, None), (2**53, None), (None, 0)):
             await store.history("bob", Range(conversation, before, after, 5))
     await store.read_state("bob")
+    await store.standings("bob")
     await world.replay("bob")

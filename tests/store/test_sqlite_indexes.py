@@ -95,6 +95,7 @@ async def _everything(world: World) -> None:
         for before, after in ((None, None), (2**53, None), (None, 0)):
             await store.history("bob", Range(conversation, before, after, 5))
     await store.read_state("bob")
+    await store.standings("bob")
     view = await world.view("bob")
     await world.journal.replay(view, 0, 2**53, 5)
     await world.journal.backlog(view, 0, 2**53, 5)

@@ -24,6 +24,12 @@ class Messages(RowHandler):
         self.answer(answer, 200 if place.duplicate else 201)
 
 
+class Conversations(RowHandler):
+    async def get(self) -> None:
+        login = await self.login()
+        self.answer(await self.house.reads.conversations(login.user_id))
+
+
 class Typing(RowHandler):
     async def post(self) -> None:
         fields = self.fields()

@@ -90,11 +90,24 @@ _PEOPLE: dict[str, Schema] = {
     "Author": record("Who wrote a message.", id=ID, name=TEXT, color=COLOR),
 }
 
+_MESSAGE: dict[str, Schema] = {
+    "from": ref("Author"),
+    "to": or_null(ID),
+    "text": TEXT,
+    "clientId": or_null(TEXT),
+}
+
 _EVENTS: dict[str, Schema] = {
     "Message": _event(
-        "A message; `to` is null where it goes to all friends.",
-        "message",
-        **{"from": ref("Author"), "to": or_null(ID), "text": TEXT, "clientId": or_null(TEXT)},
+        "A message; `to` is null where it goes to all friends.", "message", **_MESSAGE
+    ),
+    "LastMessage": record(
+        "A message as it stands in a list of conversations.",
+        {"cut": {"const": True, "description": "`text` is the beginning of a longer one."}},
+        seq=SEQ,
+        type=only("message"),
+        at=MS,
+        **_MESSAGE,
     ),
     "FriendEvent": _event(
         "What another is to the one who reads, from here on.",
@@ -177,6 +190,19 @@ _ANSWERS: dict[str, Schema] = {
         "Messages in ascending order, true at `seq`; `more`: there are others on the far side.",
         messages=listed(ref("Message")),
         more=SWITCH,
+        seq=SEQ,
+    ),
+    "Conversations": record(
+        "True at `seq`. `last` is the newest message that one may see; of a long one the beginning, with `cut`.",
+        conversations=listed(
+            record(
+                "",
+                **{"with": or_null(ID)},
+                last=or_null(ref("LastMessage")),
+                unread=COUNT,
+                readUpTo=SEQ,
+            )
+        ),
         seq=SEQ,
     ),
     "ReadState": record(

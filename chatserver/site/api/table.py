@@ -216,6 +216,13 @@ MESSAGES = (
         fields=(inputs.TEXT, optional(inputs.TO), optional(inputs.CLIENT_ID)),
     ),
     Row(
+        "GET",
+        "/api/conversations",
+        messages.Conversations,
+        "Where each conversation stands: with all friends (`with` is null), and with each friend. The newest message first.",
+        (Answer(200, "All of them.", "Conversations"),),
+    ),
+    Row(
         "POST",
         "/api/typing",
         messages.Typing,

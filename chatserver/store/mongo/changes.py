@@ -145,6 +145,7 @@ async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
         ("blocks", ("by", "user")),
         ("reads", ("user", "peer")),
         ("unread", ("_id",)),
+        ("newest", ("_id",)),
     ):
         for field in fields:
             await db[collection].delete_many({field: user_id})

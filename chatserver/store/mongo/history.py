@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 from chatserver.core.conversations import (
     BROADCASTS,
@@ -12,6 +13,7 @@ from chatserver.core.conversations import (
     Page,
     Range,
     ReadState,
+    Standings,
 )
 from chatserver.core.events import Audience
 from chatserver.core.kinds import FOR_GOOD
@@ -32,6 +34,13 @@ from chatserver.store.mongo.ranges import (
     talk,
 )
 from chatserver.store.mongo.shapes import client_key, event_of
+from chatserver.store.mongo.standings import (
+    direct,
+    kept_newest,
+    messages_at,
+    newest_messages,
+    standings_of,
+)
 from chatserver.store.mongo.unread import (
     MAX_UNREAD,
     kept_fold,
@@ -80,6 +89,10 @@ class MongoHistory(MongoPart):
         async with self._db.answering():
             return await _read_state(self._db, user_id)
 
+    async def standings(self, user_id: str) -> Standings:
+        async with self._db.answering():
+            return await _standings(self._db, user_id)
+
 
 async def _page(db: MongoDb, viewer: str, conversation: Conversation, span: Span) -> list[Doc]:
     """The messages of a conversation in `span`."""
@@ -123,10 +136,39 @@ async def _read_state(db: MongoDb, user_id: str) -> ReadState:
     own = await own_positions(db, user_id)
     read_by = await db["reads"].find({"peer": user_id}, {"user": 1, "up_to": 1}).to_list(None)
     peers = {doc["user"]: int(doc["up_to"]) for doc in read_by if doc["user"] in friends}
+    unread = await _unread(db, user_id, friends, own, fold, head_seq)
+    return ReadState(own, peers, unread, head_seq)
+
+
+async def _unread(
+    db: MongoDb,
+    user_id: str,
+    friends: Mapping[str, int],
+    own: Mapping[Conversation, int],
+    fold: Doc | None,
+    head_seq: int,
+) -> dict[Conversation, int]:
+    """How much is unread by conversation, where anything is."""
     direct = await unread_direct(db, user_id, fold, positions_of(own, friends), head_seq)
     unread: dict[Conversation, int] = {Direct(friend): count for friend, count in direct.items()}
     span = Span(own.get(BROADCASTS, 0), head_seq + 1, MAX_UNREAD, fields=PLACES)
     # Nobody's own: what one wrote oneself is not unread.
     if broadcasts := len(await _broadcasts(db, View("", friends), span, list(friends))):
         unread[BROADCASTS] = broadcasts
-    return ReadState(own, peers, unread, head_seq)
+    return unread
+
+
+async def _standings(db: MongoDb, user_id: str) -> Standings:
+    """Where each conversation stands."""
+    fold, kept = await asyncio.gather(kept_fold(db, user_id), kept_newest(db, user_id))
+    head_seq = db.head_seq
+    friends, own = await asyncio.gather(friends_since(db, user_id), own_positions(db, user_id))
+    view, span = View(user_id, friends), Span(0, head_seq + 1, 1, newest=True)
+    unread, newest, broadcasts = await asyncio.gather(
+        _unread(db, user_id, friends, own, fold, head_seq),
+        newest_messages(db, user_id, friends, kept, head_seq),
+        _broadcasts(db, view, span, [user_id, *friends]),
+    )
+    lasts = direct(newest, await messages_at(db, newest.values()))
+    lasts[BROADCASTS] = broadcasts[0] if broadcasts else None
+    return standings_of(lasts, unread, own, head_seq)

@@ -33,6 +33,7 @@ from chatserver.store.mongo.ranges import (
     sent_to,
     talk,
 )
+from chatserver.store.mongo.standings import keep_newest
 
 _log = logging.getLogger("chatserver.store")
 
@@ -43,14 +44,14 @@ FOLD_EVENTS = 500
 MOVED_FRIENDS = 8
 """So many positions that lie inside a fold are worth a new one: each is a query of its own."""
 READERS_COUNTED = 10_000
-"""Readers of whom it is known how much was sent to them. Who is forgotten folds when asking."""
+"""People of whom it is known how much they wrote and were sent. Who is forgotten folds when asking."""
 
 Positions = Mapping[str, int]
 """Friend -> the seq after which what they sent is unread: the reader's position, or the friendship's beginning."""
 
 
 class Folds:
-    """Folds what is unread of readers to whom much is sent, beside the writing."""
+    """Folds what is unread, and what came last, of readers to whom much is sent or who write much, beside the writing."""
 
     def __init__(self, db: MongoDb) -> None:
         self._db = db
@@ -62,19 +63,24 @@ class Folds:
         """Hear of events that were written."""
         for event in events:
             if event.to is not None and event.audience is Audience.PAIR:
-                sent = (self._sent.get(event.to) or 0) + 1
-                self._sent.put(event.to, sent)
-                if sent >= FOLD_EVENTS:
-                    self._sent.forget(event.to)
-                    self._due.add(event.to)
+                self._count(event.to)
+                self._count(event.actor)
         if self._due and (self._folding is None or self._folding.done()):
             self._folding = asyncio.create_task(self._fold_all(), name="mongo-unread")
+
+    def _count(self, user_id: str) -> None:
+        sent = (self._sent.get(user_id) or 0) + 1
+        self._sent.put(user_id, sent)
+        if sent >= FOLD_EVENTS:
+            self._sent.forget(user_id)
+            self._due.add(user_id)
 
     async def _fold_all(self) -> None:
         while self._due:
             user_id = self._due.pop()
             try:
                 await _fold(self._db, user_id)
+                await keep_newest(self._db, user_id)
             except (errors.PyMongoError, Unavailable) as error:
                 # Nothing is lost: it is folded when it is asked for.
                 _log.info("unread messages could not be folded: %s", error)

@@ -12,6 +12,7 @@ from chatserver.core.conversations import (
     Page,
     Range,
     ReadState,
+    Standings,
 )
 from chatserver.core.events import MAX_SEQ, Audience, Event
 from chatserver.store.archive import conversation_key, conversation_of
@@ -25,6 +26,7 @@ from chatserver.store.sqlite.ranges import (
     merge,
 )
 from chatserver.store.sqlite.shapes import EVENT, IN_HISTORY, event_of
+from chatserver.store.sqlite.standings import standings
 from chatserver.store.sqlite.unread import unread
 
 LOOK_EVENTS = 256
@@ -62,6 +64,9 @@ class SqliteHistory(SqlitePart):
 
     async def read_state(self, user_id: str) -> ReadState:
         return await self._db.read(lambda db: _read_state(db, user_id))
+
+    async def standings(self, user_id: str) -> Standings:
+        return await self._db.read(lambda db: _standings(db, user_id))
 
 
 def _page(db: sqlite3.Connection, viewer: str, conversation: Conversation, span: Span) -> Page:
@@ -157,6 +162,11 @@ def _broadcasts_of_each(db: sqlite3.Connection, viewer: str, span: Span) -> list
 def _count_of_friends(db: sqlite3.Connection, user_id: str) -> int:
     row = db.execute("SELECT count(*) FROM friendships WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0])
+
+
+def _standings(db: sqlite3.Connection, user_id: str) -> Standings:
+    newest = _broadcasts(db, user_id, Span(0, MAX_SEQ + 1, 1, newest=True, only=_IN_HISTORY))
+    return standings(db, user_id, newest[0] if newest else None)
 
 
 def _read_state(db: sqlite3.Connection, user_id: str) -> ReadState:

@@ -87,7 +87,13 @@ _UNREAD = (
     "CREATE INDEX friendships_asked ON friendships (user_id, since) WHERE relation = 'incoming'",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD)
+# The newest message of a conversation is one seek for each direction, however often the other has told a read position.
+_LAST_MESSAGES = (
+    """CREATE INDEX events_talk ON events (peer, actor, seq)
+        WHERE audience = 1 AND type = 'message'""",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES)
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -18,15 +18,16 @@ from chatserver.store.sqlite.shapes import IN_HISTORY
 MAX_UNREAD = 1000
 """Nobody reads an exact number above it, and counting costs."""
 
-_POSITION = (
+POSITION = (
     "coalesce((SELECT up_to FROM reads WHERE reads.user_id = friendships.user_id"
     " AND reads.peer = friendships.other_id), 0)"
 )
+"""How far the user of a friendship has read the other."""
 # What lies after both the beginning of the friendship and the reader's position, and before :below.
 _COUNTED = (
     "(SELECT count(*) FROM (SELECT 1 FROM events WHERE peer = friendships.user_id"
     f" AND actor = friendships.other_id AND audience = 1 AND {IN_HISTORY}"
-    f" AND seq > max(friendships.since, {_POSITION}) AND seq < :below LIMIT :cap))"
+    f" AND seq > max(friendships.since, {POSITION}) AND seq < :below LIMIT :cap))"
 )
 
 
@@ -35,7 +36,7 @@ def add_unread(db: sqlite3.Connection, event: Event) -> None:
     if event.audience is Audience.PAIR and event.type in FOR_GOOD:
         db.execute(
             "UPDATE friendships SET unread = unread + 1 WHERE user_id = ? AND other_id = ?"
-            f" AND relation = 'friend' AND unread < ? AND {_POSITION} < ?",
+            f" AND relation = 'friend' AND unread < ? AND {POSITION} < ?",
             (event.to, event.actor, MAX_UNREAD, event.seq),
         )
 
@@ -68,13 +69,18 @@ def unread(
         (user_id,),
     )
     found: dict[Conversation, int] = {Direct(friend): count for friend, count in rows}
-    (broadcasts,) = db.execute(
+    if broadcasts := unread_broadcasts(db, user_id, own.get(BROADCASTS, 0)):
+        found[BROADCASTS] = broadcasts
+    return found
+
+
+def unread_broadcasts(db: sqlite3.Connection, user_id: str, up_to: int) -> int:
+    """How many broadcasts of friends stand after `up_to`, counted to the cap."""
+    row = db.execute(
         # CROSS JOIN: the friends first, then for each a range of the index.
         "SELECT count(*) FROM (SELECT 1 FROM friendships CROSS JOIN events"
         " WHERE user_id = ? AND relation = 'friend' AND actor = other_id AND audience = 2"
         f" AND {IN_HISTORY} AND seq > max(since, ?) LIMIT ?)",
-        (user_id, own.get(BROADCASTS, 0), MAX_UNREAD),
+        (user_id, up_to, MAX_UNREAD),
     ).fetchone()
-    if broadcasts:
-        found[BROADCASTS] = broadcasts
-    return found
+    return int(row[0])

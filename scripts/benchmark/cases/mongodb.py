@@ -8,6 +8,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from chatserver.core.conversations import Range
 from chatserver.store.mongo.store import MongoStore
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.keys import token_hash
@@ -153,7 +154,7 @@ def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str,
 
     def page(hub: int, older: bool) -> Query:
         user = seed.user_id(hub)
-        return lambda store, n: store.history(user, None, place(n) if older else None, None, 50)
+        return lambda store, n: store.history(user, Range(before=place(n) if older else None))
 
     asked: dict[str, Query] = {}
     for hub, count in enumerate(friends):
@@ -162,6 +163,7 @@ def _questions(friends: tuple[int, ...], users: int, messages: int) -> dict[str,
     middle = seed.user_id(1)
     asked[f"friends, {friends[1]:,} of them"] = lambda store, n: store.friends(middle)
     asked[f"read positions, {friends[1]:,} friends"] = lambda store, n: store.read_state(middle)
+    asked[f"conversations, {friends[1]:,} friends"] = lambda store, n: store.standings(middle)
     asked["account by email"] = lambda store, n: store.account_by_email(seed.email(anybody(n)))
     asked["login by token"] = lambda store, n: store.login_by_secret(
         token_hash(seed.token(anybody(n)))
