@@ -37,6 +37,7 @@ from chatserver.http.admission import Arrival, Ask
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
 from chatserver.http.requests import cookie_header
+from chatserver.site.files import Web
 from chatserver.verbs.cookies import cookie_named
 from chatserver.verbs.sessions import FIRST_GENERATION
 
@@ -360,9 +361,14 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "time": at.strftime("%Y-%m-%d %H:%M UTC")}
 
 
-def routes(house: House, web_folder: Path) -> list[Any]:
+def routes(house: House, web_folder: Path, web: Web) -> list[Any]:
     """The classic part of the application; templates are read from `web_folder`/templates."""
-    loader = Loader(str(web_folder / "templates"), autoescape="xhtml_escape", whitespace="all")
+    loader = Loader(
+        str(web_folder / "templates"),
+        autoescape="xhtml_escape",
+        whitespace="all",
+        namespace={"static": web.url},
+    )
     arguments = {"house": house, "loader": loader}
     table: tuple[tuple[str, type[ClassicHandler]], ...] = (
         (HERE, Timeline),

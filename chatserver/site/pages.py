@@ -1,15 +1,12 @@
-"""The page and its files, served as they lie in `web/`, under an address that names their content.
+"""The page and its files (`site.files`): `/static/<digest>/…` may be kept for ever.
 
-`/static/<digest>/…` may be kept for ever: relative imports inside ES modules stay under the digest, so a new
-version of one file is a new address for all (`static_url` would miss the imports).
+Relative imports inside ES modules stay under the digest, so a new version of one file is a new address for all
+(`static_url` would miss the imports).
 """
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +15,15 @@ from tornado.routing import URLSpec
 from chatserver.core.errors import NotFound
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
+from chatserver.site.files import DIGEST_CHARS, File, Web, takes_gzip
 
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
+PAGES = {
+    "/": "index.html",
+    "/lab": "lab.html",
+    "/legacy": "legacy.html",
+    # Asked for by browsers unasked, where a page names no icon.
+    "/favicon.ico": "icon.svg",
 }
-"""Said by us: what `mimetypes` says depends on the machine."""
-
-PAGES = {"/": "index.html", "/lab": "lab.html", "/legacy": "legacy.html"}
-
-HIDDEN = {"templates", "jsconfig.json"}
-"""What lies in `web/` and is not for browsers."""
-
-DIGEST_CHARS = 16
 
 
 def web_folder() -> Path:
@@ -42,51 +31,6 @@ def web_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / "web"
     return inside if inside.is_dir() else package.parent / "web"
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file as it is sent."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-
-class Web:
-    """The files of the page, read once: what is served does not change under a running server."""
-
-    def __init__(self, folder: Path) -> None:
-        files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not _is_hidden(path.relative_to(folder))
-        }
-        content = hashlib.sha256()
-        for name, body in files.items():
-            content.update(f"{name}\0{len(body)}\0".encode() + body)
-        self.digest = content.hexdigest()[:DIGEST_CHARS]
-        self._files = {name: self._file(name, body) for name, body in files.items()}
-
-    def file(self, name: str) -> File:
-        """Raises `NotFound`."""
-        found = self._files.get(name)
-        if found is None:
-            raise NotFound("There is nothing at this address.")
-        return found
-
-    def _file(self, name: str, body: bytes) -> File:
-        suffix = Path(name).suffix
-        if suffix == ".html":
-            body = body.replace(b'"/static/', f'"/static/{self.digest}/'.encode())
-        media_type = (
-            TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        )
-        return File(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part in HIDDEN or part.startswith(".") for part in path.parts)
 
 
 class FileHandler(PageHandler):
@@ -108,13 +52,33 @@ class FileHandler(PageHandler):
             file, kept = self._web.file(rest if versioned else path), digest == self._web.digest
         cache = "public, max-age=31536000, immutable" if kept else "no-cache"
         self.set_header("Cache-Control", cache)
-        self.set_header("ETag", file.etag)
         self.set_header("Content-Type", file.media_type)
-        if self.request.headers.get("If-None-Match") == file.etag:
+        if not file.is_page:
+            # What no browser shows by itself: three hundred bytes on each of forty files say nothing.
+            self.clear_header("Content-Security-Policy")
+            self.clear_header("X-Frame-Options")
+        self._send(file)
+
+    def _send(self, file: File) -> None:
+        body, etag = file.body, file.etag
+        if file.packed is not None:
+            self.set_header("Vary", "Accept-Encoding")
+            if takes_gzip(self.request.headers.get("Accept-Encoding", "")):
+                body, etag = file.packed, f'{etag[:-1]}-gzip"'
+                self.set_header("Content-Encoding", "gzip")
+        self.set_header("ETag", etag)
+        if _names(self.request.headers.get("If-None-Match", ""), etag):
+            self.clear_header("Content-Encoding")
             self.set_status(304)
             self.finish()
             return
-        self.finish(file.body)
+        self.finish(body)
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """Whether this version is one of those that the client has (RFC 9110, section 13.1.2); a proxy may have weakened it."""
+    had = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return etag in had
 
 
 class UnknownPage(PageHandler):

@@ -13,6 +13,7 @@ from chatserver.http.handlers import log_request
 from chatserver.http.house import House
 from chatserver.site import classic, pages
 from chatserver.site.api import routes as api
+from chatserver.site.files import Web
 from chatserver.site.metrics import Metrics, by_transport
 from chatserver.transports import handshake, longpoll, sse
 
@@ -22,6 +23,7 @@ STREAMS = ("websocket", "sse", "longpoll")
 def make_app(house: House, web_folder: Path) -> Application:
     """The application. Polls go past it (`chatserver.site.dispatch`)."""
     metrics = Metrics()
+    web = Web(web_folder)
     measure(house, metrics)
     routes: list[Any] = [
         *handshake.routes(house),
@@ -29,8 +31,8 @@ def make_app(house: House, web_folder: Path) -> Application:
         *sse.routes(house),
         *api.routes(house, metrics),
         *api.unknown(house),
-        *classic.routes(house, web_folder),
-        *pages.routes(house, pages.Web(web_folder)),
+        *classic.routes(house, web_folder, web),
+        *pages.routes(house, web),
     ]
     return Application(
         routes,

@@ -37,6 +37,7 @@ FOR_EVERYBODY = {
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
+    "GET /api/visitor",
 }
 """What answers with success where nobody is signed in: an event stream with 204."""
 

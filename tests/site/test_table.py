@@ -136,6 +136,7 @@ def test_only_what_needs_no_login_lets_everybody_in() -> None:
     assert everybody == {
         "/api/register",
         "/api/login",
+        "/api/visitor",
         "/api/openapi.json",
         "/healthz",
         "/readyz",

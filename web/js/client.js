@@ -18,6 +18,7 @@ import { stopOfRefusal } from './core/endings.js';
 import { Outbox } from './core/outbox.js';
 import { LADDER } from './core/transports.js';
 import { canShare, transportMemory } from './effects.js';
+import { randomId } from './ids.js';
 import { listenForNudges } from './nudges.js';
 import { TabLink } from './tabs.js';
 import { CLASSES } from './transports/classes.js';
@@ -77,7 +78,7 @@ export class ChatClient extends Emitter {
   /** @param {import('./core/types.js').ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    const { base, user = '', client = crypto.randomUUID(), outbox, save = () => {}, rungs = LADDER } = options;
+    const { base, user = '', client = randomId(), outbox, save = () => {}, rungs = LADDER } = options;
     this.#options = { ...options, client };
     this.#api = new Api(base, user, (reason) => this.#stop(reason));
     this.#me = user;
@@ -160,7 +161,7 @@ export class ChatClient extends Emitter {
    * @throws {RangeError} when too many messages wait already
    */
   send(text, conversation = BROADCASTS) {
-    const clientId = crypto.randomUUID();
+    const clientId = randomId();
     this.#typedAt = -Infinity;
     this.#outbox.add({ clientId, text: text.replaceAll('\r\n', '\n'), conversation, at: Date.now() });
     this.#outboxChanged();

@@ -1,6 +1,7 @@
 // What a page needs of its browser, as arguments of who needs it, so that a test can play many tabs.
 
 import { Connection } from './connection.js';
+import { randomId } from './ids.js';
 
 const MEMORY_KEY = 'chat.transport';
 
@@ -28,7 +29,7 @@ export const canShare = () => typeof BroadcastChannel === 'function'
 
 /** @returns {import('./core/types.js').TabEffects} */
 export const browserEffects = () => ({
-  tab: crypto.randomUUID(),
+  tab: randomId(),
   openChannel: (name) => new BroadcastChannel(name),
   locks: navigator.locks,
   connect: (options) => new Connection(options),

@@ -391,8 +391,8 @@
     main.appendChild(found);
   }
 
-  ask('GET', '/api/me', null, 20000, function (status, answer) {
+  ask('GET', '/api/visitor', null, 20000, function (status, answer) {
     if (answer.user) begin(answer.user);
-    else showEntrance(status === 401 ? '' : 'The server cannot be reached. Reload to try again.');
+    else showEntrance(status === 200 ? '' : 'The server cannot be reached. Reload to try again.');
   });
 }());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatserver.core.errors import Unauthenticated
 from chatserver.site.api.rows import RowHandler
 from chatserver.verbs.sessions import FIRST_GENERATION
 
@@ -55,6 +56,16 @@ class Me(RowHandler):
         await self.house.accounts.leave(login, fields)
         self.take_cookies_away()
         self.done()
+
+
+class Visitor(RowHandler):
+    async def get(self) -> None:
+        try:
+            login = await self.login()
+        except Unauthenticated:
+            self.answer({"user": None})
+            return
+        self.answer({"user": await self.house.accounts.me(login.user_id)})
 
 
 class Tokens(RowHandler):

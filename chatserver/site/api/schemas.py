@@ -172,6 +172,7 @@ _LOGINS: dict[str, Schema] = {
 
 _ANSWERS: dict[str, Schema] = {
     "Me": record("", user=ref("OwnUser")),
+    "Visitor": record("", user=or_null(ref("OwnUser"))),
     "Tokens": record("", tokens=listed(ref("Token"))),
     "Devices": record("", sessions=listed(ref("Device"))),
     "Found": record("", users=listed(ref("FoundUser"))),

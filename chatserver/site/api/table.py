@@ -8,6 +8,7 @@ The routes are made of it, its handlers see the fields and arguments that it nam
 from __future__ import annotations
 
 from chatserver.core.errors import (
+    AnotherAccount,
     Conflict,
     Forbidden,
     InvalidField,
@@ -71,6 +72,15 @@ ACCOUNT = (
         account.Me,
         "Oneself.",
         (Answer(200, "Oneself.", "Me"),),
+    ),
+    Row(
+        "GET",
+        "/api/visitor",
+        account.Visitor,
+        "Oneself where one is signed in, else null: for a page that does not know yet, and asks without a refusal.",
+        (Answer(200, "Who asks.", "Visitor"),),
+        (AnotherAccount,),
+        entrance=Entrance.EVERYBODY,
     ),
     Row(
         "PATCH",

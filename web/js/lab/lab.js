@@ -1,8 +1,9 @@
 // The laboratory page: sends numbered messages at the rate chosen, draws what the lanes saw.
 
-import { Api, ApiError } from '../api.js';
+import { Api } from '../api.js';
 import { quantile, toCsv } from '../core/stats.js';
 import { LADDER } from '../core/transports.js';
+import { randomId } from '../ids.js';
 import { h, say } from '../ui/dom.js';
 import { ClassicLane, StreamLane } from './lanes.js';
 import { drawBars, drawDots, msWords } from './plot.js';
@@ -33,7 +34,7 @@ let refused = 0;
 
 /** @returns {Run} */
 function newRun() {
-  const id = crypto.randomUUID().slice(0, 8);
+  const id = randomId().slice(0, 8);
   return { id, user, sent: new Map(), acknowledged: new Map(), pollMs: 2000 };
 }
 
@@ -203,8 +204,8 @@ function download() {
 
 /** An account for the laboratory alone: it has no friends who would read the messages. */
 async function join() {
-  const password = crypto.randomUUID();
-  const email = `lab-${crypto.randomUUID()}@example.com`;
+  const password = randomId();
+  const email = `lab-${randomId()}@example.com`;
   await api.post('/api/register', { email, password, firstName: 'Laboratory', lastName: '' });
   sessionStorage.setItem('lab.password', password);
   await open();
@@ -218,20 +219,19 @@ async function leave() {
 }
 
 async function open() {
-  try {
-    user = (await api.get('/api/me')).user.id;
-    api = new Api('', user);
-    run = newRun();
-    const { friends } = await api.get('/api/friends');
-    drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+  const visitor = (await api.get('/api/visitor')).user;
+  if (!visitor) {
     const make = h('button', { type: 'button', class: 'primary' }, 'Make an account for the laboratory');
     make.addEventListener('click', () => join().catch((problem) => say(problem.message)));
     controls.replaceChildren(h('div', { class: 'controls' }, make,
       h('p', { class: 'quiet' }, 'or ', h('a', { href: '/#/login' }, 'sign in'), ' with one that you have. The laboratory reads and writes as a signed-in person.')));
     return;
   }
+  user = visitor.id;
+  api = new Api('', user);
+  run = newRun();
+  const { friends } = await api.get('/api/friends');
+  drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
   makeLanes();
   draw();
   setInterval(draw, DRAW_MS);

@@ -114,6 +114,15 @@ async function load(model) {
   }
 }
 
+/** What stands in a part of an address; as it is written where that is no text, as in `#/chat/%`. @param {string} part */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function routeNow() {
   if (ended) return { name: 'another', part: '' };
   const [name, part = ''] = location.hash.replace(/^#\/?/, '').split('/');
@@ -124,7 +133,7 @@ function routeNow() {
     return { name: 'login', part: '' };
   }
   if (route.signedIn === false && app.model) return { name: 'chat', part: '' };
-  return { name: name || (app.model ? 'chat' : 'home'), part: decodeURIComponent(part) };
+  return { name: name || (app.model ? 'chat' : 'home'), part: decoded(part) };
 }
 
 function show() {
@@ -206,10 +215,11 @@ async function boot() {
   main.replaceChildren(h('p', { class: 'page', role: 'status' }, 'Loading. Please wait.'));
   for (;;) {
     try {
-      begin((await app.api.get('/api/me')).user);
+      // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.
+      const { user } = await app.api.get('/api/visitor');
+      if (user) begin(user);
       break;
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) break;
+    } catch {
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }

@@ -99,10 +99,23 @@ export function actionButton(label, action, props = {}) {
   return button;
 }
 
-/** Tell a screen reader, politely. @param {string} words */
+/** So long a line stays in the log of what was said; a screen reader has taken it long before. */
+const SAID_MS = 30_000;
+/** So many lines stay there; no burst is longer than this in the time of a screen reader's look. */
+const SAID_LINES = 50;
+
+/**
+ * Tell a screen reader, politely. The live region is a log that grows: one text in the place of another is never
+ * heard where both come in one burst, and the same text again is no change at all.
+ * @param {string} words
+ */
 export function say(words) {
   const live = document.getElementById('live');
-  if (live) live.textContent = words;
+  if (!live) return;
+  const line = h('p', {}, words);
+  live.append(line);
+  while (live.childElementCount > SAID_LINES) live.firstElementChild?.remove();
+  setTimeout(() => line.remove(), SAID_MS);
 }
 
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });

@@ -1,0 +1,143 @@
+"""The files of the page as they are sent: read once, each under an address that names the content of all, each also as gzip.
+
+A script goes without its comments, which are a third of what would be sent; its lines keep their numbers. A page
+names every module that its script imports, so that a browser asks for all of them at once and not floor by floor.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatserver.core.errors import NotFound
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+}
+"""Said by us: what `mimetypes` says depends on the machine. These are worth compressing, too."""
+
+HIDDEN = {"templates", "jsconfig.json"}
+"""What lies in `web/` and is not for browsers."""
+
+DIGEST_CHARS = 16
+
+_COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
+"""Comments that have their lines to themselves. `tests/site/test_files.py` sees that nothing else is taken for one."""
+
+_IMPORT = re.compile(r"^(?:import|export)\b[^;'\"]*['\"](\.{1,2}/[^'\"]+)['\"]", re.MULTILINE)
+"""A module that is there before the one that names it runs; `import(…)` asks when it is needed."""
+
+_ENTRY = re.compile(r'( *)<script type="module" src="/static/([^"]+)"></script>\n')
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it is sent. `packed` is its gzip, None where that saves nothing."""
+
+    body: bytes
+    packed: bytes | None
+    media_type: str
+    etag: str
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a browser shows it by itself, so that a policy for its content has a meaning."""
+        return not self.media_type.startswith(("text/javascript", "text/css"))
+
+
+def without_comments(script: str) -> str:
+    """A script or a style sheet without the comments that have lines to themselves; every line keeps its number."""
+    return _COMMENTS.sub(lambda found: "\n" * found[0].count("\n"), script)
+
+
+def imports_of(name: str, script: str) -> list[str]:
+    """The names of the files that a module imports, in its order."""
+    folder = posixpath.dirname(name)
+    return [posixpath.normpath(posixpath.join(folder, each)) for each in _IMPORT.findall(script)]
+
+
+class Web:
+    """The files of the page, read once: what is served does not change under a running server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._read = {
+            path.relative_to(folder).as_posix(): _lean(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not _is_hidden(path.relative_to(folder))
+        }
+        content = hashlib.sha256()
+        for name, body in self._read.items():
+            content.update(f"{name}\0{len(body)}\0".encode() + body)
+        self.digest = content.hexdigest()[:DIGEST_CHARS]
+        self._files = {name: self._file(name, body) for name, body in self._read.items()}
+
+    def file(self, name: str) -> File:
+        """Raises `NotFound`."""
+        found = self._files.get(name)
+        if found is None:
+            raise NotFound("There is nothing at this address.")
+        return found
+
+    def url(self, name: str) -> str:
+        """The address under which a file may be kept for ever."""
+        return f"/static/{self.digest}/{name}"
+
+    def needed(self, name: str) -> list[str]:
+        """The modules that have to be there before this one runs, without itself, those first that it names first."""
+        found: dict[str, None] = {name: None}
+        queue = [name]
+        while queue:
+            at = queue.pop(0)
+            for other in imports_of(at, self._read.get(at, b"").decode()):
+                if other not in found:
+                    found[other] = None
+                    queue.append(other)
+        return list(found)[1:]
+
+    def _file(self, name: str, body: bytes) -> File:
+        suffix = Path(name).suffix
+        if suffix == ".html":
+            page = _ENTRY.sub(self._with_preloads, body.decode())
+            body = page.replace('"/static/', f'"/static/{self.digest}/').encode()
+        media_type = (
+            TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        )
+        # The time in a gzip's head would make each start another one.
+        packed = gzip.compress(body, 9, mtime=0) if suffix in TYPES else body
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return File(body, packed if len(packed) < len(body) else None, media_type, etag)
+
+    def _with_preloads(self, found: re.Match[str]) -> str:
+        links = "".join(
+            f'{found[1]}<link rel="modulepreload" href="/static/{name}">\n'
+            for name in self.needed(found[2])
+        )
+        return links + found[0]
+
+
+def _lean(path: Path) -> bytes:
+    body = path.read_bytes()
+    return without_comments(body.decode()).encode() if path.suffix in (".js", ".css") else body
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part in HIDDEN or part.startswith(".") for part in path.parts)
+
+
+def takes_gzip(accept: str) -> bool:
+    """Whether an `Accept-Encoding` names gzip without refusing it (RFC 9110, section 12.5.3)."""
+    for part in accept.lower().split(","):
+        coding, _, weight = part.replace(" ", "").partition(";")
+        if coding in ("gzip", "x-gzip"):
+            return re.fullmatch(r"q=0(?:\.0*)?", weight) is None
+    return False

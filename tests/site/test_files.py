@@ -1,0 +1,162 @@
+"""How the page's files are sent: small, at once, and kept."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chatserver.site.files import Web, imports_of, takes_gzip, without_comments
+from chatserver.site.pages import web_folder
+
+WIRE_BYTES = 60_000
+"""What a first visit may weigh on the wire, heads included."""
+
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|/(?![/*])(?:[^/\\\n]|\\.)+/")
+"""Where a back-tick opens no text: other texts, and regular expressions."""
+
+SCRIPTS = sorted(path for path in web_folder().rglob("*") if path.suffix in (".js", ".css"))
+
+
+@pytest.fixture(scope="module")
+def web() -> Web:
+    return Web(web_folder())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_nothing_but_comments_is_left_out_of_a_script(path: Path) -> None:
+    """Line by line: what is gone began a line as a comment, and no text over several lines was open there."""
+    whole = path.read_text().split("\n")
+    lean = without_comments(path.read_text()).split("\n")
+    assert len(lean) == len(whole)
+    inside = False
+    ticks = 0
+    for had, left in zip(whole, lean, strict=True):
+        if had == left:
+            assert not inside or not had
+            ticks += QUOTED.sub("", left).count("`")
+            continue
+        assert left == "" and ticks % 2 == 0, had
+        text = had.strip()
+        if not inside:
+            assert text.startswith(("//", "/*")), had
+            inside = text.startswith("/*") and not text.endswith("*/")
+        else:
+            inside = "*/" not in text
+
+
+def test_a_comment_behind_code_or_in_a_text_stays() -> None:
+    for script in ("a = 1; // why\n", "a = '/* no */';\n", "x(`\n  a // b\n`);\n"):
+        assert without_comments(script) == script
+    assert (
+        without_comments("/** a\n b */\nf(); /* c */\n  // d\ng();") == "\n\nf(); /* c */\n\ng();"
+    )
+
+
+def test_a_page_names_every_module_that_its_script_needs(web: Web) -> None:
+    """So that they come in one round trip, and not floor by floor."""
+    for page, script in (("index.html", "js/ui/app.js"), ("lab.html", "js/lab/lab.js")):
+        text = web.file(page).body.decode()
+        named = re.findall(r'<link rel="modulepreload" href="/static/[0-9a-f]{16}/([^"]+)">', text)
+        assert len(named) == len(set(named)) > 15
+        needed = {script}
+        while more := {
+            other
+            for name in needed
+            for other in imports_of(name, web.file(name).body.decode())
+            if other not in needed
+        }:
+            needed |= more
+        assert needed == {*named, script}
+        assert text.index("modulepreload") < text.index(f'{script}"></script>')
+
+
+def test_imports_are_read_as_they_are_written() -> None:
+    script = (
+        "import { a,\n  b } from './b.js';\nimport './c.js';\nexport { d } from '../d.js';\n"
+        "export const e = 'x/../y.js';\nconst f = import('./later.js');\n"
+    )
+    assert imports_of("js/ui/a.js", script) == ["js/ui/b.js", "js/ui/c.js", "js/d.js"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "taken"),
+    [
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", True),
+        ("GZIP", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, br", False),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("notgzip", False),
+    ],
+)
+def test_gzip_goes_to_whoever_takes_it(accept: str, taken: bool) -> None:
+    assert takes_gzip(accept) is taken
+
+
+def test_a_file_has_one_name_for_each_form_in_which_it_is_sent(http: httpx.Client) -> None:
+    plain = http.get("/static/style.css", headers={"Accept-Encoding": "identity"})
+    packed = http.get("/static/style.css", headers={"Accept-Encoding": "gzip"})
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (
+        None,
+        "gzip",
+    )
+    assert plain.content == packed.content and plain.headers["etag"] != packed.headers["etag"]
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    for answer in (plain, packed):
+        assert answer.headers["vary"] == "Accept-Encoding"
+    for etag in (
+        packed.headers["etag"],
+        f"W/{packed.headers['etag']}",
+        f'"x", {packed.headers["etag"]}',
+    ):
+        again = http.get(
+            "/static/style.css", headers={"Accept-Encoding": "gzip", "If-None-Match": etag}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+    other = http.get(
+        "/static/style.css",
+        headers={"Accept-Encoding": "identity", "If-None-Match": packed.headers["etag"]},
+    )
+    assert other.status_code == 200
+
+
+def test_a_first_visit_weighs_less_than_60_kilobytes(http: httpx.Client) -> None:
+    """Everything that the page asks for before somebody does something, as it is on the wire."""
+    page = http.get("/", headers={"Accept-Encoding": "gzip"})
+    names = set(re.findall(r'"(/static/[^"]+)"', page.text))
+    old = {name for name in names if "legacy" in name}
+    answers = [page, *(http.get(name, headers={"Accept-Encoding": "gzip"}) for name in names - old)]
+    answers.append(http.get("/api/visitor"))
+    wire = 0
+    for answer in answers:
+        assert answer.status_code == 200
+        head = sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
+        wire += head + int(answer.headers["content-length"])
+        if "/static/" in str(answer.url):
+            assert "immutable" in answer.headers["cache-control"]
+    assert wire < WIRE_BYTES
+    assert len(answers) > 25
+
+
+def test_the_same_files_are_packed_into_the_same_bytes(web: Web) -> None:
+    again = Web(web_folder())
+    file = web.file("js/client.js")
+    assert again.digest == web.digest and again.file("js/client.js") == file
+    assert file.packed is not None and gzip.decompress(file.packed) == file.body
+
+
+def test_the_pages_of_the_server_name_files_that_are_kept(http: httpx.Client) -> None:
+    for name in re.findall(r'href="(/static/[^"]+)"', http.get("/classic").text):
+        assert "immutable" in http.get(name).headers["cache-control"]
+
+
+def test_an_icon_that_nobody_named_is_there(http: httpx.Client) -> None:
+    answer = http.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
