@@ -27,13 +27,23 @@ from chatserver.http.admission import Arrival
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.transports.connection import Connection
+from chatserver.transports.frames import frame_buckets
 from chatserver.transports.outlet import Nobody
-from chatserver.transports.websocket import SocketReader, SocketVerbs, frame_buckets
+from chatserver.transports.talking import SocketVerbs
+from chatserver.transports.websocket import SocketReader
 
 SUBPROTOCOL = "chat.v1"
 
 
-class _TakenOver(WebSocketProtocol13):
+class Beginning(WebSocketHandler):
+    """A handler that hears when the handshake is done."""
+
+    async def begin(self, stream: Any) -> None:
+        """The connection is whoever's takes it here."""
+        raise NotImplementedError
+
+
+class TakenOver(WebSocketProtocol13):
     """Tornado's protocol up to the handshake. Then the stream leaves it, and handler and request go.
 
     `_receive_frame_loop` is where Tornado would begin to read frames. It is the one place in which this
@@ -45,7 +55,7 @@ class _TakenOver(WebSocketProtocol13):
 
     async def _receive_frame_loop(self) -> None:
         handler = self.handler
-        assert isinstance(handler, SocketHandler)
+        assert isinstance(handler, Beginning)
         stream = self.stream
         # Both ends of the circle, or the garbage collector has to find each connection.
         handler.ws_connection = None
@@ -58,7 +68,7 @@ class _TakenOver(WebSocketProtocol13):
             return
 
 
-class SocketHandler(StreamHandler, WebSocketHandler):
+class SocketHandler(StreamHandler, Beginning):
     """Admission and handshake."""
 
     def initialize(self, **rooms: Any) -> None:
@@ -80,7 +90,7 @@ class SocketHandler(StreamHandler, WebSocketHandler):
         if tornados is None:
             return None
         assert isinstance(tornados, WebSocketProtocol13)
-        return _TakenOver(self, False, tornados.params)
+        return TakenOver(self, False, tornados.params)
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         # From the login to the greeting, which is at the end of Tornado's own `get` (`begin`).

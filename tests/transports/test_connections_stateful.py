@@ -35,7 +35,8 @@ from chatserver.http.heads import HEAD_BYTES
 from chatserver.transports import connection as bounds
 from chatserver.transports.connection import Connection
 from chatserver.transports.pollconnection import PollConnection
-from chatserver.transports.websocket import INBOX_FRAMES, SocketReader
+from chatserver.transports.talking import INBOX_FRAMES
+from chatserver.transports.websocket import SocketReader
 from tests.support.inprocess import Inside, inside
 from tests.support.websocket_cases import close, frame
 

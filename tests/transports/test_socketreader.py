@@ -10,7 +10,8 @@ from chatserver.core import framing
 from chatserver.core.people import User
 from chatserver.http.admission import Arrival
 from chatserver.journal.contract import Answer, Appended
-from chatserver.transports.websocket import INBOX_FRAMES, SocketReader, SocketVerbs
+from chatserver.transports.talking import INBOX_FRAMES, SocketVerbs
+from chatserver.transports.websocket import SocketReader
 from tests.delivery.kit import Place, opened
 from tests.store.kit import login
 from tests.transports.kit import Paper

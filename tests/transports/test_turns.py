@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 
 from chatserver.core.limits import Limits
-from chatserver.transports.websocket import SLICE_BYTES, SocketReader
+from chatserver.transports.frames import SLICE_BYTES
+from chatserver.transports.websocket import SocketReader
 from tests.support.herd import socket_request
 from tests.support.inprocess import Inside, inside
 from tests.traffic.test_attacks import PING, frame

@@ -9,6 +9,7 @@ POLL = "chatserver/transports/longpoll.py"
 POLL_CONNECTION = "chatserver/transports/pollconnection.py"
 STREAM = "chatserver/transports/stream.py"
 WEBSOCKET = "chatserver/transports/websocket.py"
+TALKING = "chatserver/transports/talking.py"
 READER = "chatserver/transports/reader.py"
 ADMISSION = "chatserver/http/admission.py"
 
@@ -193,14 +194,14 @@ FAULTS = (
     ),
     Fault(
         "the frames of one client wait without end",
-        WEBSOCKET,
+        TALKING,
         "return len(self._inbox or ()) + self._unacked >= INBOX_FRAMES",
         "return len(self._inbox or ()) + self._unacked < 0",
         ("tests/transports/test_socketreader.py",),
     ),
     Fault(
         "bad frames are answered for ever",
-        WEBSOCKET,
+        TALKING,
         "if self._bad_frames >= BAD_FRAMES_MAX:",
         "if self._bad_frames < 0:",
         (f"{T_WEBSOCKET}::test_a_client_is_closed_with_the_code_it_earned",),

@@ -1,0 +1,183 @@
+"""Reading the frames of a WebSocket at the pace that its peer can pay for and the others can bear.
+
+What came is parsed in slices. After a turn's frames, or until they are paid for, or while the owner is full, the rest
+waits and the socket is not read: the peer feels it, and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from chatserver.core import framing
+from chatserver.core.limits import Limits
+from chatserver.core.prices import Buckets
+from chatserver.delivery.delivery import Delivery
+from chatserver.transports.outlet import Outlet
+
+SLICE_BYTES = 512
+"""What is parsed at once: at most 85 frames, half a millisecond. Nearly every frame of a chat is shorter."""
+
+FRAME_BYTES = 4096
+"""So many bytes are paid for like one frame."""
+
+
+class FrameReading:
+    """The reading half of a connection's owner, which has the rest and these `SLOTS`."""
+
+    if not TYPE_CHECKING:  # which would hold the subclass to the slots of this one
+        __slots__ = ()
+
+    SLOTS = ("_owed", "_parser", "_ping", "_rest", "_resting")
+
+    attached: bool
+    """Whether what the peer says still counts."""
+    delivery: Delivery
+    outlet: Outlet
+    _parser: framing.FrameParser
+    _ping: bytes | None
+    _rest: bytes
+    _resting: bool
+    _owed: float
+
+    def _begin_reading(self, max_bytes: int) -> None:
+        self._parser = framing.FrameParser(max_bytes)
+        self._ping = None  # the newest that is not answered
+        self._rest = b""  # read of the socket, and not yet looked at
+        self._resting = False  # until the user has paid, or the next turn
+        self._owed = 0.0  # for frames that were carried out
+
+    # What the owner says.
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more frames are to be received for now."""
+        raise NotImplementedError
+
+    def _take_price(self, cost: float, now_s: float) -> float:
+        """Have whoever pays pay so much; seconds until that can be paid."""
+        raise NotImplementedError
+
+    def _receive(self, message: framing.Received) -> None:
+        """One message, or one control frame but a ping's."""
+        raise NotImplementedError
+
+    def _close(self, code: int | None, reason: str) -> None:
+        """The peer closes (None: without a code), or broke the protocol."""
+        raise NotImplementedError
+
+    def _heard(self) -> None:
+        """Something came, or it was we who did not listen."""
+
+    # In.
+
+    def receive_data(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self._heard()
+        if not self.attached:
+            return  # it was told to go; what it still says does not count
+        if self._rest or self._resting:
+            self._rest += data
+        else:
+            self._read_on(data)
+
+    def _read_on(self, data: bytes) -> None:
+        """Read `data` in slices, until this turn's frames are used up, or the user has to pay first, or the inbox is
+        full. The rest waits, and the socket is not read meanwhile: the others do not wait for it."""
+        frames_left, wait_s, at = self.delivery.limits.turn_frames, 0.0, 0
+        while at < len(data) and self.attached:
+            if wait_s or frames_left <= 0 or self._is_full:
+                self._rest = data[at:]
+                self.outlet.pause()
+                if wait_s:
+                    self._pong()  # whoever waits for it should not have to wait as long
+                if not self._is_full:
+                    self._read_rest_in(wait_s)
+                return
+            piece = data[at : at + SLICE_BYTES]
+            at += SLICE_BYTES
+            before = self._parser.frames
+            self._read_slice(piece)
+            frames = self._parser.frames - before
+            frames_left -= frames
+            wait_s = self._pay(frame_cost(frames, len(piece), self.delivery.limits))
+        self._pong()
+        if wait_s and self.attached:
+            self.outlet.pause()
+            self._read_rest_in(wait_s)
+
+    def _read_slice(self, data: bytes) -> None:
+        try:
+            received, broken = self._parser.receive_data(data), None
+        except framing.FrameError as error:
+            received, broken = error.before, error
+        for message in received:
+            if not self.attached:
+                return
+            if message.opcode == framing.OP_PING:
+                self._ping = message.data
+            elif message.opcode == framing.OP_CLOSE:
+                self._close(message.close_code, "")
+            else:
+                self._receive(message)
+        if broken is not None and self.attached:
+            self._close(broken.close_code, broken.reason)
+
+    def _pay(self, cost: float) -> float:
+        """Have the user pay for frames that were carried out; seconds until that can be paid."""
+        self._owed = 0.0
+        wait_s = self._take_price(cost, self.delivery.clockwork.clock_s())
+        if wait_s:
+            self.delivery.connections.paused += 1
+            self._owed = cost
+        return wait_s
+
+    def _read_rest_in(self, wait_s: float) -> None:
+        if not self._resting:
+            self._resting = True
+            loop = asyncio.get_running_loop()
+            if wait_s:
+                loop.call_later(wait_s, self._read_rest)
+            else:
+                loop.call_soon(self._read_rest)
+
+    def _read_rest(self) -> None:
+        self._resting = False
+        if not self.attached:
+            return
+        self._heard()  # it is we who do not listen
+        wait_s = self._pay(self._owed) if self._owed else 0.0
+        if wait_s:
+            self._read_rest_in(wait_s)
+            return
+        rest, self._rest = self._rest, b""
+        self._read_on(rest)
+        self._resume_frames()
+
+    def _resume_frames(self) -> None:
+        """Read on, where nothing but the owner's fullness kept us from it."""
+        if self._resting:
+            return
+        if self._rest:
+            self._read_rest_in(0.0)
+        else:
+            self.outlet.resume()
+
+    def _pong(self) -> None:
+        """Answer the newest ping that has been read (RFC 6455, section 5.5.3)."""
+        data, self._ping = self._ping, None
+        if data is not None:
+            self.outlet.send(framing.ws_frame(framing.OP_PONG, data))
+
+
+def frame_cost(frames: int, size_bytes: int, limits: Limits) -> float:
+    """What so many frames with so many bytes cost; never more than can be paid at once."""
+    return min(frames + size_bytes / FRAME_BYTES, limits.frame_burst)
+
+
+def frame_buckets(limits: Limits) -> Buckets | None:
+    """What the frames of users are paid from. Whoever may send faster may say more, too."""
+    if not limits.meter:
+        return None
+    rate, burst = 2 * limits.send_rate, 2 * limits.send_burst
+    return Buckets(max(limits.frame_rate, rate), max(limits.frame_burst, burst))
