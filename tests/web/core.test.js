@@ -84,7 +84,23 @@ test('rows have day separators, one new-message line before a message of others,
     notes: [{ id: 1, text: 'Connected!', afterSeq: 3 }, { id: 2, text: 'Disconnected!', afterSeq: 4 }],
   });
   assert.deepEqual(rows.map((row) => row.key),
-    ['day-d0', 'm-1', 'm-2', 'day-d1', 'new', 'm-3', 'note-1', 'm-4', 'o-x', 'note-2']);
+    ['day-m-1', 'm-1', 'm-2', 'day-m-3', 'new', 'm-3', 'note-1', 'm-4', 'note-2', 'own-x']);
+});
+
+test('an own message keeps its row, its place and its name while it is sent', { timeout }, () => {
+  const timeline = new Timeline();
+  timeline.add(message(1, 'me'));
+  const entry = (clientId, at) => ({ clientId, text: clientId, conversation: BROADCASTS, at, status: 'pending' });
+  const shown = (outgoing, notes) => timeline.rows({ dayOf: () => 'd', me: 'me', outgoing, notes })
+    .map((row) => [row.key, row.follows]);
+  const notes = [{ id: 1, text: 'Disconnected!', afterSeq: 1 }];
+  const pending = shown([entry('a', 0), entry('b', 0)], notes);
+  assert.deepEqual(pending.slice(-2), [['own-a', false], ['own-b', true]]);
+  timeline.add({ ...message(2, 'me'), clientId: 'a' });
+  // The outbox of another tab may still have it: it stands there once.
+  assert.deepEqual(shown([entry('a', 0), entry('b', 0)], notes), pending);
+  timeline.add({ ...message(3, 'me'), clientId: 'b' });
+  assert.deepEqual(shown([], notes), pending);
 });
 
 test('messages of one writer in a row stand under one name, until a while has passed', { timeout }, () => {

@@ -9,7 +9,7 @@
  *   | {kind: 'new', key: string}
  *   | {kind: 'note', key: string, text: string}
  *   | {kind: 'message', key: string, event: MessageEvent, follows: boolean}
- *   | {kind: 'outgoing', key: string, entry: Outgoing}} Row
+ *   | {kind: 'outgoing', key: string, entry: Outgoing, follows: boolean}} Row
  */
 
 /** A message this soon after the same writer's last one stands under one name. */
@@ -101,38 +101,59 @@ export class Timeline {
     let day = '';
     let marked = readUpTo === null;
     let note = 0;
-    /** @type {MessageEvent | null} */
+    /** @type {Written | null} */
     let last = null;
     const noteRow = () => {
       const { id, text } = notes[note++];
       rows.push({ kind: 'note', key: `note-${id}`, text });
       last = null;
     };
+    /** @param {number} at @param {string} key of what stands below */
+    const dayRow = (at, key) => {
+      const today = dayOf(at);
+      if (today === day) return;
+      rows.push({ kind: 'day', key: `day-${key}`, day: today });
+      day = today;
+      last = null;
+    };
     for (const event of this.#messages) {
       while (note < notes.length && notes[note].afterSeq < event.seq) noteRow();
-      const today = dayOf(event.at);
-      if (today !== day) {
-        rows.push({ kind: 'day', key: `day-${today}`, day: today });
-        day = today;
-        last = null;
-      }
+      const key = keyOf(event, me);
+      dayRow(event.at, key);
       if (!marked && event.seq > /** @type {number} */ (readUpTo) && event.from.id !== me) {
         rows.push({ kind: 'new', key: 'new' });
         marked = true;
         last = null;
       }
-      rows.push({ kind: 'message', key: `m-${event.seq}`, event, follows: follows(last, event) });
-      last = event;
-    }
-    for (const entry of outgoing) {
-      rows.push({ kind: 'outgoing', key: `o-${entry.clientId}`, entry });
+      const written = { by: event.from.id, at: event.at };
+      rows.push({ kind: 'message', key, event, follows: follows(last, written) });
+      last = written;
     }
     while (note < notes.length) noteRow();
+    // What is on its way stands where it will stand, and under the same key: it does not move when it is sent.
+    const sent = outgoing.length ? new Set(this.#messages.map((event) => keyOf(event, me))) : null;
+    for (const entry of outgoing) {
+      const key = ownKey(entry.clientId);
+      if (sent?.has(key)) continue;
+      const written = { by: me, at: Math.max(entry.at, this.#messages[this.#messages.length - 1]?.at ?? 0) };
+      dayRow(written.at, key);
+      rows.push({ kind: 'outgoing', key, entry, follows: follows(last, written) });
+      last = written;
+    }
     return rows;
   }
 }
 
-/** @param {MessageEvent | null} last @param {MessageEvent} event */
-function follows(last, event) {
-  return last !== null && last.from.id === event.from.id && event.at - last.at < GROUP_MS;
+/** @typedef {{by: string, at: number}} Written */
+
+/** @param {Written | null} last @param {Written} next */
+function follows(last, next) {
+  return last !== null && last.by === next.by && next.at - last.at < GROUP_MS;
+}
+
+const ownKey = (/** @type {string} */ clientId) => `own-${clientId}`;
+
+/** @param {MessageEvent} event @param {string} me */
+function keyOf({ seq, from, clientId }, me) {
+  return clientId && from.id === me ? ownKey(clientId) : `m-${seq}`;
 }

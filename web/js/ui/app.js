@@ -4,7 +4,7 @@ import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
 import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
-import { h, say } from './dom.js';
+import { arrange, h, say } from './dom.js';
 import { Model } from './model.js';
 
 /**
@@ -16,7 +16,11 @@ import { Model } from './model.js';
  * @property {string} words what the sign-in form says first
  */
 
-/** @typedef {(app: App, model: Model, part: string) => {element: HTMLElement, close?: () => void}} View */
+/**
+ * What a view gives. `move` takes it to another part of the same view, so that it need not be made again.
+ * @typedef {{element: HTMLElement, close?: () => void, move?: (part: string) => void}} Placed
+ * @typedef {(app: App, model: Model, part: string) => Placed} View
+ */
 
 const NAME = "Friends' chat";
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
@@ -41,8 +45,8 @@ const ROUTES = new Map([
   ['another', { title: 'Another account', view: anotherView }],
 ]);
 
-/** @type {(() => void) | undefined} */
-let closeView;
+/** @type {{name: string, part: string, model: Model | null, placed: Placed} | null} what stands in `main` */
+let shown = null;
 /** Counted, so that a view that was loaded too late is not shown. */
 let shows = 0;
 /** Where to go after the sign-in that was asked for. */
@@ -154,9 +158,16 @@ function show() {
 
 /** @param {string} name @param {string} part @param {string} title @param {View} makeView */
 function place(name, part, title, makeView) {
-  closeView?.();
+  if (shown?.name === name && shown.model === app.model && (shown.part === part || shown.placed.move)) {
+    // A click on what is shown changes nothing: neither place nor focus nor what is being typed.
+    if (shown.part !== part) shown.placed.move?.(part);
+    shown.part = part;
+    drawFrame();
+    return;
+  }
+  shown?.placed.close?.();
   const view = makeView(app, /** @type {Model} */ (app.model), part);
-  closeView = view.close;
+  shown = { name, part, model: app.model, placed: view };
   main.replaceChildren(view.element);
   main.className = name;
   drawFrame();
@@ -167,6 +178,10 @@ function place(name, part, title, makeView) {
 }
 
 let framed = '';
+/** The links of the navigation by where they lead: the same ones while they are shown, so that focus stays. */
+/** @type {Map<string, HTMLElement>} */
+const links = new Map();
+const logoutButton = h('button', { type: 'button', class: 'link', onclick: logout }, 'Logout');
 
 function drawFrame() {
   const { name } = routeNow();
@@ -177,15 +192,20 @@ function drawFrame() {
   const state = JSON.stringify([name, unread, asked, Boolean(app.model), ended]);
   if (state === framed) return;
   framed = state;
-  const links = [];
+  /** @type {HTMLElement[]} */
+  const offered = [];
   for (const [target, route] of ROUTES) {
     if (ended || (route.signedIn !== null && route.signedIn !== Boolean(app.model))) continue;
     const count = target === 'chat' ? unread : target === 'friends' ? asked : 0;
-    links.push(h('a', { href: `#/${target}`, 'aria-current': target === name && 'page' },
-      route.title, count > 0 && badge(count, target === 'chat' ? 'unread' : 'asking')));
+    const link = links.get(target) ?? h('a', { href: `#/${target}` });
+    links.set(target, link);
+    if (target === name) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+    const counted = count > 0 ? [badge(count, target === 'chat' ? 'unread' : 'asking')] : [];
+    link.replaceChildren(route.title, ...counted);
+    offered.push(link);
   }
-  if (app.model) links.push(h('button', { type: 'button', class: 'link', onclick: logout }, 'Logout'));
-  nav.replaceChildren(...links);
+  arrange(nav, app.model ? [...offered, logoutButton] : offered);
 }
 
 /** @param {number} count @param {string} word */
@@ -210,6 +230,12 @@ async function logout() {
   else location.hash = '#/home';
 }
 
+// The address says what is shown, so the way past the navigation must not change it.
+document.querySelector('.skip')?.addEventListener('click', (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
 /** Whoever is signed in by the cookie; asked until there is an answer. */
 async function boot() {
   main.replaceChildren(h('p', { class: 'page', role: 'status' }, 'Loading. Please wait.'));
@@ -223,9 +249,7 @@ async function boot() {
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
-  addEventListener('hashchange', () => {
-    if (location.hash !== '#main') show();
-  });
+  addEventListener('hashchange', show);
   show();
 }
 

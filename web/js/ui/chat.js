@@ -4,7 +4,7 @@ import { readable } from '../core/color.js';
 import { BROADCASTS, addressOf, direct, keyOf, ofKey, same } from '../core/conversation.js';
 import { LADDER, TRANSPORTS } from '../core/transports.js';
 import { makeComposer } from './composer.js';
-import { h, momentOf, say } from './dom.js';
+import { arrange, h, momentOf, say } from './dom.js';
 import { Stream } from './stream.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
@@ -15,43 +15,69 @@ const dark = matchMedia('(prefers-color-scheme: dark)');
 
 /** @type {import('./app.js').View} */
 export function chatView(app, model, key) {
-  const conversation = ofKey(key);
-  const stream = new Stream(model, conversation);
   const list = h('ul', {});
-  const title = h('h1', {});
-  const typing = h('p', { class: 'typing', 'aria-live': 'polite' });
-  const composer = makeComposer(model, conversation, () => stream.toNewest());
   const status = makeStatus(model);
+  const section = h('section', { class: 'conversation', 'aria-label': 'Conversation' });
   const closing = new AbortController();
   const { signal } = closing;
+  let pane = makePane(model, ofKey(key));
   const draw = () => {
-    drawList(list, model, conversation);
-    drawTitle(title, model, conversation);
-    typing.textContent = typingWords(model, conversation);
-    composer.draw();
+    drawList(list, model, pane.conversation);
+    pane.draw();
     status.draw();
+  };
+  const show = () => {
+    arrange(section, [...pane.elements, status.element]);
+    draw();
+    queueMicrotask(pane.begin);
   };
   model.addEventListener('change', draw, { signal });
   dark.addEventListener('change', draw, { signal });
   model.addEventListener('connected', () => {
     draw();
-    composer.focus();
+    // Whoever is busy elsewhere on the page is not called away.
+    if (!document.activeElement || document.activeElement.matches('body, main')) pane.focus();
   }, { signal });
   model.addEventListener('arrival', ({ detail }) => say(`${detail.from.name}: ${detail.text}`), { signal });
-  draw();
-  const element = h('div', { class: 'chat-view' },
-    h('nav', { class: 'conversations', 'aria-label': 'Conversations' }, list),
-    h('section', { class: 'conversation', 'aria-label': 'Conversation' },
-      title, h('div', { class: 'stage' }, stream.box, stream.jump), typing, composer.element, status.element));
-  queueMicrotask(() => {
-    stream.toNewest();
-    composer.focus();
-  });
-  const close = () => {
-    closing.abort();
-    stream.close();
+  show();
+  return {
+    element: h('div', { class: 'chat-view' },
+      h('nav', { class: 'conversations', 'aria-label': 'Conversations' }, list), section),
+    move(part) {
+      pane.close();
+      pane = makePane(model, ofKey(part));
+      show();
+    },
+    close() {
+      closing.abort();
+      pane.close();
+    },
   };
-  return { element, close };
+}
+
+/** One conversation: its title, its messages, who is typing, the input. @param {Model} model @param {Conversation} conversation */
+function makePane(model, conversation) {
+  const stream = new Stream(model, conversation);
+  const title = h('h1', {});
+  const typing = h('p', { class: 'typing', 'aria-live': 'polite' });
+  const composer = makeComposer(model, conversation, () => stream.toNewest());
+  return {
+    conversation,
+    elements: [title, h('div', { class: 'stage' }, stream.box, stream.jump), typing, composer.element],
+    draw() {
+      drawTitle(title, model, conversation);
+      typing.textContent = typingWords(model, conversation);
+      composer.draw();
+    },
+    /** Once it stands in the page, so that it has its size. */
+    begin() {
+      composer.fit();
+      stream.begin();
+      composer.focus();
+    },
+    focus: () => composer.focus(),
+    close: () => stream.close(),
+  };
 }
 
 /** @param {import('./model.js').Friend | undefined} friend */

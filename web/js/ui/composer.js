@@ -2,14 +2,13 @@
 
 import { keyOf } from '../core/conversation.js';
 import { h } from './dom.js';
+import { fit, fitWithWidth } from './fit.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('./model.js').Model} Model */
 
 /** What the service takes, code points. */
 const TEXT_MAX = 4000;
-/** So high the input grows with its text, pixels. */
-const HEIGHT_MAX_PX = 180;
 const EMOJI = ['😀', '😂', '😉', '😍', '🤔', '😎', '😢', '😮', '👍', '👎', '👋', '🙏', '👏', '💪', '❤️', '🎉', '🔥', '✨', '☕', '🌈'];
 
 /** @param {string} name */
@@ -31,11 +30,6 @@ const draftStore = (name) => ({
   },
 });
 
-/** @param {HTMLTextAreaElement} input */
-function grow(input) {
-  input.style.height = 'auto';
-  input.style.height = `${Math.min(input.scrollHeight + 2, HEIGHT_MAX_PX)}px`;
-}
 
 /** @param {HTMLTextAreaElement} input */
 function emojiMenu(input) {
@@ -79,18 +73,19 @@ export function makeComposer(model, conversation, sent) {
     id: 'text', rows: 1, enterKeyHint: 'send', placeholder: 'Write a message',
     'aria-label': 'Message', value: draft.load(),
   });
+  fitWithWidth(input);
   const send = () => {
     if (!input.value.trim()) return;
     words.textContent = sendOrRefuse(model, conversation, input.value);
     if (words.textContent) return;
     input.value = '';
     draft.save('');
-    grow(input);
+    fit(input);
     sent();
   };
   input.addEventListener('input', () => {
     draft.save(input.value);
-    grow(input);
+    fit(input);
     if (input.value) model.chat.typing(conversation);
   });
   input.addEventListener('keydown', (event) => {
@@ -111,6 +106,7 @@ export function makeComposer(model, conversation, sent) {
 
 /** @param {Model} model @param {Conversation} conversation @param {HTMLFormElement} form @param {HTMLTextAreaElement} input */
 const shownWhileOpen = (model, conversation, form, input) => ({
+  fit: () => fit(input),
   focus() {
     if (!form.hidden) input.focus({ preventScroll: true });
   },
@@ -118,6 +114,6 @@ const shownWhileOpen = (model, conversation, form, input) => ({
     const shown = model.chat.state === 'connected' && model.isOpen(conversation);
     if (form.hidden !== shown) return;
     form.hidden = !shown;
-    if (shown) grow(input);
+    if (shown) fit(input);
   },
 });

@@ -99,6 +99,30 @@ export function actionButton(label, action, props = {}) {
   return button;
 }
 
+/**
+ * Make these the children of a box, in this order. What stays is not moved: focus and selection live on.
+ * @param {Element} box
+ * @param {readonly Element[]} elements
+ */
+export function arrange(box, elements) {
+  const focused = document.activeElement;
+  const wanted = new Set(elements);
+  for (const child of [...box.children]) if (!wanted.has(child)) child.remove();
+  let place = box.firstElementChild;
+  for (const element of elements) {
+    // Where the next one fits, this place's own has gone further down: it is moved when its turn comes.
+    if (place && element !== place && place.nextElementSibling === element) place = element;
+    if (element === place) place = element.nextElementSibling;
+    else box.insertBefore(element, place);
+  }
+  if (focused instanceof HTMLElement && focused !== document.activeElement && box.contains(focused)) {
+    focused.focus({ preventScroll: true });
+  }
+}
+
+/** Whether somebody looks at this page: a window in view that has the focus. Visible is not seen. */
+export const attentive = () => document.visibilityState === 'visible' && document.hasFocus();
+
 /** So long a line stays in the log of what was said; a screen reader has taken it long before. */
 const SAID_MS = 30_000;
 /** So many lines stay there; no burst is longer than this in the time of a screen reader's look. */

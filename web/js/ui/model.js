@@ -84,6 +84,8 @@ export class Model extends Emitter {
   #refreshing = false;
   #drawing = false;
   #stopped = false;
+  /** Whether the first snapshot has come; until then nothing is known of what is unread. */
+  ready = false;
   /** @type {Map<string, Friend>} */
   friends = new Map();
   /** @type {User[]} */
@@ -126,6 +128,7 @@ export class Model extends Emitter {
   /** Load what is there, then follow from where it stood. */
   async start() {
     const seq = await this.#load();
+    this.ready = true;
     if (this.#stopped) return;
     this.chat.connect(seq);
     this.#changed();
@@ -230,32 +233,45 @@ export class Model extends Emitter {
     this.#changed();
   }
 
-  /** Read older messages, or the first page. @param {Conversation} conversation */
-  async loadOlder(conversation) {
+  /**
+   * Read older messages, or the first page.
+   * @param {Conversation} conversation
+   * @param {number} [limit]
+   * @returns {Promise<boolean>} false: there was no answer
+   */
+  async loadOlder(conversation, limit = PAGE) {
     const known = this.known(conversation);
     const { timeline } = known;
-    if (known.loading || (timeline.loaded && !timeline.more)) return;
+    if (known.loading || (timeline.loaded && !timeline.more)) return true;
     known.loading = true;
-    const query = new URLSearchParams({ limit: String(PAGE), ...withOf(conversation) });
+    const query = new URLSearchParams({ limit: String(limit), ...withOf(conversation) });
     if (timeline.loaded && timeline.firstSeq) query.set('before', String(timeline.firstSeq));
+    let answered = true;
     try {
       const { messages, more } = await this.#api.get(`/api/messages?${query}`);
       timeline.addPage(messages, more);
     } catch {
-      // Scrolling again asks again.
+      answered = false;
     }
     known.loading = false;
     this.#changed();
+    return answered;
   }
 
-  /** All of it has been seen. @param {Conversation} conversation */
-  markRead(conversation) {
+  /**
+   * All up to there has been seen.
+   * @param {Conversation} conversation
+   * @param {number} upTo the seq of the last message that was on the screen
+   */
+  markRead(conversation, upTo) {
     const known = this.known(conversation);
-    const last = known.timeline.lastSeq ?? 0;
-    if (last <= known.readUpTo && !known.unread) return;
-    known.readUpTo = Math.max(last, known.readUpTo);
+    const { messages } = known.timeline;
+    if (upTo <= known.readUpTo && (!known.unread || upTo < (known.timeline.lastSeq ?? 0))) return;
+    known.readUpTo = Math.max(upTo, known.readUpTo);
     known.unread = 0;
-    known.timeline.trim(KEEP);
+    for (let place = messages.length - 1; place >= 0 && messages[place].seq > known.readUpTo; place -= 1) {
+      if (messages[place].from.id !== this.me.id) known.unread += 1;
+    }
     this.#toRead.add(keyOf(conversation));
     clearTimeout(this.#readTimer);
     this.#readTimer = setTimeout(() => {
@@ -263,6 +279,11 @@ export class Model extends Emitter {
       this.#toRead.clear();
     }, READ_MS);
     this.#changed();
+  }
+
+  /** Nobody reads what is old: it can be loaded again. @param {Conversation} conversation */
+  trim(conversation) {
+    this.known(conversation).timeline.trim(KEEP);
   }
 
   /** @param {string} text */

@@ -1,217 +1,243 @@
-// One conversation's messages on the screen.
+// One conversation's messages on the screen: which are loaded, where one begins to read, what has been seen.
 
-import { readable } from '../core/color.js';
-import { same } from '../core/conversation.js';
-import { splitLinks } from '../core/links.js';
-import { dayOf, h, timeOf } from './dom.js';
+import { keyOf, same } from '../core/conversation.js';
+import { arrange, attentive, dayOf, h } from './dom.js';
+import { Place } from './place.js';
+import { RowView, dark, seqOf } from './rows.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('../core/timeline.js').Row} Row */
+/** @typedef {import('../core/conversation.js').Conversation} Conversation */
 
-/** So near the bottom the view follows new messages, pixels. */
-const NEAR_PX = 60;
-/** So near the top older messages are read, pixels. */
-const OLDER_PX = 300;
+/** So near the top older messages are read, in heights of the scroller and in pixels at least. */
+const OLDER_HEIGHTS = 1;
+const OLDER_PX = 600;
+/** A place further back is looked for in pages of this size, and in so many of them. */
+const FAR_PAGE = 200;
+const FAR_PAGES = 10;
+/** Where one begins to read, a little of what was read before stands above, pixels. */
+const CONTEXT_PX = 48;
+/** Where there was no answer, it is asked for again after this time, doubled each time. */
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
 
-const dark = matchMedia('(prefers-color-scheme: dark)');
-/** What names stand on, as style.css has it. @param {boolean} own */
-const background = (own) => (dark.matches ? (own ? '#1c2927' : '#16181d') : (own ? '#eef4f2' : '#ffffff'));
+/**
+ * Where one wants to read: at the line of new messages, or at a message that stood `top` below the upper edge.
+ * @typedef {{seq: number, top: number | null}} Goal
+ */
+
+/** Where one was reading in conversations that are not shown. @type {WeakMap<Model, Map<string, Goal>>} */
+const left = new WeakMap();
 
 export class Stream {
   #model;
   #conversation;
   #list = h('ol', { class: 'rows' });
-  /** @type {Map<string, {element: HTMLElement, mark: string}>} */
+  /** @type {Map<string, RowView>} */
   #shown = new Map();
-  #follows = true;
-  #arrived = 0;
-  #scrolledTo = 0;
+  /** @type {Place} */
+  #place;
   #closing = new AbortController();
-  #resizes;
-  /** @type {number | null} the new-message line's place, fixed while the view is open */
-  #line;
+  /** @type {number | null} the new-message line stands after this seq */
+  #line = null;
+  #unread = 0;
+  /** Whether it is known where one begins. */
+  #begun = false;
+  /** Whether messages have been shown. */
+  #full = false;
+  /** @type {Goal | null} */
+  #goal = null;
+  #farPages = 0;
+  #failures = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retry;
 
-  /** @param {Model} model @param {import('../core/conversation.js').Conversation} conversation */
+  /** @param {Model} model @param {Conversation} conversation */
   constructor(model, conversation) {
     this.#model = model;
     this.#conversation = conversation;
-    const known = model.known(conversation);
-    this.#line = known.unread ? known.readUpTo : null;
     this.box = h('div', { class: 'stream', role: 'region', tabIndex: 0, 'aria-label': 'Messages' }, this.#list);
     this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.toNewest() });
+    this.#place = new Place(this.box, this.#list, (byReader) => this.#moved(byReader));
     const { signal } = this.#closing;
-    this.box.addEventListener('scroll', () => this.#scrolled(), { signal, passive: true });
-    dark.addEventListener('change', () => this.draw(), { signal });
-    document.addEventListener('visibilitychange', () => this.#seen(), { signal });
-    model.addEventListener('change', () => this.draw(), { signal });
-    model.addEventListener('arrival', () => this.#arrival(), { signal });
-    model.addEventListener('reload', () => this.#older(), { signal });
-    this.#resizes = new ResizeObserver(() => this.#stick());
-    this.#resizes.observe(this.box);
+    const draw = () => this.draw();
+    dark.addEventListener('change', draw, { signal });
+    document.addEventListener('visibilitychange', draw, { signal });
+    addEventListener('focus', draw, { signal });
+    model.addEventListener('change', draw, { signal });
+    model.addEventListener('connected', () => this.#fill(true), { signal });
     this.draw();
-    if (!known.timeline.loaded) this.#older();
+  }
+
+  /** It stands in the page now, and has its size. */
+  begin() {
+    this.draw();
   }
 
   close() {
+    this.#remember();
     this.#closing.abort();
-    this.#resizes.disconnect();
+    clearTimeout(this.#retry);
+    this.#place.close();
   }
 
   toNewest() {
-    this.#follows = true;
-    this.#stick();
-    this.#seen();
+    this.#goal = null;
+    if (document.activeElement === this.jump) this.box.focus({ preventScroll: true });
+    this.#place.toEnd();
+    this.#after();
+  }
+
+  /** Whether somebody looks at these messages: another window, or on a phone the list, may be in front. */
+  get #watched() {
+    return attentive() && this.box.clientHeight > 0;
+  }
+
+  get #known() {
+    return this.#model.known(this.#conversation);
   }
 
   /** Show what the model knows: rows that stay keep their elements. */
   draw() {
-    const { timeline } = this.#model.known(this.#conversation);
-    const rows = timeline.rows({
+    if (this.#closing.signal.aborted) return;
+    if (!this.#begun && this.#model.ready) this.#beginReading();
+    const { timeline } = this.#known;
+    // Loaded anew: what is shown stays until it has come.
+    if (timeline.loaded || !this.#full) {
+      this.#full = timeline.loaded;
+      this.#markLine();
+      const reading = this.#place.anchor;
+      this.#place.keep(() => this.#arrange());
+      if (reading && !reading.element.isConnected) this.#seek(reading);
+    }
+    this.#after();
+  }
+
+  #beginReading() {
+    this.#begun = true;
+    const { unread, readUpTo } = this.#known;
+    const place = left.get(this.#model)?.get(keyOf(this.#conversation));
+    this.#unread = unread;
+    if (unread) {
+      this.#line = readUpTo;
+      this.#goal = { seq: readUpTo, top: null };
+    } else if (place) this.#goal = place;
+  }
+
+  /** What comes while nobody looks, or looks elsewhere, begins at the line. */
+  #markLine() {
+    const { unread, readUpTo } = this.#known;
+    if (unread && !this.#unread && !(this.#watched && this.#place.follows)) this.#line = readUpTo;
+    this.#unread = unread;
+  }
+
+  #arrange() {
+    const rows = this.#known.timeline.rows({
       dayOf,
       readUpTo: this.#line,
       me: this.#model.me.id,
       outgoing: this.#model.chat.outbox.filter((one) => same(one.conversation, this.#conversation)),
       notes: this.#model.notes,
     });
-    const height = this.box.scrollHeight;
-    const firstKey = this.#list.firstElementChild?.id;
-    this.#place(rows);
-    if (this.#follows) this.#stick();
-    else if (this.#list.firstElementChild?.id !== firstKey) {
-      // Older messages came in above: what was being read stays where it is.
-      this.box.scrollTop += this.box.scrollHeight - height;
-    }
-    this.#seen();
+    const views = rows.map((row) => {
+      const view = this.#shown.get(row.key) ?? new RowView(row);
+      view.draw(row, this.#model, this.#standing(row));
+      return view;
+    });
+    this.#shown = new Map(rows.map(({ key }, place) => [key, views[place]]));
+    arrange(this.#list, views.map(({ element }) => element));
+    this.#place.stop = this.#unread && !this.#watched ? this.#shown.get('new')?.element ?? null : null;
   }
 
-  /** @param {Row[]} rows */
-  #place(rows) {
-    const next = new Map();
-    let place = this.#list.firstElementChild;
-    for (const row of rows) {
-      const mark = this.#markOf(row);
-      let shown = this.#shown.get(row.key);
-      if (!shown || shown.mark !== mark) {
-        const element = this.#make(row);
-        element.id = row.key;
-        if (shown?.element === place) place = place?.nextElementSibling ?? null;
-        shown?.element.remove();
-        shown = { element, mark };
-      }
-      next.set(row.key, shown);
-      if (shown.element === place) place = place.nextElementSibling;
-      else this.#list.insertBefore(shown.element, place);
-    }
-    for (const [key, { element }] of this.#shown) if (!next.has(key)) element.remove();
-    this.#shown = next;
-  }
-
-  /** What a row's looks depend on: another mark, another element. @param {Row} row */
-  #markOf(row) {
+  /** How far an own message has come. @param {Row} row @returns {import('./rows.js').Standing} */
+  #standing(row) {
     if (row.kind === 'outgoing') return row.entry.status;
-    if (row.kind !== 'message') return '';
-    const { name, color } = this.#model.current(row.event.from);
-    return `${row.follows}|${dark.matches}|${color}|${this.#standing(row.event)}|${name}`;
-  }
-
-  /** How far an own message has come. @param {import('../core/types.js').MessageEvent} event */
-  #standing(event) {
     const { me, peers } = this.#model;
+    if (row.kind !== 'message' || row.event.from.id !== me.id) return '';
     const conversation = this.#conversation;
-    if (event.from.id !== me.id) return '';
-    return conversation.kind === 'direct' && (peers.get(conversation.user) ?? 0) >= event.seq ? 'read' : 'sent';
+    return conversation.kind === 'direct' && (peers.get(conversation.user) ?? 0) >= row.event.seq ? 'read' : 'sent';
   }
 
-  /** @param {Row} row @returns {HTMLElement} */
-  #make(row) {
-    if (row.kind === 'day') return h('li', { class: 'day' }, h('span', {}, row.day));
-    if (row.kind === 'new') return h('li', { class: 'line' }, h('span', {}, 'New messages'));
-    if (row.kind === 'note') return h('li', { class: 'note' }, row.text);
-    if (row.kind === 'outgoing') return this.#outgoing(row.entry);
-    const { event, follows } = row;
-    const standing = this.#standing(event);
-    const user = this.#model.current(event.from);
-    return h('li', { class: `message${follows ? ' follows' : ''}${standing ? ' own' : ''}` },
-      name(user, Boolean(standing)), ' ', textOf(event.text),
-      h('span', { class: 'meta' },
-        h('time', { dateTime: new Date(event.at).toISOString(), title: dayOf(event.at) }, timeOf(event.at)),
-        standing && mark(standing)));
+  /** @param {boolean} byReader */
+  #moved(byReader) {
+    // Whoever scrolls has chosen a place.
+    if (byReader) this.#goal = null;
+    this.#after();
   }
 
-  /** @param {import('../core/types.js').Outgoing} entry */
-  #outgoing({ clientId, text, status, error }) {
-    const { chat, me } = this.#model;
-    const failed = status === 'failed';
-    return h('li', { class: `message own ${status}` },
-      name(me, true), ' ', textOf(text),
-      h('span', { class: 'meta' }, failed ? '' : mark('pending')),
-      failed && h('span', { class: 'failure', role: 'alert' }, `Not sent: ${error} `,
-        h('button', { type: 'button', class: 'link', onclick: () => chat.retry(clientId) }, 'Try again'), ' ',
-        h('button', { type: 'button', class: 'link', onclick: () => chat.discard(clientId) }, 'Discard')));
-  }
-
-  #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.box;
-    const gap = scrollHeight - scrollTop - clientHeight;
-    // Growing content also scrolls; only a movement up by the reader ends the following.
-    if (gap < NEAR_PX) this.#follows = true;
-    else if (scrollTop < this.#scrolledTo - 2) this.#follows = false;
-    this.#scrolledTo = scrollTop;
-    if (scrollTop < OLDER_PX && !this.#follows) this.#older();
+  #after() {
+    this.#land();
+    this.#fill();
     this.#seen();
   }
 
-  #stick() {
-    if (!this.#follows) return;
-    this.box.scrollTop = this.box.scrollHeight;
-    this.#scrolledTo = this.box.scrollTop;
-    // A first page that does not fill the screen leaves nothing to scroll.
-    const { timeline } = this.#model.known(this.#conversation);
-    if (timeline.loaded && timeline.more && this.box.scrollHeight <= this.box.clientHeight) this.#older();
+  /** What one was reading is not loaded any more: go back to where it stood. @param {{element: HTMLElement, top: number}} reading */
+  #seek({ element, top }) {
+    const { timeline } = this.#known;
+    const seq = seqOf(element);
+    if (seq === null || !timeline.more || seq >= (timeline.firstSeq ?? 0)) return;
+    this.#farPages = 0;
+    this.#goal = { seq, top };
   }
 
-  #older() {
-    this.#model.loadOlder(this.#conversation).catch(() => {
-      // The next scroll asks again.
+  #remember() {
+    const places = left.get(this.#model) ?? new Map();
+    left.set(this.#model, places);
+    const reading = this.#place.anchor;
+    const seq = reading && seqOf(reading.element);
+    if (reading && seq !== null) places.set(keyOf(this.#conversation), { seq, top: reading.top });
+    else places.delete(keyOf(this.#conversation));
+  }
+
+  #land() {
+    const goal = this.#goal;
+    const { timeline } = this.#known;
+    if (!goal || !timeline.loaded || !this.box.clientHeight) return;
+    const reached = !timeline.more || (timeline.firstSeq ?? 0) <= goal.seq || this.#farPages >= FAR_PAGES;
+    if (!reached) return;
+    const view = goal.top === null ? this.#shown.get('new')
+      : [...this.#shown.values()].find(({ element }) => (seqOf(element) ?? 0) >= goal.seq);
+    this.#goal = null;
+    if (view) this.#place.land(view.element, goal.top ?? Math.min(CONTEXT_PX, this.box.clientHeight / 4));
+  }
+
+  get #nearTop() {
+    const { clientHeight } = this.box;
+    return clientHeight > 0 && this.#place.above < Math.max(OLDER_PX, clientHeight * OLDER_HEIGHTS);
+  }
+
+  /** Read what is missing, as long as something is. @param {boolean} [atOnce] without waiting after a failure */
+  #fill(atOnce = false) {
+    const { timeline, loading } = this.#known;
+    if (!this.#begun || this.#closing.signal.aborted) return;
+    const wanted = !timeline.loaded || (timeline.more && (this.#goal !== null || this.#nearTop));
+    this.#list.classList.toggle('seeking', this.#goal !== null && wanted && !this.#failures);
+    if (!wanted || loading || (this.#retry && !atOnce)) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    const far = timeline.loaded && this.#goal !== null;
+    if (far) this.#farPages += 1;
+    this.#model.loadOlder(this.#conversation, far ? FAR_PAGE : undefined).then((answered) => {
+      this.#failures = answered ? 0 : this.#failures + 1;
+      if (answered || this.#closing.signal.aborted) return;
+      this.#retry = setTimeout(() => this.#fill(true), Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (this.#failures - 1)));
+    }).catch(() => {
+      // It answers in words; the next change asks again.
     });
   }
 
-  #arrival() {
-    if (!this.#follows) this.#arrived += 1;
-  }
-
-  /** Following, in a visible page: it has been seen. */
+  /** What has been on the screen, in a window that somebody looks at, has been seen. */
   #seen() {
-    if (this.#follows) this.#arrived = 0;
-    this.jump.hidden = this.#follows;
-    this.jump.textContent = this.#arrived ? `${this.#arrived} new ↓` : 'Jump to newest ↓';
-    const known = this.#model.known(this.#conversation);
-    const visible = document.visibilityState === 'visible';
-    if (visible && this.#follows && known.timeline.loaded) this.#model.markRead(this.#conversation);
-    else if (!visible && this.#line === null && known.unread === 0) {
-      this.#line = known.timeline.lastSeq;
-    }
+    const { timeline, unread, readUpTo } = this.#known;
+    const { follows } = this.#place;
+    this.jump.hidden = follows;
+    const words = unread ? `${unread} new ↓` : 'Jump to newest ↓';
+    if (this.jump.textContent !== words) this.jump.textContent = words;
+    if (!this.#begun || this.#goal || !timeline.loaded || !this.#watched) return;
+    let row = this.#place.lastSeen;
+    while (row && seqOf(row) === null) row = row.previousElementSibling;
+    const upTo = row ? seqOf(row) : timeline.length ? null : readUpTo;
+    if (upTo !== null) this.#model.markRead(this.#conversation, upTo);
+    if (follows) this.#model.trim(this.#conversation);
   }
-}
-
-/** @param {import('../core/types.js').Sender} user @param {boolean} own */
-function name(user, own) {
-  const element = h('span', { class: 'name' }, user.name);
-  element.style.color = readable(user.color, background(own));
-  return element;
-}
-
-/** @param {string} text */
-function textOf(text) {
-  return h('span', { class: 'text', dir: 'auto' }, splitLinks(text).map(({ text: words, href }) => (
-    href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow ugc' }, words) : words)));
-}
-
-const SIGNS = { pending: '…', sent: '✓', read: '✓✓' };
-
-/** @param {keyof typeof SIGNS} standing */
-function mark(standing) {
-  const sign = SIGNS[standing];
-  return h('span', { class: `mark ${standing}`, title: standing },
-    h('span', { 'aria-hidden': 'true' }, sign), h('span', { class: 'unseen' }, standing));
 }
