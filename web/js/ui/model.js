@@ -295,7 +295,7 @@ export class Model extends Emitter {
 
   /** However much arrives, the views draw once a frame; a covered page gets no frames, but timers. */
   #changed() {
-    if (this.#drawing) return;
+    if (this.#drawing || this.#stopped) return;
     this.#drawing = true;
     const draw = () => {
       if (!this.#drawing) return;
