@@ -16,9 +16,11 @@ from chatserver.http.admission import Admission
 from chatserver.http.house import House
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import HttpSettings
+from chatserver.http.words import Words
 from chatserver.journal.contract import Journal
 from chatserver.journal.local import LocalJournal
 from chatserver.journal.signals import LocalSignals
+from chatserver.site.pages import web_folder
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.friendships import Friendships
@@ -118,6 +120,7 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
         reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
         admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin), proxies),
+        words=Words(web_folder() / "js" / "words"),
     )
 
 

@@ -26,10 +26,14 @@ from chatserver.http.problems import (
 from chatserver.http.requests import (
     HttpSettings,
     argument,
+    cookie_header,
     declared_bytes,
     parse_json,
     parse_query,
 )
+from chatserver.http.words import COOKIE as LANGUAGE_COOKIE
+from chatserver.http.words import Language
+from chatserver.verbs.cookies import cookie_named
 
 log = logging.getLogger(__name__)
 
@@ -298,17 +302,27 @@ class PageHandler(BaseHandler):
         policy = page_policy(self.request.headers.get("Host", ""), self.https)
         self.set_header("Content-Security-Policy", policy)
 
+    @property
+    def language(self) -> Language:
+        """The reader's: what was chosen in this browser, else what the browser asks for."""
+        headers = self.request.headers
+        chosen = cookie_named(cookie_header(headers), LANGUAGE_COOKIE)
+        return self.house.words.choose(chosen, headers.get("Accept-Language", ""))
+
     def refuse(self, error: ChatError) -> None:
-        """Answer with a page that says what is wrong. `detail` is ours, and holds no markup."""
+        """Answer with a page that says what is wrong. Its words are ours, and hold no markup."""
         problem = error.problem()
         self.set_status(error.status)
         self.set_header("Cache-Control", "no-store")
         if "retryAfter" in problem:
             self.set_header("Retry-After", str(problem["retryAfter"]))
-        title = f"{problem['title']}"
+        language = self.language
+        title = language.refusal_title(problem["code"], problem["title"])
+        detail = language.refusal(problem["code"], error.detail)
         self.finish(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-            f'<h1>{title}</h1><p>{error.detail}</p><p><a href="/">To the start</a></p></html>\n'
+            f'<!doctype html><html lang="{language.tag}" dir="{language.direction}"><meta charset="utf-8">'
+            f"<title>{title}</title><h1>{title}</h1><p>{detail}</p>"
+            f'<p><a href="/">{language.say("page.start")}</a></p></html>\n'
         )
 
 

@@ -8,6 +8,7 @@ from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.fanout import Fanout
 from chatserver.http.admission import Admission
 from chatserver.http.requests import HttpSettings
+from chatserver.http.words import Words
 from chatserver.journal.contract import Journal
 from chatserver.store.contract import Store
 from chatserver.verbs.accounts import Accounts
@@ -36,6 +37,7 @@ class House:
     reads: Reads
     accounts: Accounts
     admission: Admission
+    words: Words
     active_requests: int = 0
     """Requests of handlers that are being answered."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 import mimetypes
 import posixpath
 import re
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatserver.core.errors import NotFound
+from chatserver.core.events import encode_json
+from chatserver.http.words import Language, read_table
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -30,6 +33,10 @@ HIDDEN = {"templates", "jsconfig.json"}
 """What lies in `web/` and is not for browsers."""
 
 DIGEST_CHARS = 16
+
+WORDS = "js/words/"
+_KEY = re.compile(r"\[\[([\w.]+)\]\]")
+"""What stands in a page for words: `[[key]]`."""
 
 _COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 """Comments that have their lines to themselves. `tests/site/test_files.py` sees that nothing else is taken for one."""
@@ -75,17 +82,39 @@ class Web:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not _is_hidden(path.relative_to(folder))
         }
+        self._read |= {
+            f"{name.removesuffix('.js')}.old.js": _for_old_browsers(body)
+            for name, body in self._read.items()
+            if name.startswith(WORDS)
+        }
         content = hashlib.sha256()
         for name, body in self._read.items():
             content.update(f"{name}\0{len(body)}\0".encode() + body)
         self.digest = content.hexdigest()[:DIGEST_CHARS]
         self._files = {name: self._file(name, body) for name, body in self._read.items()}
+        self._pages: dict[tuple[str, str], File] = {}
 
     def file(self, name: str) -> File:
         """Raises `NotFound`."""
         found = self._files.get(name)
         if found is None:
             raise NotFound("There is nothing at this address.")
+        return found
+
+    def page(self, name: str, language: Language, languages: str) -> File:
+        """A page in one language. Raises `NotFound`."""
+        found = self._pages.get((name, language.tag))
+        if found is None:
+            known = {
+                "language": language.tag,
+                "direction": language.direction,
+                "languages": languages,
+            }
+            body = _KEY.sub(
+                lambda key: html.escape(known.get(key[1]) or language.say(key[1])),
+                self.file(name).body.decode(),
+            )
+            found = self._pages[name, language.tag] = _packed(name, body.encode())
         return found
 
     def url(self, name: str) -> str:
@@ -105,17 +134,10 @@ class Web:
         return list(found)[1:]
 
     def _file(self, name: str, body: bytes) -> File:
-        suffix = Path(name).suffix
-        if suffix == ".html":
+        if name.endswith(".html"):
             page = _ENTRY.sub(self._with_preloads, body.decode())
             body = page.replace('"/static/', f'"/static/{self.digest}/').encode()
-        media_type = (
-            TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        )
-        # The time in a gzip's head would make each start another one.
-        packed = gzip.compress(body, 9, mtime=0) if suffix in TYPES else body
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return File(body, packed if len(packed) < len(body) else None, media_type, etag)
+        return _packed(name, body)
 
     def _with_preloads(self, found: re.Match[str]) -> str:
         links = "".join(
@@ -123,6 +145,20 @@ class Web:
             for name in self.needed(found[2])
         )
         return links + found[0]
+
+
+def _packed(name: str, body: bytes) -> File:
+    suffix = Path(name).suffix
+    media_type = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    # The time in a gzip's head would make each start another one.
+    packed = gzip.compress(body, 9, mtime=0) if suffix in TYPES else body
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return File(body, packed if len(packed) < len(body) else None, media_type, etag)
+
+
+def _for_old_browsers(module: bytes) -> bytes:
+    """The words of a module as a script that sets a variable: ES5 knows no modules."""
+    return b"window.chatWords = " + encode_json(read_table(module.decode())) + b";\n"
 
 
 def _lean(path: Path) -> bytes:

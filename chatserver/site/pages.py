@@ -44,7 +44,7 @@ class FileHandler(PageHandler):
 
     def get(self, path: str | None = None) -> None:
         if path is None:
-            file, kept = self._web.file(PAGES[self.request.path]), False
+            file, kept = self._named(PAGES[self.request.path]), False
         else:
             digest, _, rest = path.partition("/")
             # A page of an older version may still be open: it gets today's files, but does not keep them.
@@ -59,10 +59,16 @@ class FileHandler(PageHandler):
             self.clear_header("X-Frame-Options")
         self._send(file)
 
+    def _named(self, name: str) -> File:
+        if not name.endswith(".html"):
+            return self._web.file(name)
+        self.set_header("Vary", "Accept-Language, Cookie")
+        return self._web.page(name, self.language, self.house.words.names)
+
     def _send(self, file: File) -> None:
         body, etag = file.body, file.etag
         if file.packed is not None:
-            self.set_header("Vary", "Accept-Encoding")
+            self.add_header("Vary", "Accept-Encoding")
             if takes_gzip(self.request.headers.get("Accept-Encoding", "")):
                 body, etag = file.packed, f'{etag[:-1]}-gzip"'
                 self.set_header("Content-Encoding", "gzip")

@@ -1,26 +1,27 @@
 // The views of someone who is not signed in: Home, Register, Login.
 
+import { parts, t } from '../words.js';
 import { field, h, requestForm } from './dom.js';
 
 /** @type {import('./app.js').View} */
 export function homeView(app, model) {
   const welcome = model
-    ? [h('p', {}, `You are signed in as ${model.me.name}.`),
+    ? [h('p', {}, parts('home.signedIn', { name: h('bdi', {}, model.me.name) })),
       h('p', { class: 'row' },
-        h('a', { class: 'button primary', href: '#/chat' }, 'Open the chat'),
-        h('a', { class: 'button', href: '#/friends' }, 'Find friends'))]
-    : [h('p', {}, 'Sign in, find your friends, and talk to all of them or to one.'),
+        h('a', { class: 'button primary', href: '#/chat' }, t('home.open')),
+        h('a', { class: 'button', href: '#/friends' }, t('nav.friends')))]
+    : [h('p', {}, t('home.what')),
       h('p', { class: 'row' },
-        h('a', { class: 'button primary', href: '#/register' }, 'Register'),
-        h('a', { class: 'button', href: '#/login' }, 'Login'))];
+        h('a', { class: 'button primary', href: '#/register' }, t('nav.register')),
+        h('a', { class: 'button', href: '#/login' }, t('nav.login')))];
   const element = h('div', { class: 'page' },
-    h('h1', {}, 'A chat among friends'),
+    h('h1', {}, t('home.title')),
     welcome,
-    h('p', { class: 'quiet' },
-      'It starts on a connection that works everywhere, changes to a better one when there is one, and loses nothing on the way. ',
-      'Other ways in: ', h('a', { href: '/classic' }, 'pages without script'), ', ',
-      h('a', { href: '/legacy' }, 'a page for old browsers'), ', ',
-      h('a', { href: '/lab' }, 'the laboratory'), '.'));
+    h('p', { class: 'quiet' }, parts('home.how', {
+      classic: h('a', { href: '/classic' }, t('home.classic')),
+      legacy: h('a', { href: '/legacy' }, t('home.legacy')),
+      lab: h('a', { href: '/lab' }, t('home.lab')),
+    })));
   return { element };
 }
 
@@ -28,17 +29,17 @@ export function homeView(app, model) {
 export function loginView(app) {
   const form = requestForm({
     fields: [
-      field('Email', { name: 'email', type: 'email', autocomplete: 'username', required: true, 'data-focus': true, maxLength: 254 }),
-      field('Password', { name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxLength: 1024 }),
+      field(t('field.email'), { name: 'email', type: 'email', autocomplete: 'username', required: true, 'data-focus': true, maxLength: 254 }),
+      field(t('field.password'), { name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxLength: 1024 }),
     ],
-    action: 'Login',
+    action: t('nav.login'),
     submit: async (values) => app.signedIn((await app.api.post('/api/login', values)).user),
   });
   const element = h('div', { class: 'page narrow' },
-    h('h1', {}, 'Login'),
+    h('h1', {}, t('nav.login')),
     app.words && h('p', { class: 'words', role: 'status' }, app.words),
     form,
-    h('p', { class: 'quiet' }, 'New here? ', h('a', { href: '#/register' }, 'Register'), '.'));
+    h('p', { class: 'quiet' }, parts('login.new', { register: h('a', { href: '#/register' }, t('nav.register')) })));
   return { element };
 }
 
@@ -49,12 +50,11 @@ export function anotherView(app) {
     location.reload();
   };
   const element = h('div', { class: 'page narrow' },
-    h('h1', {}, 'Another account'),
+    h('h1', {}, t('nav.another')),
     h('p', { class: 'words', role: 'status' },
-      `This page is ${app.words}'s, and this browser is now signed in to another account. `,
-      `What ${app.words} was writing is kept in this tab until ${app.words} signs in here again.`),
+      parts('another.what', { name: app.words })),
     h('p', { class: 'row' },
-      h('button', { type: 'button', class: 'primary', 'data-focus': true, onclick: reload }, 'Go on with the other account')));
+      h('button', { type: 'button', class: 'primary', 'data-focus': true, onclick: reload }, t('another.goOn'))));
   return { element };
 }
 
@@ -62,17 +62,17 @@ export function anotherView(app) {
 export function registerView(app) {
   const form = requestForm({
     fields: [
-      field('First name', { name: 'firstName', autocomplete: 'given-name', required: true, 'data-focus': true, maxLength: 50 }),
-      field('Last name', { name: 'lastName', autocomplete: 'family-name', maxLength: 50 }),
-      field('Email', { name: 'email', type: 'email', autocomplete: 'username', required: true, maxLength: 254 }),
-      field('Password', { name: 'password', type: 'password', autocomplete: 'new-password', required: true, minLength: 8, maxLength: 1024 }, 'At least 8 characters'),
+      field(t('field.firstName'), { name: 'firstName', autocomplete: 'given-name', required: true, 'data-focus': true, maxLength: 50 }),
+      field(t('field.lastName'), { name: 'lastName', autocomplete: 'family-name', maxLength: 50 }),
+      field(t('field.email'), { name: 'email', type: 'email', autocomplete: 'username', required: true, maxLength: 254 }),
+      field(t('field.password'), { name: 'password', type: 'password', autocomplete: 'new-password', required: true, minLength: 8, maxLength: 1024 }, t('field.passwordHint')),
     ],
-    action: 'Register',
+    action: t('nav.register'),
     submit: async (values) => app.signedIn((await app.api.post('/api/register', values)).user),
   });
   const element = h('div', { class: 'page narrow' },
-    h('h1', {}, 'Register'),
+    h('h1', {}, t('nav.register')),
     form,
-    h('p', { class: 'quiet' }, 'Registered already? ', h('a', { href: '#/login' }, 'Login'), '.'));
+    h('p', { class: 'quiet' }, parts('register.already', { login: h('a', { href: '#/login' }, t('nav.login')) })));
   return { element };
 }

@@ -2,6 +2,7 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
+import { t } from '../words.js';
 import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
@@ -22,13 +23,12 @@ import { Model } from './model.js';
  * @typedef {(app: App, model: Model, part: string) => Placed} View
  */
 
-const NAME = "Friends' chat";
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
 
 /**
  * @typedef {object} Route
- * @property {string} title
+ * @property {import('../words.js').Key} title
  * @property {View} [view]
  * @property {() => Promise<View>} [load] of a view that most visits do not need: fetched when it is first shown
  * @property {boolean | null} [signedIn] for whom; null: for all; absent: no link leads there
@@ -36,13 +36,13 @@ const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
 
 /** @type {Map<string, Route>} */
 const ROUTES = new Map([
-  ['home', { title: 'Home', view: homeView, signedIn: null }],
-  ['register', { title: 'Register', view: registerView, signedIn: false }],
-  ['login', { title: 'Login', view: loginView, signedIn: false }],
-  ['chat', { title: 'Chat', view: chatView, signedIn: true }],
-  ['friends', { title: 'Find friends', load: async () => (await import('./friends.js')).friendsView, signedIn: true }],
-  ['profile', { title: 'Profile', load: async () => (await import('./profile.js')).profileView, signedIn: true }],
-  ['another', { title: 'Another account', view: anotherView }],
+  ['home', { title: 'nav.home', view: homeView, signedIn: null }],
+  ['register', { title: 'nav.register', view: registerView, signedIn: false }],
+  ['login', { title: 'nav.login', view: loginView, signedIn: false }],
+  ['chat', { title: 'nav.chat', view: chatView, signedIn: true }],
+  ['friends', { title: 'nav.friends', load: async () => (await import('./friends.js')).friendsView, signedIn: true }],
+  ['profile', { title: 'nav.profile', load: async () => (await import('./profile.js')).profileView, signedIn: true }],
+  ['another', { title: 'nav.another', view: anotherView }],
 ]);
 
 /** @type {{name: string, part: string, model: Model | null, placed: Placed} | null} what stands in `main` */
@@ -70,7 +70,7 @@ const app = {
     app.model?.stop();
     app.model = null;
     app.api = new Api();
-    document.title = NAME;
+    document.title = t('name');
   },
 };
 
@@ -93,7 +93,7 @@ function stopped(model, reason) {
   if (reason === SIGNED_OUT) {
     wanted = location.hash;
     app.signedOut();
-    app.words = 'You have been signed out. What you were writing is kept: sign in to go on.';
+    app.words = t('login.signedOut');
     location.hash = '#/login';
     show();
   } else if (reason === ANOTHER_ACCOUNT) {
@@ -112,7 +112,7 @@ async function load(model) {
       return;
     } catch {
       if (app.model !== model) return;
-      if (!tries) model.note('The server cannot be reached. Trying again.');
+      if (!tries) model.note(t('page.unreachable'));
       await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 1000 * 2 ** tries)));
     }
   }
@@ -145,14 +145,14 @@ function show() {
   const { name, part } = routeNow();
   const route = /** @type {Route} */ (ROUTES.get(name));
   if (route.view) {
-    place(name, part, route.title, route.view);
+    place(name, part, t(route.title), route.view);
     return;
   }
   route.load?.().then((view) => {
     route.view = view;
-    if (number === shows) place(name, part, route.title, view);
+    if (number === shows) place(name, part, t(route.title), view);
   }).catch(() => {
-    if (number === shows) say(`${route.title} could not be loaded: the server cannot be reached.`);
+    if (number === shows) say(t('page.notLoaded', { page: t(route.title) }));
   });
 }
 
@@ -181,14 +181,14 @@ let framed = '';
 /** The links of the navigation by where they lead: the same ones while they are shown, so that focus stays. */
 /** @type {Map<string, HTMLElement>} */
 const links = new Map();
-const logoutButton = h('button', { type: 'button', class: 'link', onclick: logout }, 'Logout');
+const logoutButton = h('button', { type: 'button', class: 'link', onclick: logout }, t('nav.logout'));
 
 function drawFrame() {
   const { name } = routeNow();
   const unread = app.model?.unread ?? 0;
   const asked = app.model?.incoming.length ?? 0;
-  const title = ROUTES.get(name)?.title ?? '';
-  document.title = `${unread ? `(${unread}) ` : ''}${title} · ${NAME}`;
+  const words = { view: t(ROUTES.get(name)?.title ?? 'nav.home'), name: t('name') };
+  document.title = unread ? t('page.titleUnread', { ...words, count: unread }) : t('page.title', words);
   const state = JSON.stringify([name, unread, asked, Boolean(app.model), ended]);
   if (state === framed) return;
   framed = state;
@@ -201,8 +201,8 @@ function drawFrame() {
     links.set(target, link);
     if (target === name) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
-    const counted = count > 0 ? [badge(count, target === 'chat' ? 'unread' : 'asking')] : [];
-    link.replaceChildren(route.title, ...counted);
+    const counted = count > 0 ? [badge(count, t(target === 'chat' ? 'badge.unread' : 'badge.asking'))] : [];
+    link.replaceChildren(t(route.title), ...counted);
     offered.push(link);
   }
   arrange(nav, app.model ? [...offered, logoutButton] : offered);
@@ -210,7 +210,7 @@ function drawFrame() {
 
 /** @param {number} count @param {string} word */
 function badge(count, word) {
-  return h('span', { class: 'badge' }, count, h('span', { class: 'unseen' }, ` ${word}`));
+  return h('span', { class: 'badge' }, count, h('span', { class: 'unseen' }, word));
 }
 
 async function logout() {
@@ -218,7 +218,7 @@ async function logout() {
     await app.api.post('/api/logout');
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 401) {
-      say('Signing out failed: the server cannot be reached.');
+      say(t('logout.failed'));
       return;
     }
   }
@@ -238,7 +238,7 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
 
 /** Whoever is signed in by the cookie; asked until there is an answer. */
 async function boot() {
-  main.replaceChildren(h('p', { class: 'page', role: 'status' }, 'Loading. Please wait.'));
+  main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
   for (;;) {
     try {
       // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.
@@ -254,5 +254,5 @@ async function boot() {
 }
 
 boot().catch((error) => {
-  main.replaceChildren(h('p', { class: 'page' }, `The page could not start: ${error.message}`));
+  main.replaceChildren(h('p', { class: 'page' }, t('page.notStarted', { reason: error.message })));
 });

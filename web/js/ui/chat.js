@@ -2,7 +2,8 @@
 
 import { readable } from '../core/color.js';
 import { BROADCASTS, addressOf, direct, keyOf, ofKey, same } from '../core/conversation.js';
-import { LADDER, TRANSPORTS } from '../core/transports.js';
+import { LADDER } from '../core/transports.js';
+import { listed, parts, said, t } from '../words.js';
 import { makeComposer } from './composer.js';
 import { arrange, h, momentOf, say } from './dom.js';
 import { Stream } from './stream.js';
@@ -17,7 +18,7 @@ const dark = matchMedia('(prefers-color-scheme: dark)');
 export function chatView(app, model, key) {
   const list = h('ul', {});
   const status = makeStatus(model);
-  const section = h('section', { class: 'conversation', 'aria-label': 'Conversation' });
+  const section = h('section', { class: 'conversation', 'aria-label': t('chat.conversation') });
   const closing = new AbortController();
   const { signal } = closing;
   let pane = makePane(model, ofKey(key));
@@ -38,11 +39,11 @@ export function chatView(app, model, key) {
     // Whoever is busy elsewhere on the page is not called away.
     if (!document.activeElement || document.activeElement.matches('body, main')) pane.focus();
   }, { signal });
-  model.addEventListener('arrival', ({ detail }) => say(`${detail.from.name}: ${detail.text}`), { signal });
+  model.addEventListener('arrival', ({ detail }) => say(t('chat.arrival', { name: detail.from.name, text: detail.text })), { signal });
   show();
   return {
     element: h('div', { class: 'chat-view' },
-      h('nav', { class: 'conversations', 'aria-label': 'Conversations' }, list), section),
+      h('nav', { class: 'conversations', 'aria-label': t('chat.conversations') }, list), section),
     move(part) {
       pane.close();
       pane = makePane(model, ofKey(part));
@@ -82,24 +83,24 @@ function makePane(model, conversation) {
 
 /** @param {import('./model.js').Friend | undefined} friend */
 function presenceWords(friend) {
-  if (!friend) return 'not among your friends';
-  if (friend.online) return 'online';
-  return friend.lastSeen ? `last seen ${momentOf(friend.lastSeen)}` : 'offline';
+  if (!friend) return t('presence.stranger');
+  if (friend.online) return t('presence.online');
+  return friend.lastSeen ? t('presence.lastSeen', { when: momentOf(friend.lastSeen) }) : t('presence.offline');
 }
 
 /** @param {HTMLElement} title @param {Model} model @param {Conversation} conversation */
 function drawTitle(title, model, conversation) {
-  let name = 'All friends';
+  let name = t('chat.all');
   let words;
   if (conversation.kind === 'direct') {
     const friend = model.friends.get(conversation.user);
-    name = friend?.name ?? 'Nobody';
+    name = friend?.name ?? t('chat.nobody');
     words = presenceWords(friend);
   } else {
     const online = [...model.friends.values()].filter((one) => one.online).length;
-    words = `${model.friends.size} ${model.friends.size === 1 ? 'friend' : 'friends'}, ${online} online`;
+    words = t('chat.friends', { count: model.friends.size, online });
   }
-  if (title.textContent !== name + words) title.replaceChildren(name, h('small', {}, words));
+  if (title.textContent !== name + words) title.replaceChildren(h('bdi', {}, name), h('small', {}, words));
 }
 
 /**
@@ -111,7 +112,7 @@ function entriesOf(model) {
   const friends = [...model.friends.values()].sort((one, other) =>
     Number(other.online) - Number(one.online) || one.name.localeCompare(other.name));
   return [
-    { conversation: BROADCASTS, name: 'All friends', unread: model.unreadIn(BROADCASTS), friend: null },
+    { conversation: BROADCASTS, name: t('chat.all'), unread: model.unreadIn(BROADCASTS), friend: null },
     ...friends.map((friend) => {
       const conversation = direct(friend.id);
       return { conversation, name: friend.name, unread: model.unreadIn(conversation), friend };
@@ -129,7 +130,8 @@ function drawList(list, model, shown) {
   list.dataset.state = state;
   list.replaceChildren(...entries.map((entry) => entryRow(entry, same(entry.conversation, shown))));
   if (!model.friends.size) {
-    list.append(h('li', { class: 'quiet' }, 'No friends yet. ', h('a', { href: '#/friends' }, 'Find some'), '.'));
+    list.append(h('li', { class: 'quiet' },
+      parts('chat.noFriends', { find: h('a', { href: '#/friends' }, t('chat.findSome')) })));
   }
   if (focused !== null) {
     for (const link of list.querySelectorAll('a')) if (link.hash === focused) link.focus();
@@ -138,14 +140,14 @@ function drawList(list, model, shown) {
 
 /** @param {Entry} entry @param {boolean} shown */
 function entryRow({ conversation, name, unread, friend }, shown) {
-  const label = h('span', { class: 'name' }, name);
+  const label = h('bdi', { class: 'name' }, name);
   if (friend) label.style.color = readable(friend.color, dark.matches ? '#1f2229' : '#f4f5f7');
-  const online = friend?.online ? 'online' : 'offline';
+  const online = t(friend?.online ? 'presence.online' : 'presence.offline');
   return h('li', {}, h('a', { href: addressOf(conversation), 'aria-current': shown && 'page' },
     friend && h('span', { class: `dot${friend.online ? ' online' : ''}`, title: online },
-      h('span', { class: 'unseen' }, `${online}: `)),
+      h('span', { class: 'unseen' }, t('presence.named', { presence: online }))),
     label,
-    unread > 0 && h('span', { class: 'badge' }, unread, h('span', { class: 'unseen' }, ' unread'))));
+    unread > 0 && h('span', { class: 'badge' }, unread, h('span', { class: 'unseen' }, t('badge.unread')))));
 }
 
 /** @param {Model} model @param {Conversation} shown */
@@ -156,32 +158,33 @@ function typingWords(model, shown) {
     if (friend && same(conversation, shown)) names.push(friend.name);
   }
   if (!names.length) return '';
-  if (names.length > 2) return 'Several friends are typing…';
-  return `${names.join(' and ')} ${names.length > 1 ? 'are' : 'is'} typing…`;
+  if (names.length > 2) return t('typing.several');
+  return t('typing', { count: names.length, names: listed(names) });
 }
 
 /** The line that names the transport and why it is not another, and lets one choose. @param {Model} model */
 function makeStatus(model) {
   const words = h('span', { role: 'status' });
   const choice = h('select', { id: 'transport' },
-    h('option', { value: '' }, 'Automatic'),
-    LADDER.map((rung) => h('option', { value: rung }, TRANSPORTS[rung].label)));
+    h('option', { value: '' }, t('status.automatic')),
+    LADDER.map((rung) => h('option', { value: rung }, t(`transport.${rung}`))));
   choice.addEventListener('change', () => model.chat.choose(/** @type {import('../core/transports.js').Rung} */ (choice.value) || null));
   const element = h('footer', { class: 'status' }, h('span', { class: 'lamp', 'aria-hidden': 'true' }), words,
-    h('label', { for: 'transport' }, 'Transport ', choice));
+    h('label', { for: 'transport' }, t('status.transport'), ' ', choice));
   return {
     element,
     draw() {
       const { state, transport, reason, borrowed, rungs } = model.chat;
-      const again = state === 'stopped' ? ' Reload the page to connect again.' : '';
       let text = state === 'connected' && transport
-        ? TRANSPORTS[transport].label + (borrowed ? ', through another tab' : '')
-        : state === 'disconnected' || state === 'stopped' ? 'Disconnected' : 'Connecting';
+        ? t(`transport.${transport}`)
+        : t(state === 'disconnected' || state === 'stopped' ? 'status.disconnected' : 'status.connecting');
+      if (state === 'connected' && borrowed) text = t('status.borrowed', { transport: text });
       const chosen = rungs.length && rungs[0] !== LADDER[0] && transport === rungs[0];
-      if (chosen) text += ' (chosen)';
-      else if (reason && transport !== LADDER[0]) text += `: ${reason}.`;
+      if (chosen) text = t('status.chosen', { words: text });
+      else if (reason && transport !== LADDER[0]) text = t('status.because', { words: text, reason: said(reason) });
+      if (state === 'stopped') text += ` ${t('status.reload')}`;
       element.dataset.state = state;
-      if (words.textContent !== text + again) words.textContent = text + again;
+      if (words.textContent !== text) words.textContent = text;
       if (rungs.length && document.activeElement !== choice) {
         choice.value = rungs.length === LADDER.length ? '' : rungs[0];
       }

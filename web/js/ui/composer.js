@@ -1,6 +1,7 @@
 // Where one writes: the input, its draft, emoji, and the button.
 
 import { keyOf } from '../core/conversation.js';
+import { said, t } from '../words.js';
 import { h } from './dom.js';
 import { fit, fitWithWidth } from './fit.js';
 
@@ -39,7 +40,7 @@ function emojiMenu(input) {
     menu.open = false;
     input.focus();
   };
-  const menu = h('details', { class: 'emoji' }, h('summary', { 'aria-label': 'Emoji', title: 'Emoji' }, '☺'),
+  const menu = h('details', { class: 'emoji' }, h('summary', { 'aria-label': t('composer.emoji'), title: t('composer.emoji') }, '☺'),
     h('div', {}, EMOJI.map((sign) => h('button', { type: 'button', onclick: () => put(sign) }, sign))));
   return menu;
 }
@@ -52,11 +53,11 @@ function emojiMenu(input) {
  */
 function sendOrRefuse(model, conversation, text) {
   const length = [...text].length;
-  if (length > TEXT_MAX) return `A message has at most ${TEXT_MAX} characters; this one has ${length}.`;
+  if (length > TEXT_MAX) return t('composer.tooLong', { max: TEXT_MAX, count: length });
   try {
     model.chat.send(text, conversation);
   } catch (error) {
-    return /** @type {Error} */ (error).message;
+    return said(/** @type {Error} */ (error).message);
   }
   return '';
 }
@@ -70,8 +71,8 @@ export function makeComposer(model, conversation, sent) {
   const draft = draftStore(`draft:${model.me.id}:${keyOf(conversation)}`);
   const words = h('p', { class: 'words bad', role: 'alert' });
   const input = h('textarea', {
-    id: 'text', rows: 1, enterKeyHint: 'send', placeholder: 'Write a message',
-    'aria-label': 'Message', value: draft.load(),
+    id: 'text', rows: 1, enterKeyHint: 'send', placeholder: t('composer.placeholder'),
+    'aria-label': t('composer.label'), dir: 'auto', value: draft.load(),
   });
   fitWithWidth(input);
   const send = () => {
@@ -100,7 +101,7 @@ export function makeComposer(model, conversation, sent) {
     input.focus();
   };
   const form = h('form', { class: 'composer', hidden: true, onsubmit },
-    emojiMenu(input), input, h('button', { class: 'primary' }, 'Send'));
+    emojiMenu(input), input, h('button', { class: 'primary' }, t('composer.send')));
   return { element: h('div', {}, words, form), ...shownWhileOpen(model, conversation, form, input) };
 }
 

@@ -1,5 +1,7 @@
 // Making elements. Text goes in as text nodes and nothing else: no string is ever read as HTML.
 
+import { language, wordsOf } from '../words.js';
+
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
 /**
@@ -64,8 +66,8 @@ export function requestForm({ fields, action, kind = 'primary', submit }) {
       const done = await submit(values);
       if (done) words.textContent = done;
     } catch (error) {
-      const { message, field: name } = /** @type {any} */ (error);
-      words.textContent = message;
+      const { field: name } = /** @type {any} */ (error);
+      words.textContent = wordsOf(error);
       words.classList.add('bad');
       const input = name && form.elements.namedItem(name);
       if (input instanceof HTMLElement) {
@@ -91,8 +93,9 @@ export function actionButton(label, action, props = {}) {
     try {
       await action();
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
-      button.title = /** @type {Error} */ (error).message;
+      const reason = wordsOf(error);
+      say(reason);
+      button.title = reason;
     }
     button.disabled = false;
   });
@@ -142,9 +145,9 @@ export function say(words) {
   setTimeout(() => line.remove(), SAID_MS);
 }
 
-const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-const timeFormat = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const dayFormat = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const timeFormat = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
+const momentFormat = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
 
 /** @param {number} at */
 export const dayOf = (at) => dayFormat.format(at);

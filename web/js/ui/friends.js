@@ -1,6 +1,7 @@
 // Find friends: search, ask, accept, decline, end, block.
 
 import { addressOf, direct } from '../core/conversation.js';
+import { parts, t, wordsOf } from '../words.js';
 import { actionButton, h } from './dom.js';
 
 /** @typedef {import('../core/types.js').User} User */
@@ -9,8 +10,8 @@ import { actionButton, h } from './dom.js';
 const SEARCH_MS = 200;
 
 /** @param {User} user @param {(Node | string | false)[]} actions */
-const person = (user, actions) => h('li', {}, h('span', { class: 'who' }, user.name),
-  Boolean(user.looksLike) && h('strong', { class: 'bad' }, 'Looks like a friend of yours, and is somebody else.'),
+const person = (user, actions) => h('li', {}, h('bdi', { class: 'who' }, user.name),
+  Boolean(user.looksLike) && h('strong', { class: 'bad' }, t('friends.looksLike')),
   h('span', { class: 'row' }, actions));
 
 /** What one can do about another; after each the page shows what is true then. */
@@ -26,41 +27,42 @@ class Actions {
 
   /** @param {User} user @param {Relation} relation */
   buttons(user, relation) {
-    if (relation === 'friend') return [this.#end(user, 'End'), this.#block(user)];
-    if (relation === 'incoming') return [this.#ask(user, 'Accept'), this.#end(user, 'Decline'), this.#block(user)];
-    if (relation === 'outgoing') return [this.#end(user, 'Withdraw')];
-    return [this.#ask(user, 'Ask'), this.#block(user)];
+    if (relation === 'friend') return [this.#end(user, 'friends.end'), this.#block(user)];
+    if (relation === 'incoming') return [this.#ask(user, 'friends.accept'), this.#end(user, 'friends.decline'), this.#block(user)];
+    if (relation === 'outgoing') return [this.#end(user, 'friends.withdraw')];
+    return [this.#ask(user, 'friends.ask'), this.#block(user)];
   }
 
   /** @param {User} user */
   unblock(user) {
-    return this.#button('Unblock', user, () => this.#api.delete(blockPath(user)));
+    return this.#button('friends.unblock', user, () => this.#api.delete(blockPath(user)));
   }
 
-  /** @param {User} user @param {string} word */
-  #ask(user, word) {
-    return this.#button(word, user, () => this.#api.put(friendPath(user)), 'primary');
+  /** @param {User} user @param {import('../words.js').Key} action */
+  #ask(user, action) {
+    return this.#button(action, user, () => this.#api.put(friendPath(user)), 'primary');
   }
 
-  /** @param {User} user @param {string} word */
-  #end(user, word) {
-    return this.#button(word, user, () => this.#api.delete(friendPath(user)));
+  /** @param {User} user @param {import('../words.js').Key} action */
+  #end(user, action) {
+    return this.#button(action, user, () => this.#api.delete(friendPath(user)));
   }
 
   /** @param {User} user */
   #block(user) {
-    return this.#button('Block', user, async () => {
-      const sure = confirm(`Block ${user.name}? This ends the friendship, and ${user.name} finds you no more.`);
+    return this.#button('friends.block', user, async () => {
+      const sure = confirm(t('friends.sureBlock', { name: user.name }));
       if (sure) await this.#api.put(blockPath(user));
     });
   }
 
-  /** @param {string} word @param {User} user @param {() => Promise<unknown>} request @param {string} [kind] */
-  #button(word, user, request, kind) {
+  /** @param {import('../words.js').Key} action @param {User} user @param {() => Promise<unknown>} request @param {string} [kind] */
+  #button(action, user, request, kind) {
+    const word = t(action);
     return actionButton(word, async () => {
       await request();
       await this.#after();
-    }, { class: kind, 'aria-label': `${word} ${user.name}` });
+    }, { class: kind, 'aria-label': t('friends.named', { action: word, name: user.name }) });
   }
 }
 
@@ -73,7 +75,7 @@ const blockPath = (/** @type {User} */ user) => `/api/blocks/${encodeURIComponen
  * @param {(user: User, relation: Relation) => Node[]} buttons
  */
 function makeSearch(api, buttons) {
-  const input = h('input', { id: 'q', type: 'search', autocomplete: 'off', 'data-focus': true, maxLength: 100 });
+  const input = h('input', { id: 'q', type: 'search', dir: 'auto', autocomplete: 'off', 'data-focus': true, maxLength: 100 });
   const found = h('ul', { class: 'people', 'aria-live': 'polite' });
   let asked = 0;
   const search = async () => {
@@ -85,9 +87,9 @@ function makeSearch(api, buttons) {
       if (number !== asked) return undefined;
       found.replaceChildren(...(users.length
         ? users.map((/** @type {User & {relation: Relation}} */ user) => person(user, buttons(user, user.relation)))
-        : [h('li', { class: 'quiet' }, `Nobody found for "${q}".`)]));
+        : [h('li', { class: 'quiet' }, parts('friends.none', { query: h('bdi', {}, q) }))]));
     } catch (error) {
-      if (number === asked) found.replaceChildren(h('li', { class: 'bad' }, /** @type {Error} */ (error).message));
+      if (number === asked) found.replaceChildren(h('li', { class: 'bad' }, wordsOf(error)));
     }
     return undefined;
   };
@@ -106,12 +108,12 @@ function drawStanding(box, model, actions) {
   const group = (title, users, relation) => (users.length ? [
     h('h2', {}, title),
     h('ul', { class: 'people' }, users.map((user) => person(user, [
-      relation === 'friend' && h('a', { class: 'button', href: addressOf(direct(user.id)) }, 'Write'),
+      relation === 'friend' && h('a', { class: 'button', href: addressOf(direct(user.id)) }, t('friends.write')),
       ...actions.buttons(user, relation)])))] : []);
   box.replaceChildren(
-    ...group('They ask you', model.incoming, 'incoming'),
-    ...group('You have asked', model.outgoing, 'outgoing'),
-    ...group('Your friends', [...model.friends.values()], 'friend'));
+    ...group(t('friends.incoming'), model.incoming, 'incoming'),
+    ...group(t('friends.outgoing'), model.outgoing, 'outgoing'),
+    ...group(t('friends.friends'), [...model.friends.values()], 'friend'));
 }
 
 /** @type {import('./app.js').View} */
@@ -121,7 +123,7 @@ export function friendsView({ api }, model) {
   const blocked = h('div', {});
   const drawBlocked = async () => {
     const { users } = await api.get('/api/blocks');
-    blocked.replaceChildren(...(users.length ? [h('h2', {}, 'Blocked'),
+    blocked.replaceChildren(...(users.length ? [h('h2', {}, t('friends.blocked')),
       h('ul', { class: 'people' }, users.map((/** @type {User} */ user) => person(user, [actions.unblock(user)])))] : []));
   };
   const actions = new Actions(api, () => Promise.all([model.refresh(false), search(), drawBlocked()]));
@@ -140,9 +142,9 @@ export function friendsView({ api }, model) {
     // The list of blocked people is drawn again after the next action.
   });
   const element = h('div', { class: 'page' },
-    h('h1', {}, 'Find friends'),
+    h('h1', {}, t('nav.friends')),
     h('form', { role: 'search', onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
-      h('div', { class: 'field' }, h('label', { for: 'q' }, 'Name or email'), input)),
+      h('div', { class: 'field' }, h('label', { for: 'q' }, t('friends.search')), input)),
     found, standing, blocked);
   return { element, close: () => closing.abort() };
 }

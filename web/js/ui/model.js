@@ -5,6 +5,7 @@ import { ChatClient } from '../client.js';
 import { BROADCASTS, between, keyOf, ofKey, ofWith, toOf, withOf } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
 import { Timeline } from '../core/timeline.js';
+import { t } from '../words.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('../core/types.js').ChatEvent} ChatEvent */
@@ -108,7 +109,7 @@ export class Model extends Emitter {
     const { load, save } = outboxStore(me.id);
     this.chat = new ChatClient({ user: me.id, share: me.id, outbox: load(), save });
     this.#listen();
-    this.note('Loading. Please wait.');
+    this.note(t('page.loading'));
   }
 
   #listen() {
@@ -311,7 +312,7 @@ export class Model extends Emitter {
     const connected = state === 'connected';
     if (connected !== this.#told && state !== 'connecting') {
       this.#told = connected;
-      this.note(connected ? 'Connected!' : 'Disconnected!');
+      this.note(t(connected ? 'connection.connected' : 'connection.disconnected'));
       if (connected) this.emit('connected', null);
     }
     this.#changed();

@@ -1,6 +1,7 @@
 // Profile: name, colour, password, signed-in devices, tokens, the end of the account.
 
 import { contrast } from '../core/color.js';
+import { chooseLanguage, chosenLanguage, languages, t, wordsOf } from '../words.js';
 import { actionButton, field, h, momentOf, requestForm } from './dom.js';
 
 /** Colours readable on white, to begin with; any other that has 4.5:1 can be chosen. */
@@ -11,15 +12,16 @@ export function profileView(app, model) {
   const devices = h('div', {});
   const tokens = h('div', {});
   const element = h('div', { class: 'page' },
-    h('h1', {}, 'Profile'),
+    h('h1', {}, t('nav.profile')),
     h('p', { class: 'quiet' }, model.me.email ?? ''),
-    h('h2', {}, 'Name and colour'), nameForm(app, model),
-    h('h2', {}, 'Password'), passwordForm(app),
-    h('h2', {}, 'Signed-in devices'), devices,
-    h('h2', {}, 'Tokens for scripts'), tokens, tokenForm(app, tokens),
-    h('h2', {}, 'Delete the account'), deleteForm(app));
+    h('h2', {}, t('profile.name')), nameForm(app, model),
+    h('h2', {}, t('profile.language')), languageField(),
+    h('h2', {}, t('profile.password')), passwordForm(app),
+    h('h2', {}, t('profile.devices')), devices,
+    h('h2', {}, t('profile.tokens')), tokens, tokenForm(app, tokens),
+    h('h2', {}, t('profile.delete')), deleteForm(app));
   for (const [box, draw] of /** @type {const} */ ([[devices, drawDevices], [tokens, drawTokens]])) {
-    draw(app, box).catch((error) => box.replaceChildren(h('p', { class: 'bad' }, error.message)));
+    draw(app, box).catch((error) => box.replaceChildren(h('p', { class: 'bad' }, wordsOf(error))));
   }
   return { element };
 }
@@ -30,11 +32,11 @@ function nameForm(app, model) {
   const picker = h('input', { id: 'f-color', name: 'color', type: 'color', value: me.color });
   const words = h('small', { 'aria-live': 'polite' });
   const check = () => {
-    words.textContent = contrast(picker.value, '#ffffff') >= 4.5 ? '' : 'Too pale to be read on white.';
+    words.textContent = contrast(picker.value, '#ffffff') >= 4.5 ? '' : t('profile.tooPale');
   };
   picker.addEventListener('input', check);
   const swatches = COLORS.map((color) => {
-    const swatch = h('button', { type: 'button', class: 'swatch', 'aria-label': `Colour ${color}`, title: color });
+    const swatch = h('button', { type: 'button', class: 'swatch', 'aria-label': t('profile.swatch', { color }), title: color });
     swatch.style.backgroundColor = color;
     swatch.addEventListener('click', () => {
       picker.value = color;
@@ -44,32 +46,41 @@ function nameForm(app, model) {
   });
   return requestForm({
     fields: [
-      field('First name', { name: 'firstName', value: me.firstName ?? '', autocomplete: 'given-name', required: true, maxLength: 50 }),
-      field('Last name', { name: 'lastName', value: me.lastName ?? '', autocomplete: 'family-name', maxLength: 50 }),
-      h('div', { class: 'field' }, h('label', { for: 'f-color' }, 'Colour of your name'),
+      field(t('field.firstName'), { name: 'firstName', value: me.firstName ?? '', autocomplete: 'given-name', required: true, maxLength: 50 }),
+      field(t('field.lastName'), { name: 'lastName', value: me.lastName ?? '', autocomplete: 'family-name', maxLength: 50 }),
+      h('div', { class: 'field' }, h('label', { for: 'f-color' }, t('profile.color')),
         h('div', { class: 'row' }, picker, swatches), words),
     ],
-    action: 'Save',
+    action: t('profile.save'),
     async submit(values) {
       const { user } = await app.api.patch('/api/me', values);
       model.me = user;
-      return 'Saved.';
+      return t('profile.saved');
     },
   });
+}
+
+/** One browser, one language: who reads here may not be who reads on another device. */
+function languageField() {
+  const choice = h('select', { id: 'f-language' }, h('option', { value: '' }, t('profile.languageAuto')),
+    languages.map(([tag, name]) => h('option', { value: tag, lang: tag }, name)));
+  choice.value = chosenLanguage();
+  choice.addEventListener('change', () => chooseLanguage(choice.value));
+  return h('div', { class: 'field' }, h('label', { for: 'f-language' }, t('profile.languageOf')), choice);
 }
 
 /** @param {import('./app.js').App} app */
 function passwordForm(app) {
   return requestForm({
     fields: [
-      field('Current password', { name: 'currentPassword', type: 'password', autocomplete: 'current-password', required: true }),
-      field('New password', { name: 'password', type: 'password', autocomplete: 'new-password', required: true, minLength: 8, maxLength: 1024 },
-        'Other devices are signed out, and tokens revoked.'),
+      field(t('profile.current'), { name: 'currentPassword', type: 'password', autocomplete: 'current-password', required: true }),
+      field(t('profile.new'), { name: 'password', type: 'password', autocomplete: 'new-password', required: true, minLength: 8, maxLength: 1024 },
+        t('profile.newHint')),
     ],
-    action: 'Change the password',
+    action: t('profile.change'),
     async submit(values) {
       await app.api.patch('/api/me', values);
-      return 'The password is changed.';
+      return t('profile.changed');
     },
   });
 }
@@ -78,9 +89,11 @@ function passwordForm(app) {
 async function drawDevices(app, box) {
   const { sessions } = await app.api.get('/api/sessions');
   box.replaceChildren(h('ul', { class: 'people' }, sessions.map((/** @type {any} */ one) => h('li', {},
-    h('span', { class: 'who' }, one.userAgent || 'An unnamed device',
-      h('small', {}, `${one.current ? 'this device, ' : ''}since ${momentOf(one.createdAt)}, last used ${momentOf(one.lastUsedAt)}`)),
-    !one.current && actionButton('Sign out', async () => {
+    h('span', { class: 'who' }, one.userAgent || t('profile.unnamed'),
+      h('small', {}, t(one.current ? 'profile.thisDevice' : 'profile.device', {
+        since: momentOf(one.createdAt), used: momentOf(one.lastUsedAt),
+      }))),
+    !one.current && actionButton(t('profile.signOut'), async () => {
       await app.api.delete(`/api/sessions/${encodeURIComponent(one.id)}`);
       await drawDevices(app, box);
     })))));
@@ -91,25 +104,25 @@ async function drawTokens(app, box) {
   const { tokens } = await app.api.get('/api/tokens');
   box.replaceChildren(h('ul', { class: 'people' }, tokens.map((/** @type {any} */ one) => h('li', {},
     h('span', { class: 'who' }, one.label,
-      h('small', {}, one.expiresAt ? `until ${momentOf(one.expiresAt)}` : 'does not expire')),
-    actionButton('Revoke', async () => {
+      h('small', {}, one.expiresAt ? t('profile.until', { when: momentOf(one.expiresAt) }) : t('profile.noEnd'))),
+    actionButton(t('profile.revoke'), async () => {
       await app.api.delete(`/api/tokens/${encodeURIComponent(one.id)}`);
       await drawTokens(app, box);
-    }, { 'aria-label': `Revoke ${one.label}` })))));
+    }, { 'aria-label': t('profile.revokeNamed', { label: one.label }) })))));
 }
 
 /** @param {import('./app.js').App} app @param {HTMLElement} box */
 function tokenForm(app, box) {
   const shown = h('output', {});
   const form = requestForm({
-    fields: [field('Label', { name: 'label', required: true, maxLength: 50 }), shown],
-    action: 'Make a token',
+    fields: [field(t('profile.label'), { name: 'label', required: true, maxLength: 50 }), shown],
+    action: t('profile.makeToken'),
     kind: '',
     async submit({ label }) {
       const { token } = await app.api.post('/api/tokens', { label });
       shown.replaceChildren(h('code', {}, token));
       await drawTokens(app, box);
-      return 'Copy the token now: it is shown this once.';
+      return t('profile.copyToken');
     },
   });
   return form;
@@ -119,11 +132,11 @@ function tokenForm(app, box) {
 function deleteForm(app) {
   return requestForm({
     fields: [
-      h('p', {}, 'Your account and all that you wrote will be gone for good.'),
-      h('div', { class: 'field' }, h('label', { for: 'f-delete' }, 'Password'),
+      h('p', {}, t('profile.deleteWhat')),
+      h('div', { class: 'field' }, h('label', { for: 'f-delete' }, t('field.password')),
         h('input', { id: 'f-delete', name: 'password', type: 'password', autocomplete: 'current-password', required: true })),
     ],
-    action: 'Delete my account',
+    action: t('profile.deleteMine'),
     kind: 'danger',
     async submit(values) {
       await app.api.delete('/api/me', values);

@@ -3,6 +3,7 @@
 
 import { readable } from '../core/color.js';
 import { splitLinks } from '../core/links.js';
+import { said, t } from '../words.js';
 import { dayOf, h, timeOf } from './dom.js';
 
 /** @typedef {import('./model.js').Model} Model */
@@ -25,7 +26,7 @@ export function seqOf(element) {
 /** One row on the screen. */
 export class RowView {
   element;
-  #name = h('span', { class: 'name' });
+  #name = h('bdi', { class: 'name' });
   #meta = h('span', { class: 'meta' });
   #looks = '';
 
@@ -61,15 +62,15 @@ export class RowView {
 /** @param {Exclude<Row, Written>} row */
 function makeLine(row) {
   if (row.kind === 'day') return h('li', { class: 'day' }, h('span', {}, row.day));
-  if (row.kind === 'new') return h('li', { class: 'line' }, h('span', {}, 'New messages'));
+  if (row.kind === 'new') return h('li', { class: 'line' }, h('span', {}, t('message.new')));
   return h('li', { class: 'note' }, row.text);
 }
 
 /** @param {Outgoing} entry @param {Model} model */
 function failure({ clientId, error }, { chat }) {
-  return h('span', { class: 'failure', role: 'alert' }, `Not sent: ${error} `,
-    h('button', { type: 'button', class: 'link', onclick: () => chat.retry(clientId) }, 'Try again'), ' ',
-    h('button', { type: 'button', class: 'link', onclick: () => chat.discard(clientId) }, 'Discard'));
+  return h('span', { class: 'failure', role: 'alert' }, t('message.notSent', { reason: said(error ?? '') }),
+    h('button', { type: 'button', class: 'link', onclick: () => chat.retry(clientId) }, t('message.again')), ' ',
+    h('button', { type: 'button', class: 'link', onclick: () => chat.discard(clientId) }, t('message.discard')));
 }
 
 /** @param {string} text */
@@ -83,6 +84,7 @@ const SIGNS = { pending: '…', sent: '✓', read: '✓✓' };
 /** @param {keyof typeof SIGNS} standing */
 function mark(standing) {
   const sign = SIGNS[standing];
-  return h('span', { class: `mark ${standing}`, title: standing },
-    h('span', { 'aria-hidden': 'true' }, sign), h('span', { class: 'unseen' }, standing));
+  const word = t(`message.${standing}`);
+  return h('span', { class: `mark ${standing}`, title: word },
+    h('span', { 'aria-hidden': 'true' }, sign), h('span', { class: 'unseen' }, word));
 }

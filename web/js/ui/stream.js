@@ -1,6 +1,7 @@
 // One conversation's messages on the screen: which are loaded, where one begins to read, what has been seen.
 
 import { keyOf, same } from '../core/conversation.js';
+import { t } from '../words.js';
 import { arrange, attentive, dayOf, h } from './dom.js';
 import { Place } from './place.js';
 import { RowView, dark, seqOf } from './rows.js';
@@ -56,7 +57,7 @@ export class Stream {
   constructor(model, conversation) {
     this.#model = model;
     this.#conversation = conversation;
-    this.box = h('div', { class: 'stream', role: 'region', tabIndex: 0, 'aria-label': 'Messages' }, this.#list);
+    this.box = h('div', { class: 'stream', role: 'region', tabIndex: 0, 'aria-label': t('chat.messages') }, this.#list);
     this.jump = h('button', { type: 'button', class: 'jump', hidden: true, onclick: () => this.toNewest() });
     this.#place = new Place(this.box, this.#list, (byReader) => this.#moved(byReader));
     const { signal } = this.#closing;
@@ -231,7 +232,7 @@ export class Stream {
     const { timeline, unread, readUpTo } = this.#known;
     const { follows } = this.#place;
     this.jump.hidden = follows;
-    const words = unread ? `${unread} new ↓` : 'Jump to newest ↓';
+    const words = unread ? t('message.newBelow', { count: unread }) : t('message.newest');
     if (this.jump.textContent !== words) this.jump.textContent = words;
     if (!this.#begun || this.#goal || !timeline.loaded || !this.#watched) return;
     let row = this.#place.lastSeen;
