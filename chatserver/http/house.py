@@ -43,6 +43,7 @@ class House:
 
     async def close(self) -> None:
         """Make everything accepted durable, and let go of the database."""
+        await self.friendships.partings.close()
         await self.journal.close()
         await self.delivery.close()
         await self.sessions.close()

@@ -82,6 +82,7 @@ class Server:
                     await asyncio.sleep(0.01)
         if self._acceptor is not None:
             self._acceptor.stop()
+        await house.friendships.partings.close()
         await house.journal.close()
         await house.delivery.close()
         await asyncio.sleep(0.05)  # the last answers leave in the turns after their commit

@@ -8,7 +8,7 @@ Reads see everything that was durable when they were called. All times are integ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from chatserver.core.conversations import Conversation, Page, Range, ReadState, Standings
@@ -54,6 +54,10 @@ class Friendships(Protocol):
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
         """How many people stand in each relation to the user; a relation without any may be missing."""
+        ...
+
+    async def in_common(self, viewer: str, others: Sequence[str]) -> Mapping[str, int]:
+        """How many friends the viewer and each of `others` have in common; of whoever has thousands, some are looked at."""
         ...
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:

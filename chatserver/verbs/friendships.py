@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange
-from chatserver.core.errors import Conflict, InvalidField, NotFound
+from chatserver.core.errors import Conflict, InvalidField, NotFound, Unauthenticated
 from chatserver.core.hub import Hub
 from chatserver.core.people import Friends, User
 from chatserver.core.presence import Presence
-from chatserver.core.prices import Payment
+from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
 from chatserver.verbs.lookalikes import marked
+from chatserver.verbs.partings import Partings
 from chatserver.verbs.prices import Prices, pair
 from chatserver.verbs.users import Users
 
@@ -28,6 +30,8 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 SEARCH_DEFAULT = 20
+COMPARED = 20
+"""Strangers of one search whose friends are compared with one's own: what a page shows."""
 SLICE = 500
 """People made into objects in one turn of the loop: about 1 ms."""
 
@@ -56,11 +60,13 @@ class Friendships:
         self._presence = presence
         self._users = users
         self._prices = prices
+        self.partings = Partings(self._carry_out)
+        """Ends that their users may still take back."""
         self._pairs: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
 
-    async def find_people(self, user_id: str, query: str, limit: int) -> list[dict[str, str]]:
+    async def find_people(self, user_id: str, query: str, limit: int) -> list[dict[str, Any]]:
         """People by name or email, each with their relation to the one who asks, look-alikes of friends marked.
 
         Raises `RateLimited` for too many queries that may be an email address, whether or not somebody has it: a refusal
@@ -78,7 +84,21 @@ class Friendships:
             friends = (await self._friends(user_id)).friends
             marks = await marked(strangers, [friend for friend, _ in friends])
             rows |= {row["id"]: row for row in marks}
+            await self._tell_apart(user_id, query, rows, [one.id for one in strangers])
         return [{**rows[other.id], "relation": relation} for other, relation in found]
+
+    async def _tell_apart(
+        self, user_id: str, query: str, rows: dict[str, dict[str, Any]], strangers: list[str]
+    ) -> None:
+        """Add to strangers what tells those of one name apart: friends in common, and the email that was asked for."""
+        some = strangers[:COMPARED]
+        async with self._prices.turns.turn(user_id):
+            counts = await self._store.in_common(user_id, some)
+            account = await self._store.account_by_email(query) if "@" in query else None
+        for one in some:
+            rows[one]["inCommon"] = counts.get(one, 0)
+        if account is not None and account.user.id in rows:
+            rows[account.user.id]["email"] = account.email
 
     async def _friends(self, user_id: str) -> Friends:
         async with self._prices.turns.turn(user_id):
@@ -92,17 +112,19 @@ class Friendships:
         found = await self._friends(user_id)
         await self._journal.caught_up(found.seq)
         return {
-            "friends": await _in_slices(self._friend, found.friends),
+            "friends": await _in_slices(partial(self._friend, user_id), found.friends),
             "incoming": await marked(found.incoming, [one for one, _ in found.friends]),
             "incomingCount": found.incoming_count,
             "outgoing": await _in_slices(vocabulary.user, found.outgoing),
             "seq": found.seq,
         }
 
-    def _friend(self, friend: tuple[User, int]) -> dict[str, Any]:
+    def _friend(self, user_id: str, friend: tuple[User, int]) -> dict[str, Any]:
         user, seen_ms = friend
         online = self._presence.is_online(user.id)
-        return {**vocabulary.user(user), "online": online, "lastSeen": seen_ms or None}
+        row = {**vocabulary.user(user), "online": online, "lastSeen": seen_ms or None}
+        ends_at_ms = self.partings.ends_at_ms(user_id, user.id)
+        return row if ends_at_ms is None else {**row, "endsAt": ends_at_ms}
 
     def are_known_friends(self, user_id: str, other_id: str) -> bool:
         """Whether the two are friends, as far as that is in memory: False says nothing, then ask `are_friends`."""
@@ -117,12 +139,13 @@ class Friendships:
         return await self._store.relation(user_id, other_id) == "friend"
 
     async def befriend(self, user_id: str, other_id: str) -> str:
-        """Ask for friendship, or accept where the other has asked; the relation after that.
+        """Ask for friendship, accept where the other has asked, take an end back that waits; the relation after that.
 
         Raises `NotFound` (also where the other has blocked the one who asks), `Conflict` (blocked by
         oneself, or too many friends), `RateLimited`.
         """
         user, other = await self._two(user_id, other_id)
+        self.partings.take_back(user_id, other_id)
         async with self._pair(user_id, other_id):
             if await self._store.blocked(other_id, user_id):
                 raise NotFound(_NOBODY)
@@ -144,8 +167,33 @@ class Friendships:
                 return "outgoing"
             return relation
 
+    async def end_later(self, user_id: str, other_id: str, delay_s: int) -> bool:
+        """End a friendship in `delay_s` seconds, unless `befriend` or `partings.keep` takes that back.
+
+        False where there is no friendship: what else there is has ended at once. Raises `RateLimited`.
+        """
+        if await self._store.relation(user_id, other_id) != "friend":
+            await self.unfriend(user_id, other_id)
+            return False
+        self._prices.relations.pay(user_id)
+        self.partings.put_off(user_id, other_id, delay_s)
+        return True
+
+    async def _carry_out(self, user_id: str, other_id: str) -> None:
+        """The end of a friendship that was put off."""
+        async with self._pair(user_id, other_id):
+            if await self._store.relation(user_id, other_id) == "friend":
+                try:
+                    user, other = await self._two(user_id, other_id)
+                except (NotFound, Unauthenticated):
+                    return  # one of the two has left, and the friendship with them
+                payment = free_of_charge("the end of a friendship was paid for when it was put off")
+                change = FriendChange(user_id, other_id, "none")
+                await self._append(payment, user, other, ("none", "none"), change)
+
     async def unfriend(self, user_id: str, other_id: str) -> None:
         """End a friendship, decline or withdraw; nothing where there is nothing. Raises `RateLimited`."""
+        self.partings.take_back(user_id, other_id)
         async with self._pair(user_id, other_id):
             if await self._store.relation(user_id, other_id) != "none":
                 await self._part(user_id, other_id, block=False)

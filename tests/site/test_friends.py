@@ -147,3 +147,41 @@ def test_a_name_that_shows_nothing_is_refused_wherever_one_is_set(browser: Make)
         assert problem(answer, 422, "invalid_field")["field"] == field
     problem(one.http.post("/api/messages", json={"text": "\u200b\u3164\n"}), 422, "invalid_field")
     problem(one.http.post("/api/tokens", json={"label": "\u115f"}), 422, "invalid_field")
+
+
+def test_the_end_of_a_friendship_can_be_put_off_and_taken_back(browser: Make) -> None:
+    ann, bob = browser(), browser()
+    ann.befriend(bob)
+    later = ann.http.delete(f"/api/friends/{bob.id}?delay=10")
+    assert (later.status_code, later.json()) == (202, {"endsIn": 10})
+    assert "endsAt" in ann.http.get("/api/friends").json()["friends"][0]
+    assert ann.http.put(f"/api/friends/{bob.id}").json() == {"relation": "friend"}
+    assert "endsAt" not in ann.http.get("/api/friends").json()["friends"][0]
+    problem(ann.http.delete(f"/api/friends/{bob.id}?delay=61"), 422, "invalid_field")
+    assert ann.http.delete(f"/api/friends/{bob.id}?delay=0").status_code == 204
+    assert ann.http.delete(f"/api/friends/{bob.id}?delay=10").status_code == 204
+    assert told(bob)[-1] == (ann.id, "none")
+
+
+def test_people_of_one_name_are_told_apart_by_friends_in_common_and_the_email_that_was_typed(
+    browser: Make,
+) -> None:
+    ann, bob, cho = browser("Ann"), browser("Bob"), browser("Cho")
+    twins = [browser("Maria") for _ in range(3)]
+    for friend in (bob, cho):
+        ann.befriend(friend)
+        twins[0].befriend(friend)
+    twins[1].befriend(bob)
+
+    def found(q: str) -> dict[str, tuple[object, object]]:
+        users = ann.http.get("/api/users", params={"q": q}).json()["users"]
+        return {one["id"]: (one.get("inCommon"), one.get("email")) for one in users}
+
+    ids = [one.id for one in twins]
+    assert found("maria") == {ids[0]: (2, None), ids[1]: (1, None), ids[2]: (0, None)}
+    assert found(twins[2].email.upper()) == {ids[2]: (0, twins[2].email)}
+    # Of friends one knows who they are, and part of an address shows none.
+    assert found("bob")[bob.id] == (None, None)
+    assert found(twins[2].email.split("@")[0]) == {}
+    twins[0].http.put(f"/api/blocks/{ann.id}")
+    assert found(twins[0].email) == {}

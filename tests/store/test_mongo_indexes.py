@@ -111,6 +111,7 @@ async def _look_around(world: World) -> None:
     await store.account_by_email("ann")
     await store.users(["ann", "bob"])
     await store.search("cho", "ann li", 5)
+    await store.in_common("cho", ["ann", "bob"])
     await store.blocks("cho")
     await store.blocked("cho", "ann")
     await store.friends("ann")

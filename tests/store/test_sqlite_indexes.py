@@ -84,6 +84,7 @@ async def _everything(world: World) -> None:
     await world.change_password("ann", "x", "c1")
     await store.set_last_seen({"ann": 1})
     await store.search("cho", "ann li", 5)
+    await store.in_common("cho", ["ann", "bob"])
     await store.set_block("cho", "ann", True)
     await store.blocks("cho")
     await store.blocked("cho", "ann")

@@ -248,3 +248,17 @@ async def test_a_login_ends_by_hand_by_time_and_is_touched_forwards_only(home: H
         await world.store.touch_logins({"c1": START_MS + 5, "c3": START_MS - 5, "gone": 1})
         left = {each.id: each.last_used_at for each in await world.store.logins("ann", "cookie")}
         assert left == {"c1": START_MS + 5, "c3": START_MS}
+
+
+async def test_friends_in_common_are_counted(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho", "dee", "eve")
+        for one, other in (("ann", "bob"), ("ann", "cho"), ("dee", "bob"), ("cho", "dee")):
+            await world.befriend(one, other)
+        await world.befriend("eve", "cho")
+        await world.relate("asked", "eve", "bob")
+        found = await world.store.in_common("ann", ["dee", "eve", "nobody"])
+        assert [found.get(who, 0) for who in ("dee", "eve", "nobody")] == [2, 1, 0]
+        await world.relate("none", "ann", "cho")
+        found = await world.store.in_common("ann", ["dee", "eve"])
+        assert [found.get(who, 0) for who in ("dee", "eve")] == [1, 0]

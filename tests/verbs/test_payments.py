@@ -306,6 +306,7 @@ async def test_a_journal_takes_nothing_without_a_payment(data: Path) -> None:
 FREE = {
     "verbs/messages": ["a repeat of a message that is on its way"],
     "verbs/accounts": ["_ENDS_ONCE"],
+    "verbs/friendships": ["the end of a friendship was paid for when it was put off"],
     "verbs/sessions": [
         "the server ends the oldest of too many sessions",
         "a login was paid for when it began, and ends once",

@@ -31,7 +31,11 @@ class Friend(RowHandler):
     async def delete(self, other_id: str) -> None:
         self.no_fields()
         login = await self.login()
-        await self.house.friendships.unfriend(login.user_id, other_id)
+        verbs, delay_s = self.house.friendships, self.arguments()["delay"]
+        if delay_s and await verbs.end_later(login.user_id, other_id, delay_s):
+            self.answer({"endsIn": delay_s}, 202)
+            return
+        await verbs.unfriend(login.user_id, other_id)
         self.done()
 
 

@@ -13,6 +13,7 @@ from chatserver.core.limits import Limits
 from chatserver.core.tallies import PREFIX
 from chatserver.http.admission import CLIENT_CHARS
 from chatserver.site.api.rows import Argument, Field, Schema
+from chatserver.verbs.partings import UNDO_MAX_S
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S
 
 
@@ -92,6 +93,7 @@ def _written(name: str, low: int, high: Callable[[Limits], int]) -> Argument:
 LIMIT = _written("limit", 1, lambda limits: limits.page_events)
 BEFORE = _written("before", 0, lambda limits: MAX_SEQ)
 AFTER = _written("after", 0, lambda limits: MAX_SEQ)
+DELAY = _written("delay", 0, lambda limits: UNDO_MAX_S)
 WITH_ARGUMENT = Argument("with", _AN_ID, lambda text, limits: rules.optional_id(text, "with"))
 QUERY = Argument("q", _string(0, rules.QUERY_CHARS), lambda text, limits: rules.query(text or ""))
 

@@ -60,6 +60,10 @@ RELATION: Schema = only("none", "friend", "incoming", "outgoing")
 _LOOKS_LIKE: dict[str, Schema] = {
     "looksLike": {**ID, "description": "A friend whose name looks the same."}
 }
+_SET_APART: dict[str, Schema] = {
+    "inCommon": {**COUNT, "description": "Friends that both have; of the first strangers only."},
+    "email": {**TEXT, "description": "Where the query is this address, whole."},
+}
 _USER: dict[str, Schema] = {
     "id": ID,
     "firstName": TEXT,
@@ -82,10 +86,22 @@ _PEOPLE: dict[str, Schema] = {
     "OwnUser": record("Oneself.", **_USER, email=TEXT),
     "Stranger": record("Somebody who asks for friendship.", _LOOKS_LIKE, **_USER),
     "FoundUser": record(
-        "Somebody, and what they are to the one who asks.", _LOOKS_LIKE, **_USER, relation=RELATION
+        "Somebody, and what they are to the one who asks.",
+        _LOOKS_LIKE | _SET_APART,
+        **_USER,
+        relation=RELATION,
     ),
     "FriendUser": record(
-        "A friend, and whether they are here.", **_USER, online=SWITCH, lastSeen=or_null(MS)
+        "A friend, and whether they are here.",
+        {
+            "endsAt": {
+                **MS,
+                "description": "One has ended this friendship, and may take that back until then.",
+            }
+        },
+        **_USER,
+        online=SWITCH,
+        lastSeen=or_null(MS),
     ),
     "Author": record("Who wrote a message.", id=ID, name=TEXT, color=COLOR),
 }
@@ -185,6 +201,7 @@ _ANSWERS: dict[str, Schema] = {
         outgoing=listed(ref("User")),
         seq=SEQ,
     ),
+    "Ending": record("", endsIn={**COUNT, "description": "Seconds."}),
     "Relation": record("", relation=RELATION),
     "Place": record("Where a message stands.", seq=SEQ, at=MS, clientId=or_null(TEXT)),
     "History": record(

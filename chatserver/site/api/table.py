@@ -169,7 +169,7 @@ FRIENDS = (
         "PUT",
         "/api/friends/{id}",
         friends.Friend,
-        "Ask for friendship, or accept where the other has asked first.",
+        "Ask for friendship, accept where the other has asked first, or take back an end that waits.",
         (Answer(200, "What the other is now.", "Relation"),),
         (NotFound, Conflict, InvalidField),
     ),
@@ -177,9 +177,11 @@ FRIENDS = (
         "DELETE",
         "/api/friends/{id}",
         friends.Friend,
-        "End a friendship, decline or withdraw a request; nothing where there is nothing.",
-        DONE,
+        "End a friendship, decline or withdraw a request; nothing where there is nothing. With `delay` a friendship ends so"
+        " many seconds later, unless `PUT` takes that back.",
+        (*DONE, Answer(202, "It ends later.", "Ending")),
         (NotFound,),
+        arguments=(inputs.DELAY,),
     ),
     Row(
         "GET",

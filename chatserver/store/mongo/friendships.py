@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
@@ -13,6 +13,9 @@ from chatserver.store.mongo.ranges import compound
 from chatserver.store.mongo.shapes import USER, name_order, pair, user_of
 
 _RELATION = {"state": 1, "asker": 1, "since": 1}
+
+COMPARED_FRIENDS = 5000
+"""LIMIT: of all friendships of those who are compared so many are looked at where friends in common are counted."""
 
 
 class MongoFriendships(MongoPart):
@@ -42,6 +45,20 @@ class MongoFriendships(MongoPart):
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
         relations = await _relations_of(self._db, user_id)
         return Counter(relation for relation, _ in relations.values())
+
+    async def in_common(self, viewer: str, others: Sequence[str]) -> Mapping[str, int]:
+        async with self._db.answering():
+            own = await friends_since(self._db, viewer)
+            found: Counter[str] = Counter()
+            for field, other in (("a", "b"), ("b", "a")):
+                docs = (
+                    await self._db["pairs"]
+                    .find({field: {"$in": list(others)}}, {"a": 1, "b": 1, "state": 1})
+                    .limit(COMPARED_FRIENDS)
+                    .to_list(COMPARED_FRIENDS)
+                )
+                found.update(d[field] for d in docs if d["state"] == "friend" and d[other] in own)
+        return found
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
         # The position first: a change that comes in between is then heard of once more, and is the same.

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.eventlog import last_seq
 from chatserver.store.sqlite.shapes import USER
+
+COMPARED_FRIENDS = 1000
+"""LIMIT: of somebody who has more friends so many are looked at where friends in common are counted."""
+_IN_COMMON = (
+    "SELECT count(*) FROM (SELECT other_id AS id FROM friendships WHERE user_id = ? AND relation = 'friend'"
+    f" LIMIT {COMPARED_FRIENDS}) AS one WHERE EXISTS (SELECT 1 FROM friendships"
+    " WHERE user_id = ? AND other_id = one.id AND relation = 'friend')"
+)
 
 
 class SqliteFriendships(SqlitePart):
@@ -19,6 +27,14 @@ class SqliteFriendships(SqlitePart):
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
         return await self._db.read(lambda db: _relation_counts(db, user_id))
+
+    async def in_common(self, viewer: str, others: Sequence[str]) -> Mapping[str, int]:
+        return await self._db.read(
+            lambda db: {
+                other: int(db.execute(_IN_COMMON, (other, viewer)).fetchone()[0])
+                for other in others
+            }
+        )
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
         return await self._db.read(lambda db: (friends_since(db, user_id), last_seq(db)))
