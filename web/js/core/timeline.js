@@ -22,6 +22,13 @@ export class Timeline {
   more = true;
   /** Whether a page of history has been read. */
   loaded = false;
+  /** Every message after it is here, as far as the stream has come. */
+  #floor;
+
+  /** @param {number} [floor] from there on the stream is followed; Infinity: it is not yet */
+  constructor(floor = 0) {
+    this.#floor = floor;
+  }
 
   get length() {
     return this.#messages.length;
@@ -42,24 +49,64 @@ export class Timeline {
 
   /**
    * @param {MessageEvent} message
-   * @returns {boolean} false: it stood here already
+   * @returns {boolean} false: it stood here already, or lies where a page of history will bring it
    */
   add(message) {
+    // One that stood alone far back would hide from `firstSeq` what lies between.
+    if (message.seq <= this.#floor) return false;
     const place = this.#placeAfter(message.seq);
     if (place > 0 && this.#messages[place - 1].seq === message.seq) return false;
     this.#messages.splice(place, 0, message);
     return true;
   }
 
+  /** The stream is followed from `seq` on. @param {number} seq */
+  followFrom(seq) {
+    this.#floor = Math.min(this.#floor, seq);
+  }
+
   /**
-   * A page of history, which reaches further back than what stands here, or is the first one.
+   * The newest page of history, or the one before what stands here.
    * @param {MessageEvent[]} page ascending
    * @param {boolean} more whether the server has older ones still
+   * @param {number} [end] the page reaches up to here: the answer's `seq`, or what it was asked to lie before
+   * @returns {boolean} false: a gap would lie between it and what stands here, so it was not taken
    */
-  addPage(page, more) {
+  addPage(page, more, end = Infinity) {
+    if (this.#floor !== Infinity && end < this.#floor) return false;
+    const floor = more && page.length ? page[0].seq - 1 : more ? this.#floor : 0;
+    this.#floor = Math.min(this.#floor, floor);
     for (const message of page) this.add(message);
     this.more = more;
     this.loaded = true;
+    return true;
+  }
+
+  /** Where an older page ends: messages before this one are not here. */
+  get before() {
+    return this.#floor + 1;
+  }
+
+  /**
+   * @param {number} after
+   * @param {number} upTo
+   * @param {string} me whose own ones do not count
+   * @returns {number | null} messages of others in between; null: not all of them are here
+   */
+  count(after, upTo, me) {
+    if (after < this.#floor) return null;
+    let count = 0;
+    for (let place = this.#placeAfter(after); place < this.#messages.length; place += 1) {
+      const { seq, from } = this.#messages[place];
+      if (seq > upTo) break;
+      if (from.id !== me) count += 1;
+    }
+    return count;
+  }
+
+  /** What somebody wrote before `seq` is not shown any more. @param {string} writer @param {number} seq */
+  remove(writer, seq) {
+    this.#messages = this.#messages.filter((one) => one.from.id !== writer || one.seq > seq);
   }
 
   /**
@@ -67,8 +114,10 @@ export class Timeline {
    * @param {number} keep
    */
   trim(keep) {
-    if (this.#messages.length <= keep) return;
-    this.#messages.splice(0, this.#messages.length - keep);
+    const rest = this.#messages.length - keep;
+    if (rest <= 0) return;
+    this.#floor = this.#messages[rest - 1].seq;
+    this.#messages.splice(0, rest);
     this.more = true;
   }
 

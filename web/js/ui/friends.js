@@ -126,7 +126,7 @@ export function friendsView({ api }, model) {
     blocked.replaceChildren(...(users.length ? [h('h2', {}, t('friends.blocked')),
       h('ul', { class: 'people' }, users.map((/** @type {User} */ user) => person(user, [actions.unblock(user)])))] : []));
   };
-  const actions = new Actions(api, () => Promise.all([model.refresh(false), search(), drawBlocked()]));
+  const actions = new Actions(api, () => Promise.all([model.refresh(), search(), drawBlocked()]));
   const { input, found, search } = makeSearch(api, (user, relation) => actions.buttons(user, relation));
   let drawn = '';
   const draw = () => {

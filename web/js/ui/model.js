@@ -2,38 +2,21 @@
 // server's JSON interface, changes from the ChatClient; the views only read this and listen.
 
 import { ChatClient } from '../client.js';
-import { BROADCASTS, between, keyOf, ofKey, ofWith, toOf, withOf } from '../core/conversation.js';
+import { BROADCASTS, between, ofWith, toOf, withOf, keyOf } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
-import { Timeline } from '../core/timeline.js';
+import { Picture } from '../core/picture.js';
+import { Refresh } from '../core/refresh.js';
 import { t } from '../words.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
+/** @typedef {import('../core/people.js').Friend} Friend */
 /** @typedef {import('../core/types.js').ChatEvent} ChatEvent */
 /** @typedef {import('../core/types.js').MessageEvent} MessageEvent */
-/** @typedef {import('../core/types.js').ReadEvent} ReadEvent */
 /** @typedef {import('../core/types.js').ResetEvent} ResetEvent */
 /** @typedef {import('../core/types.js').Sender} Sender */
 /** @typedef {import('../core/types.js').Signal} Signal */
 /** @typedef {import('../core/types.js').User} User */
 /** @typedef {import('../core/types.js').Outgoing} Outgoing */
-/** @typedef {User & {online: boolean, lastSeen: number | null}} Friend */
-
-/**
- * What `GET /api/friends` and `GET /api/read` answer.
- * @typedef {{friends: Friend[], incoming: User[], incomingCount: number, outgoing: User[], seq: number}} FriendsSnapshot
- * @typedef {{read: {with: string | null, upTo: number}[], peers: {user: string, upTo: number}[],
- *   unread: {with: string | null, count: number}[], seq: number}} ReadSnapshot
- */
-
-/**
- * What the page knows of a conversation.
- * @typedef {object} Known
- * @property {Conversation} conversation
- * @property {Timeline} timeline
- * @property {number} unread
- * @property {number} readUpTo
- * @property {boolean} loading
- */
 
 const PAGE = 50;
 /** Messages that a conversation keeps in memory while nobody scrolls back in it. */
@@ -42,10 +25,27 @@ const KEEP = 400;
 const TYPING_MS = 6_000;
 /** A position is told once for all messages that came within this time. */
 const READ_MS = 300;
+/** A position that was told and not confirmed within this time: the server is asked, and told again. */
+const CONFIRM_MS = 10_000;
+/** A way of transport that tells who is online does so at once; without it the list is asked for. */
+const PRESENCE_MS = 3_000;
 /** Changes are drawn at the latest after this time. */
 const DRAW_MS = 100;
 /** Lines of the connection's story that stay in the stream. */
 const NOTES_MAX = 4;
+
+const effects = {
+  setTimer: (/** @type {() => void} */ callback, /** @type {number} */ ms) => setTimeout(callback, ms),
+  clearTimer: (/** @type {any} */ timer) => clearTimeout(timer),
+  random: () => Math.random(),
+};
+
+/** What is wanted is asked for until it comes. @param {Refresh} refresh */
+const ask = (refresh) => {
+  refresh.want().catch(() => {
+    // It never rejects.
+  });
+};
 
 /** @param {string} id */
 const outboxStore = (id) => ({
@@ -69,45 +69,40 @@ const outboxStore = (id) => ({
 });
 
 /**
- * Dispatches `change` (something to show), `arrival` (a message of another), `connected`, `reload`
- * (timelines begin anew) and `stop` with the reason.
- * @extends {Emitter<{change: null, arrival: MessageEvent, connected: null, reload: null, stop: string}>}
+ * Dispatches `change` (something to show), `arrival` (a message of another), `connected`, and `stop` with the reason.
+ * @extends {Emitter<{change: null, arrival: MessageEvent, connected: null, stop: string}>}
  */
 export class Model extends Emitter {
   #api;
+  #picture;
+  #refreshes;
+  #stopped = false;
+  #drawing = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #readTimer;
-  /** @type {Set<string>} keys */
-  #toRead = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #confirmTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #presenceTimer;
   #told = false;
   #noteCount = 0;
-  #snapshotSeq = 0;
-  #refreshing = false;
-  #drawing = false;
-  #stopped = false;
-  /** Whether the first snapshot has come; until then nothing is known of what is unread. */
-  ready = false;
-  /** @type {Map<string, Friend>} */
-  friends = new Map();
-  /** @type {User[]} */
-  incoming = [];
-  /** @type {User[]} */
-  outgoing = [];
-  /** @type {Map<string, Known>} by the conversation's key */
-  #known = new Map();
-  /** @type {Map<string, number>} how far a friend has read the conversation with me */
-  peers = new Map();
   /** @type {Map<string, {conversation: Conversation, timer: ReturnType<typeof setTimeout>}>} by the writer's id */
   typists = new Map();
   /** @type {{id: number, text: string, afterSeq: number}[]} */
   notes = [];
-  /** @param {import('../api.js').Api} api @param {User} me */
-  constructor(api, me) {
+
+  /** @param {import('../api.js').Api} api @param {User} me @param {ChatClient} [chat] */
+  constructor(api, me, chat) {
     super();
     this.#api = api;
-    this.me = me;
+    this.#picture = new Picture(me);
+    this.#refreshes = {
+      people: new Refresh(() => this.#load('/api/friends', (list, asked) => this.#picture.takePeople(list, asked)), effects),
+      reads: new Refresh(() => this.#load('/api/read', (list, asked) => this.#takeReads(list, asked)), effects),
+      me: new Refresh(() => this.adoptProfile(() => this.#api.get('/api/me')).then(() => true), effects),
+    };
     const { load, save } = outboxStore(me.id);
-    this.chat = new ChatClient({ user: me.id, share: me.id, outbox: load(), save });
+    this.chat = chat ?? new ChatClient({ user: me.id, share: me.id, outbox: load(), save });
     this.#listen();
     this.note(t('page.loading'));
   }
@@ -117,146 +112,154 @@ export class Model extends Emitter {
     chat.addEventListener('event', ({ detail }) => this.#apply(detail));
     chat.addEventListener('sent', ({ detail: { conversation, ...sent } }) => {
       const { to = null } = toOf(conversation);
-      this.#message({ type: 'message', from: this.me, to, ...sent });
+      this.#picture.add({ type: 'message', from: this.me, to, ...sent });
+      this.#changed();
     });
     chat.addEventListener('signal', ({ detail }) => this.#signal(detail));
-    chat.addEventListener('reset', () => this.refresh(true));
+    chat.addEventListener('reset', ({ detail }) => this.#reset(detail));
     chat.addEventListener('outbox', () => this.#changed());
     chat.addEventListener('state', () => this.#stateChanged());
     chat.addEventListener('stop', ({ detail }) => this.emit('stop', detail));
   }
 
-  /** Load what is there, then follow from where it stood. */
+  /** Whether the first answers have come; until then nothing is known of what is unread. */
+  get ready() {
+    return this.#picture.begun;
+  }
+
+  get me() {
+    return this.#picture.me;
+  }
+
+  /** @returns {ReadonlyMap<string, Friend>} */
+  get friends() {
+    return this.#picture.people.friends;
+  }
+
+  /** Who asks: the oldest requests. */
+  get incoming() {
+    return this.#picture.people.incoming;
+  }
+
+  /** How many ask. */
+  get incomingCount() {
+    return this.#picture.people.incomingCount;
+  }
+
+  get outgoing() {
+    return this.#picture.people.outgoing;
+  }
+
+  /** @returns {ReadonlyMap<string, number>} how far a friend has read the conversation with me */
+  get peers() {
+    return this.#picture.reads.peers;
+  }
+
+  /** Unread messages of all conversations. */
+  get unread() {
+    return this.#picture.unread;
+  }
+
+  /** @param {Conversation} conversation */
+  known(conversation) {
+    return this.#picture.known(conversation);
+  }
+
+  /** @param {Conversation} conversation */
+  unreadIn(conversation) {
+    return this.#picture.unreadIn(conversation);
+  }
+
+  /** Whether one can write there: to all friends, or to one of them. @param {Conversation} conversation */
+  isOpen(conversation) {
+    return this.#picture.isOpen(conversation);
+  }
+
+  /** The user as known now, or as an event told. @param {Sender} user @returns {Sender} */
+  current(user) {
+    return this.#picture.current(user);
+  }
+
+  /** Load what is there, then follow from where it stood. @throws {import('../api.js').ApiError} when it could not be loaded */
   async start() {
-    const seq = await this.#load();
-    this.ready = true;
+    const { asked } = this.#picture;
+    const [people, page, reads] = await Promise.all([
+      this.#api.get('/api/friends'),
+      this.#api.get(`/api/messages?${pageQuery(BROADCASTS, null)}`),
+      this.#api.get('/api/read'),
+    ]);
     if (this.#stopped) return;
-    this.chat.connect(seq);
+    this.chat.connect(this.#picture.begin(people, page, reads, asked));
+    // It has no place in the order: only what is asked for now is no older than where the stream begins.
+    ask(this.#refreshes.me);
     this.#changed();
   }
 
   /** For good: what is still being loaded leads to nothing. */
   stop() {
     this.#stopped = true;
-    clearTimeout(this.#readTimer);
+    for (const timer of [this.#readTimer, this.#confirmTimer, this.#presenceTimer]) clearTimeout(timer);
+    for (const refresh of Object.values(this.#refreshes)) refresh.stop();
     this.chat.disconnect();
   }
 
-  /** @param {Conversation} conversation @returns {Known} */
-  known(conversation) {
-    const key = keyOf(conversation);
-    let found = this.#known.get(key);
-    if (!found) {
-      found = { conversation, timeline: new Timeline(), unread: 0, readUpTo: 0, loading: false };
-      this.#known.set(key, found);
-    }
-    return found;
-  }
-
-  /** @param {Conversation} conversation */
-  unreadIn(conversation) {
-    return this.#known.get(keyOf(conversation))?.unread ?? 0;
-  }
-
-  get unread() {
-    let unread = 0;
-    for (const known of this.#known.values()) unread += known.unread;
-    return unread;
-  }
-
-  /** The user as known now, or as an event told. @param {Sender} user @returns {Sender} */
-  current(user) {
-    return user.id === this.me.id ? this.me : this.friends.get(user.id) ?? user;
-  }
-
-  /** @returns {Promise<number>} the position from which nothing is missed */
-  async #load() {
-    const [friends, page, read] = await Promise.all([
-      this.#api.get('/api/friends'),
-      this.#api.get(`/api/messages?limit=${PAGE}`),
-      this.#api.get('/api/read'),
-    ]);
-    this.#adoptFriends(friends);
-    this.known(BROADCASTS).timeline.addPage(page.messages, page.more);
-    this.#adoptRead(read);
-    return Math.min(friends.seq, page.seq, read.seq);
-  }
-
-  /** @param {FriendsSnapshot} snapshot */
-  #adoptFriends({ friends, incoming, outgoing }) {
-    this.friends = new Map(friends.map((friend) => [friend.id, friend]));
-    this.incoming = incoming;
-    this.outgoing = outgoing;
-    for (const [key, { conversation }] of [...this.#known]) {
-      if (!this.isOpen(conversation)) this.#known.delete(key);
-    }
-  }
-
-  /** Whether one can write there: to all friends, or to one of them. @param {Conversation} conversation */
-  isOpen(conversation) {
-    return conversation.kind !== 'direct' || this.friends.has(conversation.user);
-  }
-
-  /** @param {ReadSnapshot} snapshot */
-  #adoptRead({ read, peers, unread, seq }) {
-    this.#snapshotSeq = seq;
-    for (const known of this.#known.values()) known.unread = 0;
-    for (const { with: user, upTo } of read) {
-      const conversation = ofWith(user);
-      if (this.isOpen(conversation)) this.known(conversation).readUpTo = upTo;
-    }
-    for (const { with: user, count } of unread) {
-      const conversation = ofWith(user);
-      if (this.isOpen(conversation)) this.known(conversation).unread = count;
-    }
-    this.peers = new Map(peers.map((one) => [one.user, one.upTo]));
+  /** Ask for friends and requests, once more where that is under way; resolves when it has been tried. */
+  refresh() {
+    return this.#refreshes.people.want();
   }
 
   /**
-   * Load again: friends and positions, and after a `reset` or an ended friendship the messages.
-   * @param {boolean} messages
+   * @param {string} path
+   * @param {(answer: any, asked: import('../core/picture.js').Asked) => boolean} take
    */
-  async refresh(messages) {
-    if (this.#refreshing && !messages) return;
-    this.#refreshing = true;
-    try {
-      if (messages) {
-        for (const known of this.#known.values()) known.timeline = new Timeline();
-        await this.#load();
-        this.emit('reload', null);
-      } else {
-        this.#adoptFriends(await this.#api.get('/api/friends'));
-      }
-    } catch {
-      // No answer: what the page knows stays until the connection's next change.
-    }
-    this.#refreshing = false;
+  async #load(path, take) {
+    const { asked } = this.#picture;
+    const answer = await this.#api.get(path);
+    if (this.#stopped) return true;
+    const taken = take(answer, asked);
+    this.#changed();
+    return taken;
+  }
+
+  /** @param {import('../core/reads.js').ReadList} list @param {import('../core/picture.js').Asked} asked */
+  #takeReads(list, asked) {
+    const taken = this.#picture.takeReads(list, asked);
+    this.#tellReads();
+    return taken;
+  }
+
+  /**
+   * Take an answer that has the own profile, unless the stream tells another one meanwhile.
+   * @param {() => Promise<{user: User}>} request
+   */
+  async adoptProfile(request) {
+    const { asked } = this.#picture;
+    const { user } = await request();
+    this.#picture.takeMe(user, asked);
     this.#changed();
   }
 
   /**
-   * Read older messages, or the first page.
+   * Read older messages, or the first page, also in the place of what a reset has left behind.
    * @param {Conversation} conversation
    * @param {number} [limit]
-   * @returns {Promise<boolean>} false: there was no answer
+   * @returns {Promise<boolean>} false: there was no answer, or none of use
    */
   async loadOlder(conversation, limit = PAGE) {
-    const known = this.known(conversation);
-    const { timeline } = known;
-    if (known.loading || (timeline.loaded && !timeline.more)) return true;
-    known.loading = true;
-    const query = new URLSearchParams({ limit: String(limit), ...withOf(conversation) });
-    if (timeline.loaded && timeline.firstSeq) query.set('before', String(timeline.firstSeq));
-    let answered = true;
+    const picture = this.#picture;
+    const known = picture.known(conversation);
+    // Before the stream is followed a page might end where nothing goes on.
+    if (!picture.begun || known.loading || (!known.empty && !known.live.more)) return true;
+    const { asked } = picture;
+    let taken = false;
     try {
-      const { messages, more } = await this.#api.get(`/api/messages?${query}`);
-      timeline.addPage(messages, more);
+      taken = await known.load((before) => this.#api.get(`/api/messages?${pageQuery(conversation, before, limit)}`),
+        (timeline, page, before) => picture.takePage(timeline, page, before, asked));
     } catch {
-      answered = false;
+      // No answer: who wanted it asks again.
     }
-    known.loading = false;
     this.#changed();
-    return answered;
+    return taken;
   }
 
   /**
@@ -265,21 +268,23 @@ export class Model extends Emitter {
    * @param {number} upTo the seq of the last message that was on the screen
    */
   markRead(conversation, upTo) {
-    const known = this.known(conversation);
-    const { messages } = known.timeline;
-    if (upTo <= known.readUpTo && (!known.unread || upTo < (known.timeline.lastSeq ?? 0))) return;
-    known.readUpTo = Math.max(upTo, known.readUpTo);
-    known.unread = 0;
-    for (let place = messages.length - 1; place >= 0 && messages[place].seq > known.readUpTo; place -= 1) {
-      if (messages[place].from.id !== this.me.id) known.unread += 1;
-    }
-    this.#toRead.add(keyOf(conversation));
+    if (!this.#picture.reads.mark(keyOf(conversation), upTo)) return;
+    this.#tellReads();
+    this.#changed();
+  }
+
+  /** Tell the server how far was read, and again until it has confirmed it. */
+  #tellReads() {
+    const { reads } = this.#picture;
+    if (this.#stopped || !reads.unconfirmed.length) return;
     clearTimeout(this.#readTimer);
     this.#readTimer = setTimeout(() => {
-      for (const key of this.#toRead) this.chat.read(ofKey(key), this.known(ofKey(key)).readUpTo);
-      this.#toRead.clear();
+      for (const { conversation, upTo } of reads.unconfirmed) this.chat.read(conversation, upTo);
+      clearTimeout(this.#confirmTimer);
+      this.#confirmTimer = setTimeout(() => {
+        if (reads.unconfirmed.length) ask(this.#refreshes.reads);
+      }, CONFIRM_MS);
     }, READ_MS);
-    this.#changed();
   }
 
   /** Nobody reads what is old: it can be loaded again. @param {Conversation} conversation */
@@ -289,8 +294,7 @@ export class Model extends Emitter {
 
   /** @param {string} text */
   note(text) {
-    const afterSeq = Math.max(0, ...[...this.#known.values()].map((one) => one.timeline.lastSeq ?? 0));
-    this.notes = [...this.notes, { id: ++this.#noteCount, text, afterSeq }].slice(-NOTES_MAX);
+    this.notes = [...this.notes, { id: ++this.#noteCount, text, afterSeq: this.#picture.lastSeq }].slice(-NOTES_MAX);
     this.#changed();
   }
 
@@ -313,65 +317,51 @@ export class Model extends Emitter {
     if (connected !== this.#told && state !== 'connecting') {
       this.#told = connected;
       this.note(t(connected ? 'connection.connected' : 'connection.disconnected'));
-      if (connected) this.emit('connected', null);
+      if (connected) this.#cameBack();
     }
     this.#changed();
   }
 
-  /** @param {MessageEvent} event */
-  #message(event) {
-    const sender = event.from.id;
-    const known = this.known(between(sender, event.to, this.me.id));
-    if (!known.timeline.add(event)) return;
-    const typist = this.typists.get(sender);
-    if (typist) clearTimeout(typist.timer);
-    this.typists.delete(sender);
-    if (sender === this.me.id || event.seq <= this.#snapshotSeq) return;
-    known.unread += 1;
-    this.emit('arrival', event);
+  #cameBack() {
+    this.emit('connected', null);
+    this.#tellReads();
+    const { people } = this.#picture;
+    const whole = people.wholeTurn;
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = setTimeout(() => {
+      if (people.wholeTurn === whole) ask(this.#refreshes.people);
+    }, PRESENCE_MS);
+  }
+
+  /** Something may have been missed: ask for everything. @param {ResetEvent} event */
+  #reset({ seq }) {
+    this.#picture.reset(seq);
+    for (const refresh of Object.values(this.#refreshes)) ask(refresh);
+    this.#changed();
   }
 
   /** @param {Exclude<ChatEvent, ResetEvent>} event */
   #apply(event) {
-    if (event.type === 'message') this.#message(event);
-    else if (event.type === 'friend') this.refresh(event.relation === 'none' && this.friends.has(event.user.id));
-    else if (event.type === 'profile') this.#profile(event.user);
-    else if (event.type === 'read') this.#read(event);
+    const { people, reads, arrived } = this.#picture.apply(event);
+    if (people) ask(this.#refreshes.people);
+    if (reads) ask(this.#refreshes.reads);
+    if (event.type === 'message') this.#stopTyping(event.from.id);
+    if (event.type === 'message' && arrived) this.emit('arrival', event);
     this.#changed();
   }
 
-  /** @param {User} user */
-  #profile(user) {
-    if (user.id === this.me.id) this.me = { ...this.me, ...user };
-    const friend = this.friends.get(user.id);
-    if (friend) Object.assign(friend, user);
-  }
-
-  /** @param {ReadEvent} event */
-  #read({ user, with: other, upTo }) {
-    if (user !== this.me.id) {
-      this.peers.set(user, Math.max(upTo, this.peers.get(user) ?? 0));
-      return;
-    }
-    const known = this.known(ofWith(other));
-    if (upTo <= known.readUpTo && !known.unread) return;
-    known.readUpTo = Math.max(upTo, known.readUpTo);
-    const { messages } = known.timeline;
-    known.unread = Math.min(
-      known.unread,
-      messages.filter((one) => one.seq > upTo && one.from.id !== this.me.id).length);
+  /** @param {string} writer */
+  #stopTyping(writer) {
+    const typist = this.typists.get(writer);
+    if (typist) clearTimeout(typist.timer);
+    this.typists.delete(writer);
   }
 
   /** @param {Signal} signal */
   #signal(signal) {
-    if (signal.type === 'presence' && 'user' in signal) {
-      const friend = this.friends.get(signal.user);
-      if (friend) Object.assign(friend, { online: signal.online, lastSeen: signal.lastSeen ?? friend.lastSeen });
-    } else if (signal.type === 'presence') {
-      const online = new Set(signal.online);
-      for (const friend of this.friends.values()) friend.online = online.has(friend.id);
-    } else if (signal.type === 'typing' && signal.from !== this.me.id) {
-      clearTimeout(this.typists.get(signal.from)?.timer);
+    if (signal.type === 'presence') this.#picture.people.tell(signal);
+    else if (signal.type === 'typing' && signal.from !== this.me.id) {
+      this.#stopTyping(signal.from);
       const timer = setTimeout(() => {
         this.typists.delete(signal.from);
         this.#changed();
@@ -380,4 +370,11 @@ export class Model extends Emitter {
     } else return;
     this.#changed();
   }
+}
+
+/** @param {Conversation} conversation @param {number | null} before @param {number} [limit] */
+function pageQuery(conversation, before, limit = PAGE) {
+  const query = new URLSearchParams({ limit: String(limit), ...withOf(conversation) });
+  if (before !== null) query.set('before', String(before));
+  return query;
 }

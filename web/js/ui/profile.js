@@ -53,8 +53,7 @@ function nameForm(app, model) {
     ],
     action: t('profile.save'),
     async submit(values) {
-      const { user } = await app.api.patch('/api/me', values);
-      model.me = user;
+      await model.adoptProfile(() => app.api.patch('/api/me', values));
       return t('profile.saved');
     },
   });

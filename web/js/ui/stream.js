@@ -209,14 +209,14 @@ export class Stream {
 
   /** Read what is missing, as long as something is. @param {boolean} [atOnce] without waiting after a failure */
   #fill(atOnce = false) {
-    const { timeline, loading } = this.#known;
+    const { timeline, loading, empty } = this.#known;
     if (!this.#begun || this.#closing.signal.aborted) return;
-    const wanted = !timeline.loaded || (timeline.more && (this.#goal !== null || this.#nearTop));
+    const wanted = empty || (timeline.more && (this.#goal !== null || this.#nearTop));
     this.#list.classList.toggle('seeking', this.#goal !== null && wanted && !this.#failures);
     if (!wanted || loading || (this.#retry && !atOnce)) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    const far = timeline.loaded && this.#goal !== null;
+    const far = !empty && this.#goal !== null;
     if (far) this.#farPages += 1;
     this.#model.loadOlder(this.#conversation, far ? FAR_PAGE : undefined).then((answered) => {
       this.#failures = answered ? 0 : this.#failures + 1;
