@@ -169,7 +169,7 @@ def test_a_browser_of_old_reads_writes_and_befriends(
         ("email", old.email),
         ("password", PASSWORD),
     ):
-        old.page.fill(f"#legacy-{name}-Register", value)
+        old.page.fill(f"#legacy-{name}-register", value)
     old.page.click("button:text-is('Register')")
     old.page.wait_for_selector("text=Connected!")
     old.page.fill("#legacy-q", bob.email)

@@ -12,7 +12,7 @@ const files = (folder) => readdirSync(folder).flatMap((name) => {
 });
 
 test('the old browsers\' files use no word or sign newer than ES5', { timeout: 5000 }, () => {
-  const text = ['legacy_basics', 'legacy'].map((name) => readFileSync(join(web, `js/${name}.js`), 'utf8')).join('');
+  const text = ['legacy_basics', 'legacy_words', 'legacy'].map((name) => readFileSync(join(web, `js/${name}.js`), 'utf8')).join('');
   const code = text.replace(/\/\/.*$/gm, '').replace(/'(?:[^'\\\n]|\\.)*'/g, "''");
   const newer = /=>|`|\b(?:let|const|class|async|await|import|export|of|yield)\b|\.\.\.|\*\*|\?\.|\?\?|\b(?:fetch|Promise|WebSocket|EventSource|Map|Set|Symbol|Proxy)\b/;
   assert.equal(newer.exec(code), null);

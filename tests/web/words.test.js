@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { endOfClose } from '../../web/js/core/endings.js';
 import { isolated } from '../../web/js/core/bidi.js';
 import { parts, said, t, wordsOf } from '../../web/js/words.js';
 
@@ -54,10 +55,11 @@ function strayWords(text) {
   const found = [];
   const literal = /'((?:[^'\\\n]|\\.)*)'|"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`/g;
   for (const match of text.matchAll(literal)) {
+    const before = text.slice(Math.max(0, match.index - 60), match.index);
     let value = match[1] ?? match[2] ?? match[3];
     for (let inner = ''; inner !== value;) [inner, value] = [value, value.replace(/\$?\{[^{}]*\}/g, '')];
-    if (value.startsWith('/')) continue;
-    const before = text.slice(Math.max(0, match.index - 60), match.index);
+    // Addresses, and what only a programmer reads.
+    if (value.startsWith('/') || before.endsWith('new Error(')) continue;
     const sentence = /\p{L}{2,} \p{L}{2,}/u.test(value) || /^\s*\p{Lu}\p{Ll}+[.!?…:]?\s*$/u.test(value);
     const shown = /(?:title|placeholder|ariaLabel|'aria-label'|alt|textContent|label):? =?\s*$/.test(before) && /\p{L}/u.test(value);
     if (sentence || shown) found.push(value);
@@ -65,17 +67,36 @@ function strayWords(text) {
   return found;
 }
 
-/** What looks like words and is none for people: keys of the keyboard, headers, names of errors and methods. */
-const NO_WORDS = /^(?:(?:Enter|Escape|Tab|Home|End|Backspace|Delete|Content-Type|X-Chat-User|AbortError|RangeError|QuotaExceededError|Segmenter)|use strict)$/;
+/** What looks like words and is none for people: keys, headers, names of errors, fonts, the names of transports in data. */
+const NO_WORDS = new Set(['Enter', 'Escape', 'Tab', 'Home', 'End', 'Backspace', 'Delete', 'Content-Type', 'X-Chat-User',
+  'AbortError', 'RangeError', 'QuotaExceededError', 'Segmenter', '11px system-ui, sans-serif', 'WebSocket',
+  'Server-Sent Events', 'Long-polling', 'Polling', 'Classic', 'Laboratory']);
 
 /** Names with spaces for machines: classes of elements, features, queries of media. */
 const MACHINE = /^(?:[a-z-]+(?: [a-z-]+)*)$/;
 
+/** Whether a sentence of a part that knows no language is translated where it is shown. @param {string} sentence */
+const isKnown = (sentence) => {
+  const names = Object.keys(english).filter((key) => key.startsWith('said: ')).map((key) => key.slice(6).replace(/\{\w+\}/g, ''));
+  return names.includes(sentence);
+};
+
 test('no word stands outside of the tables', { timeout }, () => {
-  const stray = scripts.filter((path) => /\/ui\//.test(path)).flatMap((path) => strayWords(code(path))
-    .filter((value) => !NO_WORDS.test(value) && !MACHINE.test(value.trim()) && !Object.hasOwn(english, value))
+  const stray = scripts.flatMap((path) => strayWords(code(path))
+    .filter((value) => !NO_WORDS.has(value.trim()) && !MACHINE.test(value.trim()) && !Object.hasOwn(english, value))
+    // Below the views nothing knows a language: what is said there in English is said again in the reader's.
+    .filter((value) => /\/(?:ui|lab)\/|\/legacy/.test(path) || !isKnown(value))
     .map((value) => `${path.slice(web.length)}: ${value}`));
   assert.deepEqual(stray, []);
+});
+
+test('every reason that the connection gives is known in the reader\'s language', { timeout }, () => {
+  for (const path of scripts.filter((one) => !/\/(?:ui|lab)\//.test(one))) {
+    for (const [, sentence] of code(path).matchAll(/reason(?: =|:) '([^']+)'/g)) assert.ok(isKnown(sentence), `${path}: ${sentence}`);
+  }
+  for (const code of [1006, 1012, 4000, 4008, 4029, 4500, 4501, 4502, 4503]) {
+    assert.ok(isKnown(endOfClose(code, '', null).reason), `close code ${code}`);
+  }
 });
 
 test('no word stands in the pages', { timeout }, () => {

@@ -1,6 +1,6 @@
 // The chat for old browsers: ES5, XMLHttpRequest and long-polling, nothing newer.
-// Sign in, register, friends, read and write. Loaded after legacy_basics.js by /legacy, and by the
-// page itself in browsers that know no modules.
+// Sign in, register, friends, read and write. Loaded after legacy_basics.js and legacy_words.js by /legacy,
+// and by the page itself in browsers that know no modules.
 (function () {
   'use strict';
 
@@ -20,6 +20,7 @@
   var waiting = [];
   var sending = false;
   var shownSeq = {};
+  var shownDay = '';
   var dark = window.matchMedia && window.matchMedia('(prefers-color-scheme: dark)').matches;
 
   var make = basics.make;
@@ -29,16 +30,20 @@
   var clear = basics.clear;
   var button = basics.button;
   var submitter = basics.submitter;
+  var t = basics.t;
+  var written = basics.written;
+  var person = basics.person;
+  var option = basics.option;
 
   // Sign in and register
 
   function showEntrance(words) {
-    var main = clear('Friends\u2019 chat');
+    var main = clear(t('name'));
     leave();
     main.appendChild(make('p', words || '', 'bad'));
-    entranceForm(main, 'Login', '/api/login', [['Email', 'email', 'text'], ['Password', 'password', 'password']]);
-    entranceForm(main, 'Register', '/api/register', [['First name', 'firstName', 'text'],
-      ['Last name', 'lastName', 'text'], ['Email', 'email', 'text'], ['Password', 'password', 'password']]);
+    entranceForm(main, 'login', '/api/login', [['email', 'text'], ['password', 'password']]);
+    entranceForm(main, 'register', '/api/register', [['firstName', 'text'], ['lastName', 'text'],
+      ['email', 'text'], ['password', 'password']]);
   }
 
   function leave() {
@@ -50,7 +55,7 @@
 
   // Whether the answer ends this page: the login is over, or is another account's.
   function ended(status, answer) {
-    if (status === 401) showEntrance('Signed out.');
+    if (status === 401) showEntrance(t('legacy.signedOut'));
     else if (me && status === 409 && answer.code === 'another_account') showAnother();
     else return false;
     return true;
@@ -58,26 +63,26 @@
 
   function showAnother() {
     var name = me.name;
-    var main = clear('Another account');
+    var main = clear(t('nav.another'));
     leave();
-    main.appendChild(make('p', 'This page is ' + name + '\u2019s, and this browser is now signed in to another account.'));
-    main.appendChild(button('Go on with the other account', function () {
+    main.appendChild(make('p', t('another.what', { name: name })));
+    main.appendChild(button(t('another.goOn'), function () {
       window.location.reload();
     }));
   }
 
-  function entranceForm(main, title, path, fields) {
+  function entranceForm(main, action, path, fields) {
     var form = make('form');
     var inputs = [];
     var words = make('p', '', 'bad');
     var i;
-    main.appendChild(make('h2', title));
-    for (i = 0; i < fields.length; i += 1) inputs.push(field(form, fields[i][0], fields[i][1], fields[i][2]));
-    for (i = 0; i < inputs.length; i += 1) inputs[i].id += '-' + title;
+    main.appendChild(make('h2', t('nav.' + action)));
+    for (i = 0; i < fields.length; i += 1) inputs.push(field(form, t('field.' + fields[i][0]), fields[i][0], fields[i][1]));
+    for (i = 0; i < inputs.length; i += 1) inputs[i].id += '-' + action;
     var labels = form.getElementsByTagName('label');
     for (i = 0; i < labels.length; i += 1) labels[i].htmlFor = inputs[i].id;
     form.appendChild(make('br'));
-    form.appendChild(submitter(title));
+    form.appendChild(submitter(t('nav.' + action)));
     form.appendChild(words);
     form.onsubmit = function () {
       var body = {};
@@ -85,7 +90,7 @@
       ask('POST', path, body, 20000, function (status, answer) {
         empty(words);
         if (answer.user) begin(answer.user);
-        else words.appendChild(make('span', answer.detail || 'The server cannot be reached.'));
+        else words.appendChild(make('span', basics.refusal(status, answer)));
       });
       return false;
     };
@@ -95,15 +100,15 @@
   // The chat
 
   function begin(user) {
-    var main = clear('Friends\u2019 chat');
+    var main = clear(t('name'));
     // What somebody else had written waits for nobody.
     if (writer !== user.id) waiting = [];
     writer = user.id;
     me = user;
     basics.user = user.id;
     life += 1;
-    main.appendChild(make('p', 'Signed in as ' + user.name + '. '));
-    main.lastChild.appendChild(button('Logout', function () {
+    main.appendChild(make('p', t('home.signedIn', { name: user.name }) + ' '));
+    main.lastChild.appendChild(button(t('nav.logout'), function () {
       ask('POST', '/api/logout', {}, 20000, function (status, answer) {
         if (!ended(status, answer)) showEntrance('');
       });
@@ -112,7 +117,7 @@
     main.appendChild(view.stream);
     main.appendChild(composer());
     main.appendChild(view.words);
-    main.appendChild(make('h2', 'Friends'));
+    main.appendChild(make('h2', t('friends.friends')));
     main.appendChild(view.friends);
     searchForm(main);
     reload();
@@ -121,12 +126,12 @@
   function composer() {
     view.form = make('form');
     view.to = make('select');
-    view.to.setAttribute('aria-label', 'To');
-    view.text = make('textarea');
-    view.text.setAttribute('aria-label', 'Message');
+    view.to.setAttribute('aria-label', t('legacy.to'));
+    view.text = written('textarea');
+    view.text.setAttribute('aria-label', t('composer.label'));
     view.form.appendChild(view.to);
     view.form.appendChild(view.text);
-    view.form.appendChild(submitter('Send'));
+    view.form.appendChild(submitter(t('composer.send')));
     view.form.style.display = 'none';
     view.form.onsubmit = write;
     view.text.onkeydown = function (event) {
@@ -141,7 +146,8 @@
     var mine = life;
     empty(view.stream);
     shownSeq = {};
-    note('Loading. Please wait.');
+    shownDay = '';
+    note(t('page.loading'));
     ask('GET', '/api/messages?limit=' + PAGE, null, 20000, function (status, page) {
       if (mine !== life) return;
       if (ended(status, page)) return;
@@ -150,7 +156,7 @@
       cursor = page.seq;
       for (var i = 0; i < page.messages.length; i += 1) show(page.messages[i]);
       loadFriends();
-      note('Connected!');
+      note(t('connection.connected'));
       view.connected = true;
       view.form.style.display = '';
       view.text.focus();
@@ -207,14 +213,14 @@
     if (!view.connected) return;
     view.connected = false;
     view.form.style.display = 'none';
-    note('Disconnected!');
+    note(t('connection.disconnected'));
   }
 
   function found() {
     if (view.connected) return;
     view.connected = true;
     view.form.style.display = '';
-    note('Connected!');
+    note(t('connection.connected'));
     view.text.focus();
     flush();
   }
@@ -251,24 +257,24 @@
     append(make('p', text, 'note'));
   }
 
-  function two(number) {
-    return (number < 10 ? '0' : '') + number;
-  }
-
   function show(event) {
     var line = make('p');
-    var at = new Date(event.at);
-    var name = make('b', event.from.name);
+    var day = basics.dayOf(event.at);
+    var name = written('b', event.from.name);
     if (shownSeq[event.seq]) return;
     shownSeq[event.seq] = true;
+    if (day !== shownDay) append(make('p', day, 'note day'));
+    shownDay = day;
     if (!dark) name.style.color = event.from.color;
-    line.appendChild(make('span', two(at.getHours()) + ':' + two(at.getMinutes()) + ' ', 'time'));
+    line.appendChild(make('span', basics.timeOf(event.at) + ' ', 'time'));
     line.appendChild(name);
     if (event.to) {
-      var to = event.to === me.id ? 'you' : (friends.hasOwnProperty(event.to) ? friends[event.to].name : 'one');
-      line.appendChild(make('span', ' (to ' + to + ' alone)', 'time'));
+      var other = friends.hasOwnProperty(event.to) ? friends[event.to].name : t('legacy.someone');
+      var whom = event.to === me.id ? t('legacy.toYou') : t('legacy.toOne', { name: other });
+      line.appendChild(make('span', ' (' + whom + ')', 'time'));
     }
-    line.appendChild(document.createTextNode(' ' + event.text));
+    line.appendChild(document.createTextNode(' '));
+    line.appendChild(written('span', event.text, 'text'));
     append(line);
   }
 
@@ -300,7 +306,7 @@
       if (ended(status, answer)) return;
       waiting.shift();
       if (status >= 400) {
-        view.words.appendChild(make('span', 'Not sent: ' + (answer.detail || status)));
+        view.words.appendChild(make('span', t('message.notSent', { reason: basics.refusal(status, answer) })));
         if (!view.text.value) view.text.value = message.text;
       }
       flush();
@@ -330,19 +336,6 @@
     };
   }
 
-  function person(box, user, words, actions) {
-    if (user.looksLike) words = 'looks like a friend of yours, and is somebody else' + (words && '; ' + words);
-    var line = make('div', user.name + (words ? ' (' + words + ') ' : ' '), 'person');
-    for (var i = 0; i < actions.length; i += 1) line.appendChild(actions[i]);
-    box.appendChild(line);
-  }
-
-  function option(value, label) {
-    var element = make('option', label);
-    element.value = value;
-    return element;
-  }
-
   function drawFriends() {
     var chosen = view.to.value;
     var incoming = view.incoming || [];
@@ -351,18 +344,21 @@
     var i;
     empty(view.to);
     empty(view.friends);
-    view.to.appendChild(option('', 'To all friends'));
+    view.to.appendChild(option('', t('legacy.toAll')));
     for (i = 0; i < incoming.length; i += 1) {
-      person(view.friends, incoming[i], 'asks you',
-        [button('Accept', change('PUT', incoming[i].id)), button('Decline', change('DELETE', incoming[i].id))]);
+      person(view.friends, incoming[i], t('relation.incoming'), [
+        button(t('friends.accept'), change('PUT', incoming[i].id)),
+        button(t('friends.decline'), change('DELETE', incoming[i].id))]);
     }
     for (id in friends) {
       if (!friends.hasOwnProperty(id)) continue;
-      view.to.appendChild(option(id, 'To ' + friends[id].name));
-      person(view.friends, friends[id], friends[id].online ? 'online' : '', [button('End', change('DELETE', id))]);
+      view.to.appendChild(option(id, t('legacy.toName', { name: friends[id].name })));
+      person(view.friends, friends[id], friends[id].online ? t('presence.online') : '',
+        [button(t('friends.end'), change('DELETE', id))]);
     }
     for (i = 0; i < outgoing.length; i += 1) {
-      person(view.friends, outgoing[i], 'asked', [button('Withdraw', change('DELETE', outgoing[i].id))]);
+      person(view.friends, outgoing[i], t('relation.outgoing'),
+        [button(t('friends.withdraw'), change('DELETE', outgoing[i].id))]);
     }
     view.to.value = friends.hasOwnProperty(chosen) ? chosen : '';
   }
@@ -370,16 +366,17 @@
   function searchForm(main) {
     var form = make('form');
     var found = make('div');
-    var input = field(form, 'Find friends', 'q', 'text');
-    form.appendChild(submitter('Search'));
+    var input = field(form, t('nav.friends'), 'q', 'text');
+    form.appendChild(submitter(t('legacy.search')));
     function search() {
       ask('GET', '/api/users?limit=20&q=' + encodeURIComponent(input.value), null, 20000, function (status, answer) {
         empty(found);
         var users = answer.users || [];
-        if (!users.length) found.appendChild(make('p', 'Nobody found.', 'note'));
+        if (!users.length) found.appendChild(make('p', t('legacy.nobody'), 'note'));
         for (var i = 0; i < users.length; i += 1) {
-          person(found, users[i], users[i].relation === 'none' ? '' : users[i].relation,
-            users[i].relation === 'none' ? [button('Ask', change('PUT', users[i].id, search))] : []);
+          var strange = users[i].relation === 'none';
+          person(found, users[i], strange ? '' : t('relation.' + users[i].relation),
+            strange ? [button(t('friends.ask'), change('PUT', users[i].id, search))] : []);
         }
       });
     }
@@ -393,6 +390,6 @@
 
   ask('GET', '/api/visitor', null, 20000, function (status, answer) {
     if (answer.user) begin(answer.user);
-    else showEntrance(status === 200 ? '' : 'The server cannot be reached. Reload to try again.');
+    else showEntrance(status === 200 ? '' : t('legacy.reload'));
   });
 }());

@@ -5,6 +5,7 @@ import { quantile, toCsv } from '../core/stats.js';
 import { LADDER } from '../core/transports.js';
 import { randomId } from '../ids.js';
 import { h, say } from '../ui/dom.js';
+import { parts, said, t, wordsOf } from '../words.js';
 import { ClassicLane, StreamLane } from './lanes.js';
 import { drawBars, drawDots, msWords } from './plot.js';
 
@@ -49,27 +50,34 @@ function slider(label, props, words, apply) {
   return h('label', {}, label, input, output);
 }
 
+/** @type {import('../words.js').Key[]} */
+const HEADS = ['status.transport', 'lab.median', 'lab.share', 'lab.longest', 'lab.seen', 'lab.missed', 'lab.doubled',
+  'lab.requests', 'lab.bytesUp', 'lab.bytesDown', 'lab.bytesEach'];
+
+/** @param {StreamLane | ClassicLane} lane */
+const titleOf = (lane) => (lane instanceof StreamLane ? t(`transport.${lane.rung}`) : t('lab.classic'));
+
 /** @param {boolean} temporary @param {number} friends */
 function drawControls(temporary, friends) {
-  const go = h('button', { type: 'button', class: 'primary' }, 'Start');
+  const go = h('button', { type: 'button', class: 'primary' }, t('lab.start'));
   go.addEventListener('click', () => {
     if (running) stop();
     else start();
-    go.textContent = running ? 'Stop' : 'Start';
+    go.textContent = t(running ? 'lab.stop' : 'lab.start');
   });
-  const csv = h('button', { type: 'button', onclick: download }, 'Data as CSV');
-  const warning = friends > 0 && `You have ${friends} friend${friends === 1 ? '' : 's'}: they see these messages too.`;
+  const csv = h('button', { type: 'button', onclick: download }, t('lab.csv'));
+  const warning = friends > 0 && t('lab.friends', { count: friends });
   controls.replaceChildren(h('div', { class: 'controls' },
     go,
-    slider('Messages', { min: 0.5, max: 5, step: 0.5, value: ratePerS }, (value) => `${value} /s`, (value) => {
+    slider(t('lab.rate'), { min: 0.5, max: 5, step: 0.5, value: ratePerS }, (value) => t('lab.perSecond', { count: value }), (value) => {
       ratePerS = value;
     }),
-    slider('Polling and classic ask every', { min: 250, max: 10000, step: 250, value: run.pollMs }, msWords, (value) => {
+    slider(t('lab.pollEvery'), { min: 250, max: 10000, step: 250, value: run.pollMs }, msWords, (value) => {
       run.pollMs = value;
     }),
     csv,
-    temporary && h('button', { type: 'button', class: 'danger', onclick: leave }, 'Delete the account'),
-    h('p', { class: 'quiet' }, 'The service takes 5 messages a second from one person, so the rate ends there. ', warning)));
+    temporary && h('button', { type: 'button', class: 'danger', onclick: leave }, t('profile.delete')),
+    h('p', { class: 'quiet' }, t('lab.bound'), ' ', warning)));
 }
 
 function makeLanes() {
@@ -80,19 +88,20 @@ function makeLanes() {
   cards.clear();
   board.replaceChildren(...lanes.map((lane) => {
     const state = h('small', {});
-    const dots = h('canvas', { role: 'img', 'aria-label': `${lane.name}: latency over the last minute; the table has the numbers` });
-    const bars = h('canvas', { role: 'img', 'aria-label': `${lane.name}: distribution of latencies, milliseconds` });
+    const name = titleOf(lane);
+    const dots = h('canvas', { role: 'img', 'aria-label': t('lab.dots', { name }) });
+    const bars = h('canvas', { role: 'img', 'aria-label': t('lab.bars', { name }) });
     cards.set(lane, { state, dots, bars });
-    const close = h('button', { type: 'button', 'aria-label': `Close the server's side of ${lane.name}` }, "Close the server's side");
+    const close = h('button', { type: 'button', 'aria-label': t('lab.closeNamed', { name }) }, t('lab.close'));
     close.addEventListener('click', () => {
-      api.post('/api/lab/close', { client: lane.client }).catch((error) => say(error.message));
+      api.post('/api/lab/close', { client: lane.client }).catch((error) => say(wordsOf(error)));
     });
-    return h('section', { class: 'lane', 'aria-label': lane.name },
-      h('h2', {}, lane.name, state), dots, bars,
+    return h('section', { class: 'lane', 'aria-label': name },
+      h('h2', {}, name, ' ', state), dots, bars,
       h('div', { class: 'row' },
-        h('button', { type: 'button', onclick: () => lane.cut(), 'aria-label': `Cut here: ${lane.name}` }, 'Cut here'),
+        h('button', { type: 'button', onclick: () => lane.cut(), 'aria-label': t('lab.cutNamed', { name }) }, t('lab.cut')),
         lane instanceof StreamLane && close,
-        slider('Delay', { min: 0, max: 3000, step: 100, value: 0, 'aria-label': `Delay of ${lane.name}` }, msWords, (value) => {
+        slider(t('lab.delay'), { min: 0, max: 3000, step: 100, value: 0, 'aria-label': t('lab.delayOf', { name }) }, msWords, (value) => {
           lane.delayMs = value;
         })));
   }));
@@ -107,9 +116,9 @@ function start() {
   makeLanes();
   for (const lane of lanes) lane.start();
   running = true;
-  pace(run).catch((error) => say(error.message));
-  count(run).catch((error) => say(error.message));
-  say('Started');
+  pace(run).catch((error) => say(wordsOf(error)));
+  count(run).catch((error) => say(wordsOf(error)));
+  say(t('lab.started'));
 }
 
 function stop() {
@@ -123,7 +132,7 @@ async function pace(mine) {
   const deadline = performance.now() + 5000;
   while (lanes.some((lane) => lane.state !== 'connected') && performance.now() < deadline) await pause(50);
   while (running && run === mine) {
-    send(mine, ++numbers).catch((error) => say(error.message));
+    send(mine, ++numbers).catch((error) => say(wordsOf(error)));
     await pause(1000 / ratePerS);
   }
 }
@@ -169,7 +178,8 @@ function draw() {
     if (card) {
       if (running || now % 2000 < DRAW_MS) drawDots(card.dots, lane.sightings, now);
       drawBars(card.bars, lane.tally.latencies);
-      if (card.state.textContent !== lane.state) card.state.textContent = lane.state;
+      const state = said(lane.state);
+      if (card.state.textContent !== state) card.state.textContent = state;
     }
     const words = (/** @type {number} */ share) => {
       const value = quantile(lane.tally.latencies, share);
@@ -177,14 +187,14 @@ function draw() {
     };
     const { tally, requests, bytesUp, bytesDown } = lane;
     const perMessage = tally.seen ? `${Math.round((bytesUp + bytesDown) / tally.seen)} B` : '–';
-    return h('tr', {}, h('th', { scope: 'row' }, lane.name),
+    return h('tr', {}, h('th', { scope: 'row' }, titleOf(lane)),
       [words(0.5), words(0.95), words(1), tally.seen, lane.missed, tally.doubled,
         ...(requests ? [requests, kb(bytesUp), kb(bytesDown), perMessage] : ['–', '–', '–', '–'])]
         .map((cell) => h('td', {}, cell)));
   });
-  const heads = ['Transport', 'Median', '95 %', 'Longest', 'Seen', 'Missed', 'Doubled', 'Requests', 'Bytes up', 'Bytes down', 'Bytes a message'];
+  const heads = HEADS.map((key) => t(key));
   summary.replaceChildren(
-    h('caption', {}, `${run.acknowledged.size} messages acknowledged${refused ? `, ${refused} not` : ''}. Bytes are counted by the server, headers included.`),
+    h('caption', {}, t('lab.caption', { count: run.acknowledged.size, refused })),
     h('thead', {}, h('tr', {}, heads.map((head) => h('th', { scope: 'col' }, head)))),
     h('tbody', {}, rows));
 }
@@ -221,10 +231,10 @@ async function leave() {
 async function open() {
   const visitor = (await api.get('/api/visitor')).user;
   if (!visitor) {
-    const make = h('button', { type: 'button', class: 'primary' }, 'Make an account for the laboratory');
-    make.addEventListener('click', () => join().catch((problem) => say(problem.message)));
+    const make = h('button', { type: 'button', class: 'primary' }, t('lab.makeAccount'));
+    make.addEventListener('click', () => join().catch((problem) => say(wordsOf(problem))));
     controls.replaceChildren(h('div', { class: 'controls' }, make,
-      h('p', { class: 'quiet' }, 'or ', h('a', { href: '/#/login' }, 'sign in'), ' with one that you have. The laboratory reads and writes as a signed-in person.')));
+      h('p', { class: 'quiet' }, parts('lab.orSignIn', { link: h('a', { href: '/#/login' }, t('lab.signIn')) }))));
     return;
   }
   user = visitor.id;
@@ -237,4 +247,4 @@ async function open() {
   setInterval(draw, DRAW_MS);
 }
 
-open().catch((error) => controls.replaceChildren(h('p', { class: 'bad' }, error.message)));
+open().catch((error) => controls.replaceChildren(h('p', { class: 'bad' }, wordsOf(error))));

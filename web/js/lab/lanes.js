@@ -119,6 +119,7 @@ export class StreamLane extends Lane {
   /** @param {Run} run @param {Rung} rung */
   constructor(run, rung) {
     super(TRANSPORTS[rung].label, run);
+    this.rung = rung;
     const lane = this;
     class Disturbed extends Disturbance {
       /** @param {import('../core/types.js').TransportOptions} options */
