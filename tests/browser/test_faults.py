@@ -100,16 +100,24 @@ def test_a_killed_and_restarted_server_loses_nothing(
     ann, bob = two_friends(browser, meet, own_server.url)
     ann.send("before")
     bob.expect("before")
+    ann.page.fill("#text", "bet")
+    ann.page.focus("#text")
     own_server.kill()
-    ann.page.wait_for_selector("text=Disconnected!")
-    ann.page.wait_for_selector("#text", state="hidden")
-    # What is written in the last moment waits in the outbox.
-    ann.page.evaluate(
-        "() => { const box = document.getElementById('text'); box.value = 'between'; box.form.requestSubmit(); }"
-    )
+    ann.page.wait_for_selector(".note:text-is('Disconnected!')")
+    assert "Disconnected!" in ann.status()
+    assert ann.page.inner_text("#live") == "Disconnected!"
+    # The input stays, with the focus and what is in it; what is sent waits.
+    ann.page.keyboard.type("ween")
+    ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector(".pending >> text=waits for the connection")
+    ann.page.keyboard.type("half a li")
     own_server.start()
-    ann.wait_connected()
-    bob.wait_connected()
+    ann.page.click("text=Try now")
+    ann.page.wait_for_selector(".note:text-is('Connected!')")
+    assert ann.page.locator(".note").count() == 1
+    ann.page.keyboard.type("ne")
+    assert ann.page.input_value("#text") == "half a line"
+    bob.page.wait_for_selector(".note:text-is('Connected!')")
     bob.send("after")
     for person in (ann, bob):
         person.expect("before", "between", "after")

@@ -20,6 +20,17 @@ const SNAPSHOTS = {
   '/api/read': { read: [], peers: [], unread: [], seq: 7 },
 };
 
+const paperStorage = (kept) => ({
+  getItem: (key) => kept.get(key) ?? null,
+  setItem: (key, value) => kept.set(key, String(value)),
+  removeItem: (key) => kept.delete(key),
+  key: (n) => [...kept.keys()][n] ?? null,
+  get length() { return kept.size; },
+});
+
+/** What a browser of paper keeps of the outbox of `me`. */
+const waiting = (stored) => [...stored].filter(([key]) => key.startsWith('chat.outbox:me:')).map(([, json]) => JSON.parse(json));
+
 /** Puts what a page needs of a browser in place until the test ends. */
 function browser(t, answer = () => ({})) {
   const air = new PaperAir();
@@ -35,9 +46,9 @@ function browser(t, answer = () => ({})) {
   put('navigator', { locks: lock.locks('this tab') });
   put('document', Object.assign(new EventTarget(), { visibilityState: 'hidden' }));
   put('location', { href: 'http://chat.example/' });
-  put('sessionStorage', {
-    getItem: (key) => stored.get(key) ?? null, setItem: (key, value) => stored.set(key, value),
-  });
+  const old = new Map();
+  put('localStorage', paperStorage(stored));
+  put('sessionStorage', paperStorage(old));
   put('fetch', (url, { headers = {}, signal, body } = {}) => new Promise((resolve, reject) => {
     const { pathname, searchParams } = new URL(url, location.href);
     asked.push({ pathname, user: headers['X-Chat-User'] ?? searchParams.get('user'), body });
@@ -46,7 +57,7 @@ function browser(t, answer = () => ({})) {
     signal?.addEventListener('abort', () => reject(signal.reason));
     if (json || given.status) resolve(new Response(JSON.stringify(json ?? {}), { status: given.status ?? 200 }));
   }));
-  return { air, lock, asked, stored };
+  return { air, lock, asked, stored, old };
 }
 
 /** Whatever a test finds, nothing of it goes on. */
@@ -152,14 +163,15 @@ for (const refused of ['/poll', '/api/read', '/api/messages']) {
     await settle();
     assert.deepEqual(stops, ['another account']);
     assert.deepEqual([model.chat.state, model.chat.reason], ['stopped', 'another account']);
-    assert.deepEqual(JSON.parse(stored.get('outbox:me')).map((one) => [one.text, one.status]), [['kept', 'pending']]);
+    assert.deepEqual(waiting(stored).map((one) => [one.text, one.status]), [['kept', 'pending']]);
     assert.deepEqual([air.open.length, lock.holder], [0, null]);
   });
 }
 
 test('what an older page had left in the outbox is sent where it belongs', { timeout }, async (t) => {
-  const { stored } = browser(t);
-  stored.set('outbox:me', JSON.stringify([{ clientId: 'a', text: 'x', to: 'bob', at: 1, status: 'pending' }]));
+  const { stored, old } = browser(t);
+  old.set('outbox:me', JSON.stringify([{ clientId: 'a', text: 'x', to: 'bob', at: 1, status: 'pending' }]));
   const model = makeModel(t);
   assert.deepEqual(model.chat.outbox[0].conversation, direct('bob'));
+  assert.deepEqual([waiting(stored).length, old.has('outbox:me')], [1, false]);
 });

@@ -230,7 +230,9 @@ class PaperConnection {
 
   nudge() {}
 
-  probe() {}
+  ask(what) {
+    this.asked = [...this.asked ?? [], what];
+  }
 
   send(frame) {
     this.sent.push(frame);

@@ -30,14 +30,17 @@ export class Api {
   /** @type {Record<string, string>} */
   #headers;
   #stopped;
+  #silent;
 
   /**
    * @param {string} [base] the server's origin and path prefix; '' for the page's own
    * @param {string} [user] whose page it is: the server does nothing where the login is another's
    * @param {(reason: string) => void} [stopped] told when the login ended, or is another's; the request is refused too
+   * @param {() => void} [silent] told when no answer came: whoever keeps the connection may want to know
    */
-  constructor(base = '', user = '', stopped = () => {}) {
+  constructor(base = '', user = '', stopped = () => {}, silent = () => {}) {
     this.#base = base;
+    this.#silent = silent;
     this.#headers = user ? { 'X-Chat-User': user } : {};
     this.#stopped = stopped;
   }
@@ -46,26 +49,26 @@ export class Api {
    * @param {string} method
    * @param {string} path begins with a slash
    * @param {object} [body] sent as JSON
-   * @param {boolean} [keepalive] let it finish though the page goes away
+   * @param {{signal?: AbortSignal}} [limits] `signal`: who asks bounds the time
    * @returns {Promise<any>} the answer's JSON, or null when it has none
    * @throws {ApiError} when the server refuses, or does not answer in time
    */
-  async request(method, path, body, keepalive = false) {
+  async request(method, path, body, { signal } = {}) {
     /** @type {Response} */
     let response;
     let answer;
     try {
       response = await fetch(this.#base + path, {
         method,
-        keepalive,
         credentials: 'same-origin',
         cache: 'no-store',
         headers: body ? { ...this.#headers, 'Content-Type': 'application/json' } : this.#headers,
         body: body && JSON.stringify(body),
-        signal: AbortSignal.timeout(ANSWER_MS),
+        signal: signal ?? AbortSignal.timeout(ANSWER_MS),
       });
       answer = response.status === 204 ? null : await response.json();
     } catch {
+      if (!signal) this.#silent();
       throw new ApiError(0, {});
     }
     if (response.ok) return answer;

@@ -9,17 +9,16 @@
 // It finds a transport that works, climbs to a better one, comes back after every failure at its
 // cursor, and keeps what was written until the server has it. docs/client.md tells the rest.
 
-import { Api, ApiError } from './api.js';
+import { Api } from './api.js';
 import { Connection } from './connection.js';
-import { retryWaitMs } from './core/backoff.js';
-import { BROADCASTS, toOf, withOf } from './core/conversation.js';
+import { BROADCASTS, keyOf, toOf, withOf } from './core/conversation.js';
 import { Emitter } from './core/emitter.js';
-import { stopOfRefusal } from './core/endings.js';
-import { Outbox } from './core/outbox.js';
+import { ANOTHER_ACCOUNT } from './core/endings.js';
 import { LADDER } from './core/transports.js';
 import { canShare, transportMemory } from './effects.js';
 import { randomId } from './ids.js';
 import { listenForNudges } from './nudges.js';
+import { Sender } from './sender.js';
 import { TabLink } from './tabs.js';
 import { CLASSES } from './transports/classes.js';
 
@@ -32,10 +31,8 @@ export { CLASSES };
 /** @typedef {import('./core/types.js').Signal} Signal */
 /** @typedef {import('./core/types.js').Outgoing} Outgoing */
 
-/** How long an ack on the socket may take before the message goes over HTTP as well. */
-const ACK_MS = 8_000;
-/** What an error frame's code would be as an answer's status; any other is the message's own fault. */
-const STATUS = new Map([['rate_limited', 429], ['unavailable', 503], ['unauthenticated', 401]]);
+/** An own message that was posted is due on the connection within this time. */
+const OWN_EVENT_MS = 5_000;
 /** Typing is told at most this often. */
 const TYPING_MS = 3_000;
 
@@ -55,7 +52,7 @@ export class ChatClient extends Emitter {
   #options;
   /** @type {TabLink | Connection | null} while it is connected, or tries to be */
   #link = null;
-  #outbox;
+  #sender;
   #save;
   /** @type {number | null} */
   #cursor = null;
@@ -65,11 +62,12 @@ export class ChatClient extends Emitter {
   #state = 'idle';
   #stopReason = '';
   #me;
-  /** @type {{clientId: string, framed: boolean} | null} the message under way */
-  #underWay = null;
-  #failures = 0;
+  /** The `seq` of the last own message that was posted: the connection has to bring it. */
+  #due = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #pumpTimer;
+  #dueTimer;
+  /** @type {Map<string, {conversation: Conversation, upTo: number}>} positions that went by frame and have not come back */
+  #reads = new Map();
   /** @type {Rung | null} */
   #lastLive = null;
   #typedAt = -Infinity;
@@ -78,11 +76,20 @@ export class ChatClient extends Emitter {
   /** @param {import('./core/types.js').ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    const { base, user = '', client = randomId(), outbox, save = () => {}, rungs = LADDER } = options;
+    const { base, user = '', client = randomId(), outbox, writer, save = () => {}, rungs = LADDER } = options;
     this.#options = { ...options, client };
-    this.#api = new Api(base, user, (reason) => this.#stop(reason));
+    this.#api = new Api(base, user, (reason) => this.#stop(reason), () => this.probe());
     this.#me = user;
-    this.#outbox = new Outbox(outbox);
+    this.#sender = new Sender({
+      api: this.#api,
+      frame: (frame) => this.#link?.send(frame) ?? false,
+      leads: () => !this.borrowed,
+      doubt: () => this.probe(),
+      posted: (seq) => this.#expect(seq),
+      sent: (sent) => this.emit('sent', sent),
+      changed: () => this.#outboxChanged(),
+      stop: (reason) => this.#stop(reason),
+    }, outbox, writer);
     this.#save = save;
     this.#rungs = rungs;
   }
@@ -114,7 +121,7 @@ export class ChatClient extends Emitter {
 
   /** @returns {Outgoing[]} messages that the server has not confirmed, oldest first */
   get outbox() {
-    return this.#outbox.entries;
+    return this.#sender.entries;
   }
 
   /** Whether the connection is another tab's. */
@@ -137,12 +144,12 @@ export class ChatClient extends Emitter {
     listenForNudges({
       nudge: () => {
         this.#link?.nudge();
-        this.#pump();
+        this.#sender.pump();
       },
-      probe: () => this.#link?.probe(),
+      probe: () => this.probe(),
     }, this.#listening.signal);
     this.#link.start(cursor);
-    this.#pump();
+    this.#sender.begin();
   }
 
   /** The outbox and the cursor are kept; `connect` goes on from there. */
@@ -161,25 +168,39 @@ export class ChatClient extends Emitter {
    * @throws {RangeError} when too many messages wait already
    */
   send(text, conversation = BROADCASTS) {
-    const clientId = randomId();
     this.#typedAt = -Infinity;
-    this.#outbox.add({ clientId, text: text.replaceAll('\r\n', '\n'), conversation, at: Date.now() });
-    this.#outboxChanged();
-    this.#pump();
-    return clientId;
+    return this.#sender.add(text, conversation);
   }
 
   /** Send a failed message again. @param {string} clientId */
   retry(clientId) {
-    this.#outbox.retry(clientId);
-    this.#outboxChanged();
-    this.#pump();
+    this.#sender.retry(clientId);
   }
 
   /** Give a failed message up. @param {string} clientId */
   discard(clientId) {
-    this.#outbox.discard(clientId);
-    this.#outboxChanged();
+    this.#sender.discard(clientId);
+  }
+
+  /** Another tab of this account has written or changed a message. @param {Outgoing} entry */
+  adopt(entry) {
+    this.#sender.adopt(entry);
+  }
+
+  /** Another tab of this account has got a message out, or has given it up. @param {string} clientId */
+  forgo(clientId) {
+    this.#sender.forgo(clientId);
+  }
+
+  /** Ask the connection for a sign of life; without one it is given up, and another opened. */
+  probe() {
+    this.#link?.ask('probe');
+  }
+
+  /** Somebody does not want to wait: connect now. */
+  tryNow() {
+    this.#link?.ask('tryNow');
+    this.#sender.pump();
   }
 
   /** Tell the friends, or one, that something is being written. @param {Conversation} [conversation] */
@@ -196,11 +217,22 @@ export class ChatClient extends Emitter {
 
   /** Mark a conversation as read. @param {Conversation} conversation @param {number} upTo */
   read(conversation, upTo) {
-    const words = { ...withOf(conversation), upTo };
-    if (this.#link?.send({ type: 'read', ...words })) return;
-    this.#api.post('/api/read', words).catch(() => {
-      // The next message that is seen says it again, with a later position.
-    });
+    const framed = this.#link?.send({ type: 'read', ...withOf(conversation), upTo });
+    this.#reads.set(keyOf(conversation), { conversation, upTo });
+    if (!framed) this.#postRead(conversation, upTo);
+  }
+
+  /** @param {Conversation} conversation @param {number} upTo */
+  #postRead(conversation, upTo) {
+    this.#api.post('/api/read', { ...withOf(conversation), upTo }).then(() => this.#wasRead(keyOf(conversation), upTo))
+      .catch(() => {
+        // It is told again when there is a new connection.
+      });
+  }
+
+  /** @param {string} key @param {number} upTo */
+  #wasRead(key, upTo) {
+    if ((this.#reads.get(key)?.upTo ?? Infinity) <= upTo) this.#reads.delete(key);
   }
 
   /**
@@ -246,14 +278,28 @@ export class ChatClient extends Emitter {
 
   #changed() {
     const live = this.transport;
-    if (live !== this.#lastLive && this.#underWay?.framed) {
-      // The socket that carried the message is gone, and its ack with it.
-      this.#underWay = null;
-    }
+    const another = live !== this.#lastLive;
     this.#lastLive = live;
     if (live) this.#turn('connected');
     else this.#turn(this.#state === 'connecting' ? 'connecting' : 'disconnected');
-    if (live) this.#pump();
+    if (another) this.#wayChanged(Boolean(live));
+  }
+
+  /** @param {boolean} live */
+  #wayChanged(live) {
+    this.#sender.wayChanged(live);
+    // What went up on the connection before this one may never have arrived.
+    if (live) for (const { conversation, upTo } of this.#reads.values()) this.#postRead(conversation, upTo);
+  }
+
+  /** An own message was posted over HTTP; a connection that lives brings it too. @param {number} seq */
+  #expect(seq) {
+    this.#due = Math.max(this.#due, seq);
+    clearTimeout(this.#dueTimer);
+    const patienceMs = OWN_EVENT_MS + (this.transport === 'poll' ? this.#options.pollMs ?? OWN_EVENT_MS : 0);
+    this.#dueTimer = setTimeout(() => {
+      if ((this.cursor ?? Infinity) < this.#due) this.#link?.ask('doubt');
+    }, patienceMs);
   }
 
   /** Nothing goes on after this but requests that are under way. */
@@ -262,8 +308,8 @@ export class ChatClient extends Emitter {
     this.#cursor = this.cursor;
     if (this.rungs.length) this.#rungs = this.rungs;
     this.#listening.abort();
-    clearTimeout(this.#pumpTimer);
-    if (this.#underWay?.framed) this.#underWay = null;
+    clearTimeout(this.#dueTimer);
+    this.#sender.end();
     this.#lastLive = null;
     this.#link = null;
     link?.stop();
@@ -285,95 +331,29 @@ export class ChatClient extends Emitter {
       return;
     }
     const { clientId } = event.type === 'message' && (!this.#me || event.from.id === this.#me) ? event : {};
-    const confirmed = Boolean(clientId) && this.#confirm(clientId ?? '');
+    const confirmed = Boolean(clientId) && this.#sender.confirm(clientId ?? '');
+    if (event.type === 'read' && event.user === this.#me) this.#wasRead(event.with ?? '', event.upTo);
     this.emit('event', event);
     if (confirmed) this.#outboxChanged();
   }
 
   /** @param {Signal} signal */
   #receiveSignal(signal) {
-    if (signal.type === 'hello') this.#me = signal.user?.id ?? this.#me;
-    if (signal.type === 'ack') this.#acknowledged(signal);
-    else if (signal.type === 'error' && signal.clientId) {
-      this.#refused(signal.clientId, new ApiError(STATUS.get(signal.code) ?? 422, signal));
-    } else if (signal.type !== 'pong') this.emit('signal', signal);
-  }
-
-  /** @param {string} clientId */
-  #confirm(clientId) {
-    if (this.#underWay?.clientId === clientId) this.#underWay = null;
-    this.#failures = 0;
-    const confirmed = this.#outbox.confirm(clientId);
-    queueMicrotask(() => this.#pump());
-    return confirmed;
-  }
-
-  /** @param {{clientId: string, seq: number, at: number}} ack */
-  #acknowledged({ clientId, seq, at }) {
-    const entry = this.#outbox.entries.find((one) => one.clientId === clientId);
-    this.#confirm(clientId);
-    if (!entry) return;
-    this.emit('sent', { clientId, seq, at, text: entry.text, conversation: entry.conversation });
-    this.#outboxChanged();
-  }
-
-  /** @param {string} clientId @param {ApiError} error */
-  #refused(clientId, error) {
-    if (this.#underWay?.clientId !== clientId) return;
-    this.#underWay = null;
-    const stop = stopOfRefusal(error);
-    // It stays in the outbox, for when its writer is signed in.
-    if (stop) return this.#stop(stop);
-    if (error.passing) {
-      this.#failures += 1;
-      const waitMs = retryWaitMs(this.#failures, Math.random());
-      this.#pumpLater(error.retryAfterMs === undefined ? waitMs : error.retryAfterMs + waitMs);
-      return;
+    if (signal.type === 'hello') {
+      const { user } = this.#options;
+      if (user && signal.user && signal.user.id !== user) {
+        this.#stop(ANOTHER_ACCOUNT);
+        return;
+      }
+      this.#me = signal.user?.id ?? this.#me;
     }
-    this.#outbox.fail(clientId, error.message);
-    this.#outboxChanged();
-    this.#pump();
+    if (signal.type === 'ack') this.#sender.acknowledged(signal);
+    else if (signal.type === 'error' && signal.clientId) this.#sender.refusedFrame(signal);
+    else if (signal.type !== 'pong') this.emit('signal', signal);
   }
 
   #outboxChanged() {
-    this.#save(this.#outbox.entries);
+    this.#save(this.#sender.entries);
     this.emit('outbox', null);
-  }
-
-  /** @param {number} ms */
-  #pumpLater(ms) {
-    if (!this.#active) return;
-    clearTimeout(this.#pumpTimer);
-    this.#pumpTimer = setTimeout(() => this.#pump(), ms);
-  }
-
-  /** Send the oldest waiting message, if none is under way: one at a time keeps their order. */
-  #pump() {
-    if (this.#underWay || !this.#active) return;
-    const entry = this.#outbox.next;
-    if (!entry) return;
-    clearTimeout(this.#pumpTimer);
-    const { clientId, text, conversation } = entry;
-    const body = { text, ...toOf(conversation), clientId };
-    const framed = this.#failures === 0 && Boolean(this.#link?.send({ type: 'send', ...body }));
-    this.#underWay = { clientId, framed };
-    if (!framed) {
-      this.#post(clientId, body).catch(() => this.#pumpLater(ACK_MS));
-      return;
-    }
-    clearTimeout(this.#pumpTimer);
-    this.#pumpTimer = setTimeout(() => {
-      this.#refused(clientId, new ApiError(0, {}));
-    }, ACK_MS);
-  }
-
-  /** @param {string} clientId @param {object} body */
-  async #post(clientId, body) {
-    try {
-      this.#acknowledged(await this.#api.post('/api/messages', body));
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.#refused(clientId, error);
-    }
   }
 }

@@ -112,7 +112,8 @@ export class Connection {
   /** Ask the live transport for a sign of life; without one it is dropped. */
   probe() {
     const attempt = this.#live;
-    if (!attempt) return;
+    // One question at a time: to ask again and again would put the verdict off for ever.
+    if (!attempt || this.#timers.has('probe')) return;
     const askedAt = performance.now();
     attempt.transport?.probe?.();
     const { canBeAsked } = TRANSPORTS[attempt.rung];
@@ -120,6 +121,26 @@ export class Connection {
     this.#after('probe', PROBE_MS, () => {
       if (this.#live === attempt && attempt.aliveAt < askedAt) this.#lose(attempt, 'no sign of life');
     });
+  }
+
+  /** @param {import('./core/types.js').Doubt} what */
+  ask(what) {
+    if (what === 'probe') this.probe();
+    else if (what === 'doubt') this.#doubt();
+    else if (what === 'tryNow') this.#tryNow();
+  }
+
+  /** Something that should have come is missing: ask, and where it cannot be asked, give it up. */
+  #doubt() {
+    const attempt = this.#live;
+    if (attempt && !TRANSPORTS[attempt.rung].canBeAsked) this.#lose(attempt, 'what was sent did not come back');
+    else this.probe();
+  }
+
+  /** Somebody does not want to wait for the next try, whatever the server has said. */
+  #tryNow() {
+    this.#dispatch({ type: 'retry' });
+    this.nudge();
   }
 
   /** @param {object} frame @returns {boolean} false: nothing live carries frames up */
@@ -189,8 +210,7 @@ export class Connection {
     this.#live?.transport?.close();
     this.#live = this.#trial;
     this.#trial = null;
-    this.#cancel('first');
-    this.#cancel('silence');
+    for (const name of ['first', 'silence', 'probe']) this.#cancel(name);
     if (!this.#live) return;
     this.#sign(this.#live);
     this.#options.memory?.set(this.#live.rung);
@@ -207,7 +227,7 @@ export class Connection {
   #leave(which) {
     if (which === 'live') this.#live = null;
     else this.#trial = null;
-    this.#cancel(which === 'live' ? 'silence' : 'first');
+    for (const name of which === 'live' ? ['silence', 'probe'] : ['first']) this.#cancel(name);
   }
 
   /** @param {Attempt} attempt @param {string} reason */
@@ -264,7 +284,10 @@ export class Connection {
   /** @param {string} name @param {number} ms @param {() => void} callback */
   #after(name, ms, callback) {
     this.#cancel(name);
-    this.#timers.set(name, setTimeout(callback, ms));
+    this.#timers.set(name, setTimeout(() => {
+      this.#timers.delete(name);
+      callback();
+    }, ms));
   }
 
   /** @param {string} name */
@@ -274,6 +297,6 @@ export class Connection {
   }
 
   #stopTimers() {
-    for (const name of ['retry', 'climb', 'probe']) this.#cancel(name);
+    for (const name of ['retry', 'climb']) this.#cancel(name);
   }
 }

@@ -129,8 +129,14 @@ export class TabLink {
     else this.#join();
   }
 
-  probe() {
-    this.#connection?.probe();
+  /** @param {import('./core/types.js').Doubt} what */
+  ask(what) {
+    if (this.#connection) {
+      this.#connection.ask(what);
+      return;
+    }
+    this.#say({ kind: 'ask', what });
+    if (!this.#asking) this.#join();
   }
 
   /** @param {object} frame */
@@ -291,6 +297,7 @@ export class TabLink {
     if (this.#connection) {
       if (message.kind === 'choose') this.#connection.choose(message.rungs);
       if (message.kind === 'join') this.#answer(message);
+      if (message.kind === 'ask') this.#connection.ask(message.what);
     } else if ('leader' in message) this.#follow(message);
   }
 

@@ -21,21 +21,36 @@ export class Outbox {
     return [...this.#entries.values()].map((entry) => ({ ...entry }));
   }
 
-  /** @returns {Outgoing | null} the one to send now; one at a time keeps them in order */
+  /** @returns {Outgoing[]} those to be sent, oldest first; one at a time keeps them in order */
+  get waiting() {
+    return this.entries.filter((entry) => entry.status === 'pending');
+  }
+
+  /** @returns {Outgoing | null} the oldest of them */
   get next() {
-    for (const entry of this.#entries.values()) if (entry.status === 'pending') return { ...entry };
-    return null;
+    return this.waiting[0] ?? null;
+  }
+
+  /** @param {string} clientId @returns {Outgoing | undefined} */
+  find(clientId) {
+    const entry = this.#entries.get(clientId);
+    return entry && { ...entry };
+  }
+
+  /** As another tab has it now. @param {Outgoing} entry */
+  adopt(entry) {
+    this.#entries.set(entry.clientId, { ...entry });
   }
 
   /**
    * @param {Omit<Outgoing, 'status' | 'error'>} message
    * @throws {RangeError} when OUTBOX_MAX messages wait already
    */
-  add({ clientId, text, conversation, at }) {
+  add(message) {
     if (this.#entries.size >= OUTBOX_MAX) {
       throw new RangeError(`${OUTBOX_MAX} messages are waiting to be sent already`);
     }
-    this.#entries.set(clientId, { clientId, text, conversation, at, status: 'pending' });
+    this.#entries.set(message.clientId, { ...message, status: 'pending' });
   }
 
   /**

@@ -82,7 +82,11 @@
  *   | {kind: 'signal', leader: string, signal: Signal}
  *   | {kind: 'state', leader: string, seen: Seen}
  *   | {kind: 'stop', leader: string, reason: string}} FromLeader between `before` and its event there is none
- * @typedef {Join | {kind: 'choose', rungs: Seen['rungs']} | FromLeader} TabMessage
+ * @typedef {Join | {kind: 'choose', rungs: Seen['rungs']} | {kind: 'ask', what: Doubt} | FromLeader} TabMessage
+ *
+ * What a tab asks of whoever has the connection: a sign of life; to give it up where it cannot be asked,
+ * since something is missing; to try at once.
+ * @typedef {'probe' | 'doubt' | 'tryNow'} Doubt
  */
 
 /**
@@ -94,6 +98,7 @@
  * @property {number} at when it was written, milliseconds since 1970
  * @property {'pending' | 'failed'} status
  * @property {string} [error] why it failed, for the writer
+ * @property {string} [by] the tab that wrote it
  */
 
 /** @typedef {{clientId: string, seq: number, at: number, text: string,
@@ -112,6 +117,7 @@
  * @property {number} [pollMs] how often plain polling asks
  * @property {Outgoing[]} [outbox] messages that an earlier life of the page left
  * @property {(entries: Outgoing[]) => void} [save] called whenever the outbox has changed
+ * @property {string} [writer] a name of this tab: what another one wrote is left to that one for a while
  * @property {Partial<Record<import('./transports.js').Rung, TransportClass>>} [transports] other transport classes
  * @property {{get: () => string | null, set: (rung: string) => void}} [memory]
  */

@@ -37,8 +37,9 @@ export function chatView(app, model, key) {
   model.addEventListener('connected', () => {
     draw();
     // Whoever is busy elsewhere on the page is not called away.
-    if (!document.activeElement || document.activeElement.matches('body, main')) pane.focus();
+    if (!document.activeElement || document.activeElement.matches('body, main, .banner *')) pane.focus();
   }, { signal });
+  model.addEventListener('note', ({ detail }) => say(detail), { signal });
   model.addEventListener('arrival', ({ detail }) => say(t('chat.arrival', { name: detail.from.name, text: detail.text })), { signal });
   show();
   return {
@@ -77,7 +78,10 @@ function makePane(model, conversation) {
       composer.focus();
     },
     focus: () => composer.focus(),
-    close: () => stream.close(),
+    close() {
+      composer.close();
+      stream.close();
+    },
   };
 }
 
@@ -181,8 +185,10 @@ function makeStatus(model) {
       if (state === 'connected' && borrowed) text = t('status.borrowed', { transport: text });
       const chosen = rungs.length && rungs[0] !== LADDER[0] && transport === rungs[0];
       if (chosen) text = t('status.chosen', { words: text });
-      else if (reason && transport !== LADDER[0]) text = t('status.because', { words: text, reason: said(reason) });
-      if (state === 'stopped') text += ` ${t('status.reload')}`;
+      else if (reason && transport !== LADDER[0]) {
+        text = t(transport ? 'status.because' : 'status.gone', { words: text, reason: said(reason) });
+      }
+      if (state === 'connected') text = t('status.connected', { words: text });
       element.dataset.state = state;
       if (words.textContent !== text) words.textContent = text;
       if (rungs.length && document.activeElement !== choice) {

@@ -1,36 +1,21 @@
 // Where one writes: the input, its draft, emoji, and the button.
 
-import { keyOf } from '../core/conversation.js';
+import { Composition } from '../core/composition.js';
+import { same } from '../core/conversation.js';
+import { TEXT_MAX, faultOf, lengthOf, mended } from '../core/text.js';
 import { said, t } from '../words.js';
-import { h } from './dom.js';
+import { h, say } from './dom.js';
 import { fit, fitWithWidth } from './fit.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('./model.js').Model} Model */
 
-/** What the service takes, code points. */
-const TEXT_MAX = 4000;
+/** From here on the length is shown, code points. */
+const COUNT_FROM = 3500;
 const EMOJI = ['😀', '😂', '😉', '😍', '🤔', '😎', '😢', '😮', '👍', '👎', '👋', '🙏', '👏', '💪', '❤️', '🎉', '🔥', '✨', '☕', '🌈'];
 
-/** @param {string} name */
-const draftStore = (name) => ({
-  load() {
-    try {
-      return sessionStorage.getItem(name) ?? '';
-    } catch {
-      return '';
-    }
-  },
-  save(/** @type {string} */ text) {
-    try {
-      if (text) sessionStorage.setItem(name, text);
-      else sessionStorage.removeItem(name);
-    } catch {
-      // Without storage the draft lives as long as the view.
-    }
-  },
-});
-
+/** A finger writes: Enter begins a line, and what takes the focus also pulls up the keyboard. */
+const touch = matchMedia('(hover: none) and (pointer: coarse)');
 
 /** @param {HTMLTextAreaElement} input */
 function emojiMenu(input) {
@@ -45,15 +30,24 @@ function emojiMenu(input) {
   return menu;
 }
 
+/** Why this cannot be sent, or how much more can; '' while there is nothing to say. @param {string} text */
+function remark(text) {
+  const fault = faultOf(text);
+  const length = text.length < COUNT_FROM ? 0 : lengthOf(text);
+  if (fault === 'long') return t('composer.tooLong', { max: TEXT_MAX, count: length - TEXT_MAX });
+  if (fault === 'blank' && text.trim()) return t('composer.blank');
+  return length >= COUNT_FROM ? t('composer.length', { max: TEXT_MAX, count: length }) : '';
+}
+
 /**
  * @param {Model} model
  * @param {Conversation} conversation
- * @param {string} text
+ * @param {string} text mended
  * @returns {string} why it was not taken; '' when it is on its way
  */
 function sendOrRefuse(model, conversation, text) {
-  const length = [...text].length;
-  if (length > TEXT_MAX) return t('composer.tooLong', { max: TEXT_MAX, count: length });
+  const fault = faultOf(text);
+  if (fault) return fault === 'long' ? remark(text) : t('composer.blank');
   try {
     model.chat.send(text, conversation);
   } catch (error) {
@@ -68,33 +62,34 @@ function sendOrRefuse(model, conversation, text) {
  * @param {() => void} sent called after each message
  */
 export function makeComposer(model, conversation, sent) {
-  const draft = draftStore(`draft:${model.me.id}:${keyOf(conversation)}`);
   const words = h('p', { class: 'words bad', role: 'alert' });
+  const count = h('p', { class: 'count', id: 'count', hidden: true });
   const input = h('textarea', {
-    id: 'text', rows: 1, enterKeyHint: 'send', placeholder: t('composer.placeholder'),
-    'aria-label': t('composer.label'), dir: 'auto', value: draft.load(),
+    id: 'text', rows: 1, placeholder: t('composer.placeholder'), 'aria-label': t('composer.label'),
+    'aria-describedby': 'count', dir: 'auto', value: model.written.draft(conversation),
   });
   fitWithWidth(input);
+  const changed = () => {
+    fit(input);
+    tellLength(count, input);
+  };
   const send = () => {
-    if (!input.value.trim()) return;
-    words.textContent = sendOrRefuse(model, conversation, input.value);
+    const text = mended(input.value);
+    if (!text) return;
+    words.textContent = sendOrRefuse(model, conversation, text);
     if (words.textContent) return;
     input.value = '';
-    draft.save('');
-    fit(input);
+    model.written.keepDraft(conversation, '');
+    changed();
     sent();
   };
   input.addEventListener('input', () => {
-    draft.save(input.value);
-    fit(input);
+    words.textContent = '';
+    model.written.keepDraft(conversation, input.value);
+    changed();
     if (input.value) model.chat.typing(conversation);
   });
-  input.addEventListener('keydown', (event) => {
-    // An input method's Enter chooses a character and sends nothing.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    send();
-  });
+  sendByKey(input, send);
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
     send();
@@ -102,19 +97,102 @@ export function makeComposer(model, conversation, sent) {
   };
   const form = h('form', { class: 'composer', hidden: true, onsubmit },
     emojiMenu(input), input, h('button', { class: 'primary' }, t('composer.send')));
-  return { element: h('div', {}, words, form), ...shownWhileOpen(model, conversation, form, input) };
+  tellLength(count, input);
+  const banner = makeBanner(model);
+  const closing = followElsewhere(model, conversation, input, changed);
+  return {
+    element: h('div', {}, banner.element, words, count, form),
+    close: () => closing.abort(),
+    ...shownOnceOpen(model, conversation, form, input, banner),
+  };
 }
 
-/** @param {Model} model @param {Conversation} conversation @param {HTMLFormElement} form @param {HTMLTextAreaElement} input */
-const shownWhileOpen = (model, conversation, form, input) => ({
+/** Enter sends, where a keyboard writes and no input method has the key. @param {HTMLTextAreaElement} input @param {() => void} send */
+function sendByKey(input, send) {
+  const composition = new Composition();
+  input.addEventListener('compositionstart', () => composition.start());
+  input.addEventListener('compositionend', ({ timeStamp }) => composition.end(timeStamp));
+  input.addEventListener('keyup', () => composition.keyUp());
+  input.addEventListener('keydown', (event) => {
+    const owned = composition.owns(event);
+    if (event.key !== 'Enter' || event.shiftKey || owned || touch.matches) return;
+    event.preventDefault();
+    send();
+  });
+}
+
+/** @param {HTMLElement} count @param {HTMLTextAreaElement} input */
+function tellLength(count, input) {
+  const text = mended(input.value);
+  const words = remark(text);
+  const fault = words && faultOf(text);
+  if (fault && !input.hasAttribute('aria-invalid')) say(words);
+  input.toggleAttribute('aria-invalid', Boolean(fault));
+  if (fault) input.setAttribute('aria-invalid', 'true');
+  count.textContent = words;
+  count.hidden = !words;
+  count.classList.toggle('bad', Boolean(fault));
+}
+
+/**
+ * The draft is one for all tabs: this input follows what is written in another one.
+ * @param {Model} model
+ * @param {Conversation} conversation
+ * @param {HTMLTextAreaElement} input
+ * @param {() => void} changed
+ */
+function followElsewhere(model, conversation, input, changed) {
+  const closing = new AbortController();
+  model.written.addEventListener('draft', ({ detail: { conversation: where, text, before } }) => {
+    // What stands here alone is not written over.
+    if (!same(where, conversation) || (before !== null && before !== input.value)) return;
+    input.value = text;
+    changed();
+    if (before === null) input.focus();
+  }, { signal: closing.signal });
+  return closing;
+}
+
+/** Says quietly that the connection is gone, and lets one try at once. @param {Model} model */
+function makeBanner(model) {
+  const words = h('span', {});
+  const onclick = () => {
+    say(t('connection.trying'));
+    model.chat.tryNow();
+  };
+  const element = h('div', { class: 'banner', hidden: true }, words, h('button', { type: 'button', onclick }, t('connection.tryNow')));
+  return {
+    element,
+    draw() {
+      const { state } = model.chat;
+      const gone = state === 'disconnected' || state === 'stopped';
+      if (gone) words.textContent = t('connection.gone');
+      element.hidden = !gone;
+    },
+  };
+}
+
+/**
+ * Hidden before the first connection; from then on one can always write.
+ * @param {Model} model
+ * @param {Conversation} conversation
+ * @param {HTMLFormElement} form
+ * @param {HTMLTextAreaElement} input
+ * @param {ReturnType<typeof makeBanner>} banner
+ */
+const shownOnceOpen = (model, conversation, form, input, banner) => ({
   fit: () => fit(input),
+  /** Not on a touch screen: there it pulls up the keyboard. */
   focus() {
-    if (!form.hidden) input.focus({ preventScroll: true });
+    if (!form.hidden && !touch.matches) input.focus({ preventScroll: true });
   },
   draw() {
-    const shown = model.chat.state === 'connected' && model.isOpen(conversation);
-    if (form.hidden !== shown) return;
-    form.hidden = !shown;
-    if (shown) fit(input);
+    const shown = model.wasConnected && model.isOpen(conversation);
+    input.enterKeyHint = touch.matches ? 'enter' : 'send';
+    if (form.hidden === shown) {
+      form.hidden = !shown;
+      if (shown) fit(input);
+    }
+    banner.draw();
   },
 });

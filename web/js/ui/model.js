@@ -6,7 +6,9 @@ import { BROADCASTS, between, ofWith, toOf, withOf, keyOf } from '../core/conver
 import { Emitter } from '../core/emitter.js';
 import { Picture } from '../core/picture.js';
 import { Refresh } from '../core/refresh.js';
+import { Kept } from '../kept.js';
 import { t } from '../words.js';
+import { Written } from './written.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('../core/people.js').Friend} Friend */
@@ -16,7 +18,6 @@ import { t } from '../words.js';
 /** @typedef {import('../core/types.js').Sender} Sender */
 /** @typedef {import('../core/types.js').Signal} Signal */
 /** @typedef {import('../core/types.js').User} User */
-/** @typedef {import('../core/types.js').Outgoing} Outgoing */
 
 const PAGE = 50;
 /** Messages that a conversation keeps in memory while nobody scrolls back in it. */
@@ -31,8 +32,6 @@ const CONFIRM_MS = 10_000;
 const PRESENCE_MS = 3_000;
 /** Changes are drawn at the latest after this time. */
 const DRAW_MS = 100;
-/** Lines of the connection's story that stay in the stream. */
-const NOTES_MAX = 4;
 
 const effects = {
   setTimer: (/** @type {() => void} */ callback, /** @type {number} */ ms) => setTimeout(callback, ms),
@@ -47,30 +46,10 @@ const ask = (refresh) => {
   });
 };
 
-/** @param {string} id */
-const outboxStore = (id) => ({
-  /** @returns {Outgoing[]} */
-  load() {
-    try {
-      const entries = JSON.parse(sessionStorage.getItem(`outbox:${id}`) ?? '[]');
-      // An older version of the page kept the wire's `to`.
-      return entries.map((/** @type {any} */ entry) => ({ conversation: ofWith(entry.to ?? null), ...entry }));
-    } catch {
-      return [];
-    }
-  },
-  save(/** @type {Outgoing[]} */ entries) {
-    try {
-      sessionStorage.setItem(`outbox:${id}`, JSON.stringify(entries));
-    } catch {
-      // Without storage the messages live as long as the page.
-    }
-  },
-});
-
 /**
- * Dispatches `change` (something to show), `arrival` (a message of another), `connected`, and `stop` with the reason.
- * @extends {Emitter<{change: null, arrival: MessageEvent, connected: null, stop: string}>}
+ * Dispatches `change` (something to show), `arrival` (a message of another), `connected`, `note`
+ * (the connection's state, in words) and `stop` with the reason.
+ * @extends {Emitter<{change: null, arrival: MessageEvent, connected: null, note: string, stop: string}>}
  */
 export class Model extends Emitter {
   #api;
@@ -88,8 +67,11 @@ export class Model extends Emitter {
   #noteCount = 0;
   /** @type {Map<string, {conversation: Conversation, timer: ReturnType<typeof setTimeout>}>} by the writer's id */
   typists = new Map();
-  /** @type {{id: number, text: string, afterSeq: number}[]} */
+  /** @type {{id: number, text: string, afterSeq: number}[]} one at the most: it stands as long as it is true */
   notes = [];
+  /** Whether it was connected once: from then on one can write, whatever the line does. */
+  wasConnected = false;
+  #leaving = new AbortController();
 
   /** @param {import('../api.js').Api} api @param {User} me @param {ChatClient} [chat] */
   constructor(api, me, chat) {
@@ -101,8 +83,10 @@ export class Model extends Emitter {
       reads: new Refresh(() => this.#load('/api/read', (list, asked) => this.#takeReads(list, asked)), effects),
       me: new Refresh(() => this.adoptProfile(() => this.#api.get('/api/me')).then(() => true), effects),
     };
-    const { load, save } = outboxStore(me.id);
-    this.chat = chat ?? new ChatClient({ user: me.id, share: me.id, outbox: load(), save });
+    const kept = new Kept(me.id);
+    const outbox = { outbox: kept.outbox(), writer: kept.writer, save: kept.keepOutbox.bind(kept) };
+    this.chat = chat ?? new ChatClient({ user: me.id, share: me.id, ...outbox });
+    this.written = new Written(this.chat, kept);
     this.#listen();
     this.note(t('page.loading'));
   }
@@ -120,6 +104,8 @@ export class Model extends Emitter {
     chat.addEventListener('outbox', () => this.#changed());
     chat.addEventListener('state', () => this.#stateChanged());
     chat.addEventListener('stop', ({ detail }) => this.emit('stop', detail));
+    this.written.addEventListener('change', () => this.#changed());
+    this.written.listen(this.#leaving.signal);
   }
 
   /** Whether the first answers have come; until then nothing is known of what is unread. */
@@ -198,6 +184,7 @@ export class Model extends Emitter {
   /** For good: what is still being loaded leads to nothing. */
   stop() {
     this.#stopped = true;
+    this.#leaving.abort();
     for (const timer of [this.#readTimer, this.#confirmTimer, this.#presenceTimer]) clearTimeout(timer);
     for (const refresh of Object.values(this.#refreshes)) refresh.stop();
     this.chat.disconnect();
@@ -294,7 +281,8 @@ export class Model extends Emitter {
 
   /** @param {string} text */
   note(text) {
-    this.notes = [...this.notes, { id: ++this.#noteCount, text, afterSeq: this.#picture.lastSeq }].slice(-NOTES_MAX);
+    this.notes = [{ id: ++this.#noteCount, text, afterSeq: this.#picture.lastSeq }];
+    this.emit('note', text);
     this.#changed();
   }
 
@@ -316,6 +304,7 @@ export class Model extends Emitter {
     const connected = state === 'connected';
     if (connected !== this.#told && state !== 'connecting') {
       this.#told = connected;
+      this.wasConnected ||= connected;
       this.note(t(connected ? 'connection.connected' : 'connection.disconnected'));
       if (connected) this.#cameBack();
     }

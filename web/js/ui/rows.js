@@ -44,7 +44,8 @@ export class RowView {
     const { name, color } = row.kind === 'message' ? model.current(row.event.from) : model.me;
     const at = row.kind === 'message' ? row.event.at : row.entry.at;
     if (row.kind === 'message') this.element.dataset.seq = String(row.event.seq);
-    const looks = JSON.stringify([row.follows, dark.matches, standing, name, color, at]);
+    const waits = standing === 'pending' && model.chat.state !== 'connected';
+    const looks = JSON.stringify([row.follows, dark.matches, standing, name, color, at, waits]);
     if (looks === this.#looks) return;
     this.#looks = looks;
     this.element.className = ['message', row.follows && 'follows', standing && 'own',
@@ -53,7 +54,7 @@ export class RowView {
     this.#name.style.color = readable(color, background(Boolean(standing)));
     this.#meta.replaceChildren(
       h('time', { dateTime: new Date(at).toISOString(), title: dayOf(at) }, timeOf(at)),
-      ...(standing && standing !== 'failed' ? [mark(standing)] : []));
+      ...(standing && standing !== 'failed' ? [mark(standing)] : []), waits ? ` ${t('message.waits')}` : '');
     this.element.querySelector('.failure')?.remove();
     if (row.kind === 'outgoing' && standing === 'failed') this.element.append(failure(row.entry, model));
   }
@@ -67,9 +68,10 @@ function makeLine(row) {
 }
 
 /** @param {Outgoing} entry @param {Model} model */
-function failure({ clientId, error }, { chat }) {
+function failure({ clientId, error }, { chat, written }) {
   return h('span', { class: 'failure', role: 'alert' }, t('message.notSent', { reason: said(error ?? '') }),
     h('button', { type: 'button', class: 'link', onclick: () => chat.retry(clientId) }, t('message.again')), ' ',
+    h('button', { type: 'button', class: 'link', onclick: () => written.edit(clientId) }, t('message.edit')), ' ',
     h('button', { type: 'button', class: 'link', onclick: () => chat.discard(clientId) }, t('message.discard')));
 }
 
