@@ -72,9 +72,13 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def server(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with the demo accounts, unhurried rates, and a clean log at the end."""
-    with ServerProcess(tmp_path_factory.mktemp("data"), *FAST, *backend(), demo=True) as running:
+def server(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ServerProcess]:
+    """A server with the demo accounts, unhurried rates, the `OPTIONS` of the module, and a clean log at the end."""
+    more = getattr(request.module, "OPTIONS", ())
+    folder = tmp_path_factory.mktemp("data")
+    with ServerProcess(folder, *FAST, *backend(), *more, demo=True) as running:
         yield running
         assert running.stop() == 0
     assert running.complaints() == []

@@ -127,7 +127,12 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
 def _http_settings(settings: Settings, proxies: Proxies) -> HttpSettings:
     published = bool(settings.trusted_proxy or settings.origin)
     return HttpSettings(
-        settings.limits, proxies, settings.metrics_token, settings.hsts_s, published
+        limits=settings.limits,
+        proxies=proxies,
+        metrics_token=settings.metrics_token,
+        hsts_s=settings.hsts_s,
+        published=published,
+        socketio=settings.socketio,
     )
 
 

@@ -7,6 +7,7 @@ import asyncio
 import faulthandler
 import logging
 from dataclasses import replace
+from importlib.util import find_spec
 
 from chatserver.command import demo, logs
 from chatserver.command.build import build
@@ -36,6 +37,10 @@ back. What takes longer waits for a database that does not answer."""
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `Refused`, `SettingsError`, `StoreRefused` and `KeysRefused`."""
     settings = from_given(options)
+    if settings.socketio and find_spec("socketio") is None:
+        raise Refused(
+            "--socketio needs a package that is not here: pip install 'chatserver[socketio]'."
+        )
     faulthandler.enable()  # a death by signal says where
     give_back()
     handler = QuietHandler()

@@ -165,6 +165,13 @@ _SERVER = (
         "under https: for how long browsers are to come by https only (HSTS); 0 says nothing",
         "seconds",
     ),
+    Setting(
+        "socketio",
+        _switch,
+        False,
+        "answer Socket.IO clients at /socket.io/; needs chatserver[socketio]",
+        kind="switch",
+    ),
     Setting("mongodb", _text, None, "a MongoDB URI: keep everything there instead of in SQLite"),
 )
 
@@ -257,6 +264,7 @@ class Settings:
     metrics_token: str | None = None
     trusted_proxy: tuple[Network, ...] = ()
     hsts_s: int = 0
+    socketio: bool = False
     mongodb: str | None = None
     limits: Limits = Limits()
 

@@ -77,19 +77,38 @@ def json_object(text: str, what: str) -> dict[str, object]:
     Raises `BadRequest`, also for keys that a database could take for operators or paths: none of ours
     has a dollar or a dot, so nobody means well with them.
     """
+    value = _json(text, what)
+    if not isinstance(value, dict):
+        raise BadRequest(f"{what} must be a JSON object.")
+    _refuse_paths(value, what)
+    return value
+
+
+def json_list(text: str, what: str) -> list[object]:
+    """As `json_object`, for a list; the objects in it are looked at in the same way."""
+    value = _json(text, what)
+    if not isinstance(value, list):
+        raise BadRequest(f"{what} must be a JSON list.")
+    for one in value:
+        if isinstance(one, dict):
+            _refuse_paths(one, what)
+    return value
+
+
+def _json(text: str, what: str) -> object:
     # The parsers are recursive, each a level of the stack for a level of nesting.
     if _containers(text) > CONTAINERS_MAX:
         raise BadRequest(f"{what} holds too many lists or objects.")
     try:
-        value = _decode(text)
+        return _decode(text)
     except ValueError:
         raise BadRequest(f"{what} is not JSON.") from None
-    if not isinstance(value, dict):
-        raise BadRequest(f"{what} must be a JSON object.")
+
+
+def _refuse_paths(value: dict[str, object], what: str) -> None:
     for key in value:
         if "$" in key or "." in key:
             raise BadRequest(f"{what} has a key with a dollar or a dot.")
-    return value
 
 
 def _containers(text: str) -> int:

@@ -39,6 +39,8 @@ class Connections:
         """Whether new connections are taken."""
         self.lobby: Callable[[], int] = int
         """How many connections wait until there is room."""
+        self.links_waiting: Callable[[], int] = int
+        """How many Socket.IO links there are on which nobody has signed in."""
         self.starved_at_s: float | None = None
         """When there was last no descriptor for a new connection."""
         self.counts: Counter[str] = Counter()

@@ -31,6 +31,8 @@ class HttpSettings:
     """For how long browsers are to come by https only; 0: nothing is said of it."""
     published: bool = False
     """Whether others than this machine's own users are to be expected: a proxy or an origin is set."""
+    socketio: bool = False
+    """Whether Socket.IO clients are answered."""
 
 
 def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:

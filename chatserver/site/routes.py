@@ -29,6 +29,7 @@ def make_app(house: House, web_folder: Path) -> Application:
         *handshake.routes(house),
         *longpoll.routes(house),
         *sse.routes(house),
+        *_socketio_routes(house),
         *api.routes(house, metrics),
         *api.unknown(house),
         *classic.routes(house, web_folder, web),
@@ -40,6 +41,15 @@ def make_app(house: House, web_folder: Path) -> Application:
         default_handler_args={"house": house},
         log_function=_log_and_count(house),
     )
+
+
+def _socketio_routes(house: House) -> list[Any]:
+    if not house.settings.socketio:
+        return []
+    # Here, because its library is an extra, and nobody else should wait for its import.
+    from chatserver.transports import socketio
+
+    return socketio.routes(house)
 
 
 def _log_and_count(house: House) -> Callable[[RequestHandler], None]:
@@ -99,6 +109,11 @@ def _measure_room(house: House, metrics: Metrics) -> None:
     metrics.gauge("joins_peak", "The most at the same time so far.", lambda: joins.peak)
     metrics.counter("joins_done", "Readers greeted or mended.", lambda: joins.done)
     metrics.gauge(
+        "links_waiting",
+        "Socket.IO links on which nobody has signed in yet.",
+        lambda: house.delivery.connections.links_waiting(),
+    )
+    metrics.gauge(
         "lobby",
         "Connections that wait until there is room.",
         lambda: house.delivery.connections.lobby(),
@@ -107,11 +122,12 @@ def _measure_room(house: House, metrics: Metrics) -> None:
 
 def _measure_connections(house: House, metrics: Metrics) -> None:
     delivery = house.delivery
+    streams = (*STREAMS, "socketio") if house.settings.socketio else STREAMS
     metrics.gauges(
         "connections",
         "Readers: live streams and polling clients.",
         "transport",
-        lambda: by_transport((reader.transport for reader in delivery.readers.all), STREAMS),
+        lambda: by_transport((reader.transport for reader in delivery.readers.all), streams),
     )
     metrics.gauge(
         "polls_waiting",

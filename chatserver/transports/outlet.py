@@ -8,11 +8,20 @@ from typing import Protocol
 class Outlet(Protocol):
     """A way out for bytes, of which some may have to wait. Nothing here waits or raises."""
 
-    bytes_up: int
-    bytes_down: int
-    """What came, and what the kernel took, since the connection was taken over."""
-    waits: bool
-    """Whether something has not left yet. The owner's `drained` is called when it has."""
+    @property
+    def bytes_up(self) -> int:
+        """What came since the connection was taken over."""
+        ...
+
+    @property
+    def bytes_down(self) -> int:
+        """What the kernel took since then."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has not left yet. The owner's `drained` is called when it has."""
+        ...
 
     def send(self, data: bytes) -> None:
         """Send what is corked and `data`, now if the kernel takes it."""

@@ -35,20 +35,26 @@ class Connection:
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
-    async def begin(self, path: str, more: Mapping[str, str] | None = None) -> asyncio.StreamReader:
-        """Send a GET; the stream on which its answer comes."""
+    async def begin(
+        self, path: str, more: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> asyncio.StreamReader:
+        """Send a GET, or a POST where there is a body; the stream on which its answer comes."""
         if self.reader is None or self.reader.at_eof():
             self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         assert self.writer is not None
         fields = {"Host": f"{self.host}:{self.port}", **self.headers, **(more or {})}
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode())
+        if body is not None:
+            fields["Content-Length"] = str(len(body))
+        method = "GET" if body is None else "POST"
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode() + (body or b""))
         return self.reader
 
-    async def get(self, path: str) -> Answer:
-        """The answer to a GET. Raises `Refused` on any status but 200."""
+    async def get(self, path: str, body: bytes | None = None) -> Answer:
+        """The answer to a GET, or a POST of `body`. Raises `Refused` on any status but 200."""
         try:
-            reader = await self.begin(path)
+            reader = await self.begin(path, body=body)
             status, headers = await read_head(reader)
             answer = Answer(status, headers, await _read_body(reader, headers))
         except BaseException:

@@ -14,6 +14,7 @@ from tests.support.process import ServerProcess
 from tests.traffic.traffic import Traffic
 
 BACKENDS = ("sqlite", "mongodb")
+OPTIONS = ("--socketio",)
 
 CLEAN = {"lost": 0, "doubled": 0, "disordered": 0, "resets": 0}
 
@@ -34,7 +35,7 @@ async def test_hopping_clients_see_each_message_once_and_in_order(
 async def test_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(
     backend: Backend, data: Path
 ) -> None:
-    server = ServerProcess(data, *FAST, *backend()).start()
+    server = ServerProcess(data, *FAST, *OPTIONS, *backend()).start()
     # On MongoDB each restart waits ten seconds, until the lease of the one that was killed is over.
     crashes = 3 if "--mongodb" in server.options else 10
 
@@ -85,7 +86,7 @@ async def texts_of(person: Person) -> set[str]:
 async def test_restarts_by_sigterm_in_mid_traffic_lose_and_double_nothing(
     backend: Backend, data: Path
 ) -> None:
-    server = ServerProcess(data, *FAST, *backend()).start()
+    server = ServerProcess(data, *FAST, *OPTIONS, *backend()).start()
 
     async def restart(traffic: Traffic) -> None:
         for _ in range(3):

@@ -18,6 +18,9 @@ import websockets
 
 from tests.support.clients import READERS, Person, Reader
 from tests.support.process import ServerProcess
+from tests.support.socketio_readers import SOCKETIO_READERS
+
+ALL = [*READERS, *SOCKETIO_READERS]
 
 GONE = (
     OSError,
@@ -122,7 +125,7 @@ class Traffic:
     async def _hop(self, person: Person, cursor: int) -> None:
         got = self.tally.received[person.id] = []
         while not self._complete(person):
-            kind = self.random.choice(READERS)
+            kind = self.random.choice(ALL)
             reader = kind(self.server.url, person.token, client=person.id)
             self.tally.hops += 1
 

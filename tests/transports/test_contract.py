@@ -17,11 +17,14 @@ from tests.support.clients import (
     WebSocketReader,
 )
 from tests.support.process import ServerProcess
+from tests.support.socketio_readers import SOCKETIO_READERS
 
 BACKENDS = ("sqlite", "mongodb")
+OPTIONS = ("--socketio",)
 
-STREAMS: list[type[Reader]] = [WebSocketReader, EventsReader]
-each_transport = pytest.mark.parametrize("kind", READERS, ids=lambda kind: kind.name)
+STREAMS: list[type[Reader]] = [WebSocketReader, EventsReader, *SOCKETIO_READERS]
+ALL = [*READERS, *SOCKETIO_READERS]
+each_transport = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.name)
 each_stream = pytest.mark.parametrize("kind", STREAMS, ids=lambda kind: kind.name)
 each_waiting = pytest.mark.parametrize("kind", [*STREAMS, PollReader], ids=lambda kind: kind.name)
 
