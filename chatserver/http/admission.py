@@ -7,16 +7,19 @@ with looking things up).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPHeaders
 
 from chatserver.core.errors import AnotherAccount, BadRequest, Forbidden, Unauthenticated
 from chatserver.core.fields import written_number
-from chatserver.core.origin import origin_allowed
+from chatserver.core.origin import normal_origin, origin_allowed
 from chatserver.core.people import Login, User
 from chatserver.delivery.readers import Readers
+from chatserver.http.cors import Cors
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import cookie_header
 from chatserver.verbs.sessions import Sessions
@@ -67,6 +70,7 @@ class Admission:
         self._readers = readers
         self._origins = origins
         self._proxies = proxies
+        self.cors = Cors(origins)
 
     def ask(
         self,
@@ -117,8 +121,21 @@ class Admission:
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
         if (origin is None and site is None) or ("Authorization" in headers and not sets_cookie):
             return
-        if not origin_allowed(origin, site, headers.get("Host", ""), self._origins, https):
-            raise Forbidden("Requests from pages of another site are refused.")
+        host = headers.get("Host", "")
+        if not origin_allowed(origin, site, host, self._origins, https):
+            raise Forbidden(_why_foreign(origin, site, host))
+
+
+def _why_foreign(origin: str | None, site: str | None, host: str) -> str:
+    """Why a page counts as another site's; where a proxy has changed `Host` on the way, what to set."""
+    page = normal_origin(origin or "")
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
+    if page is not None and (site == "same-origin" or urlsplit(page).hostname == name.strip("[]")):
+        return (
+            f"This page came from {origin}, but the request says Host: {host}. Have the proxy pass Host on with its "
+            f"port (nginx: proxy_set_header Host $http_host), or start the server with --origin {origin}."
+        )
+    return "Requests from pages of another site are refused."
 
 
 def _check_whose(ask: Ask, login: Login) -> None:

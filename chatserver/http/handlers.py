@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
@@ -16,7 +15,9 @@ from chatserver.core.events import encode_json
 from chatserver.core.people import Login
 from chatserver.delivery.seats import sign_in
 from chatserver.http.admission import Admission, Arrival, Ask
+from chatserver.http.cors import NO_SUCH_METHOD, answer_preflight, set_all
 from chatserver.http.house import House
+from chatserver.http.policy import page_policy, say_https_only
 from chatserver.http.problems import (
     ALL_HEADERS,
     as_chat_error,
@@ -24,7 +25,6 @@ from chatserver.http.problems import (
     problem_response,
 )
 from chatserver.http.requests import (
-    HttpSettings,
     argument,
     cookie_header,
     declared_bytes,
@@ -39,27 +39,6 @@ log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'%s; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-"""Nothing but our own files: a text that became markup by mistake could still do nothing."""
-
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,300}")
-
-
-def page_policy(host: str, https: bool) -> str:
-    """The policy of a page that was asked for at `host`.
-
-    Its WebSockets are named, because `'self'` does not cover them in browsers of before 2022 (Safari to 15.3); of
-    this host alone, so that nothing can be carried off to another.
-    """
-    if not _HOST.fullmatch(host):
-        return CSP % ""
-    return CSP % (f" wss://{host}" if https else f" ws://{host} wss://{host}")
-
-
 DISCARD_BYTES = 1024 * 1024
 """So much of a body that is too large is read and thrown away, so that the client sees the answer and not
 a cut connection (RFC 9110, section 15.5.14); more, and the connection is closed."""
@@ -70,12 +49,6 @@ def allowed_methods(handler: type[RequestHandler]) -> str:
     nothing = RequestHandler._unimplemented_method
     found = [m for m in METHODS if getattr(handler, m.lower()) is not nothing]
     return ", ".join(m for m in found if m != "HEAD" or "GET" in found)
-
-
-def say_https_only(handler: RequestHandler, settings: HttpSettings) -> None:
-    """HSTS, where the settings ask for it: by https alone (RFC 6797, section 7.2)."""
-    if settings.hsts_s and settings.proxies.https(handler.request.headers):
-        handler.set_header("Strict-Transport-Security", f"max-age={settings.hsts_s}")
 
 
 @stream_request_body
@@ -191,10 +164,20 @@ class BaseHandler(RequestHandler):
         """Whether cookies are to be sent over https only."""
         return self.house.settings.proxies.https(self.request.headers)
 
+    @property
+    def abroad(self) -> bool:
+        """Whether a page of a named origin of another site asks, which needs a cookie of its own kind."""
+        return self.house.admission.cors.is_abroad(self.request.headers)
+
+    def give_cookie(self, login: Login) -> None:
+        """Have the browser remember its login."""
+        cookie = self.house.sessions.cookie(login, self.https, self.abroad)
+        self.add_header("Set-Cookie", cookie)
+
     def take_cookies_away(self) -> None:
         """Have the browser forget its login; a cookie that was set or renewed just now too."""
         self.clear_header("Set-Cookie")
-        for cookie in self.house.sessions.no_cookies():
+        for cookie in self.house.sessions.no_cookies(self.abroad):
             self.add_header("Set-Cookie", cookie)
 
     async def arrive(self, ask: Ask) -> Arrival:
@@ -206,7 +189,7 @@ class BaseHandler(RequestHandler):
             arrival.user.id,
         )
         sessions = self.house.sessions
-        renewed = sessions.renewed_cookie(ask.cookie, arrival.login, self.https)
+        renewed = sessions.renewed_cookie(ask.cookie, arrival.login, self.https, self.abroad)
         if renewed is not None:
             self.add_header("Set-Cookie", renewed)
         return arrival
@@ -252,14 +235,27 @@ class ApiHandler(BaseHandler):
     """A JSON request: whoever may come in asks, and the answer is not kept by anybody."""
 
     sets_cookie = False
+    shared = True
+    """Whether pages of the named origins may use it."""
     _ask: Ask
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
+    def set_house_headers(self) -> None:
+        super().set_house_headers()
+        if self.shared:
+            set_all(self, self.house.admission.cors.headers(self.request.headers))
+
+    def options(self, *_: str) -> None:
+        """What a browser asks before it lets a page of another origin ask. Raises `MethodNotAllowed` where it is not that."""
+        if not self.shared:
+            raise MethodNotAllowed(NO_SUCH_METHOD)
+        answer_preflight(self, self.house.admission.cors, self.allowed())
+
     def admit(self) -> None:
-        if self.drained:
+        if self.drained and self.request.method != "OPTIONS":
             headers = self.request.headers
             self._ask = self.house.admission.ask(headers, sets_cookie=self.sets_cookie)
 
@@ -345,6 +341,7 @@ class StreamHandler(RequestHandler):
 
     def initialize(self, **rooms: Any) -> None:
         self._admission: Admission = rooms["admission"]
+        self._set_cors()
 
     def ask(self, last_event_id: str | None = None) -> Ask:
         """What the request says of who asks. Raises as `Admission.ask`."""
@@ -359,6 +356,16 @@ class StreamHandler(RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.clear_header("Content-Type")
+        if hasattr(self, "_admission"):
+            self._set_cors()
+
+    def _set_cors(self) -> None:
+        # Tornado makes the other headers before `initialize`, and all anew for an error.
+        set_all(self, self._admission.cors.headers(self.request.headers))
+
+    def options(self) -> None:
+        """A preflight, as of the API."""
+        answer_preflight(self, self._admission.cors, self.methods)
 
     def compute_etag(self) -> str | None:
         """None: there is nothing here that could be revalidated."""

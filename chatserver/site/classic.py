@@ -275,7 +275,7 @@ class SignInForm(ClassicHandler):
             email = form.get("email", "")
             self.page("sign_in.html", None, error.status, error=error.detail, email=email)
             return
-        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.give_cookie(login)
         self.go(self.now())
 
 
@@ -294,7 +294,7 @@ class RegisterForm(ClassicHandler):
             self.page("register.html", None, error.status, error=error.detail, form=form)
             return
         login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
-        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.give_cookie(login)
         self.go(self.now())
 
 

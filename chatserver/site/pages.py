@@ -13,6 +13,7 @@ from typing import Any
 from tornado.routing import URLSpec
 
 from chatserver.core.errors import NotFound
+from chatserver.http.cors import set_all
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
 from chatserver.site.files import DIGEST_CHARS, File, Web, takes_gzip
@@ -41,6 +42,12 @@ class FileHandler(PageHandler):
     def initialize(self, house: House, **more: Any) -> None:
         super().initialize(house)
         self._web: Web = more["web"]
+
+    def set_house_headers(self) -> None:
+        super().set_house_headers()
+        if self.request.path.startswith("/static/"):
+            # The client library, for pages of the named origins.
+            set_all(self, self.house.admission.cors.headers(self.request.headers))
 
     def get(self, path: str | None = None) -> None:
         if path is None:

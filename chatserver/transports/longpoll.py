@@ -344,7 +344,8 @@ class Poll:
         if connection is None:
             return
         close = "Connection: close\r\n" if connection.close_after else ""
-        head = f"HTTP/1.1 {status} {reason}\r\n{lines}Date: {http_date()}\r\n{close}\r\n"
+        cors = self._admission.cors.lines(self._headers)
+        head = f"HTTP/1.1 {status} {reason}\r\n{lines}{cors}Date: {http_date()}\r\n{close}\r\n"
         data = head.encode("latin1") + (b"" if self._method == "HEAD" else body)
         if self._client.startswith(LAB):
             up = request_bytes(self._method, self._target, self._headers.get_all())

@@ -35,6 +35,7 @@ _HEAD = (
     b"X-Accel-Buffering: no\r\n"
     b"X-Content-Type-Options: nosniff\r\n"
     b"Connection: close\r\n"
+    b"%b"
     b"Date: %b\r\n"
     b"\r\n"
 )
@@ -132,7 +133,8 @@ class EventsHandler(StreamHandler):
         user_id = arrival.user.id
         delivery.tallies.count(user_id, arrival.client, reader.transport, requests=1, up=up)
         retry_ms = random.randint(*RETRY_MS)
-        connection.send(_HEAD % http_date().encode() + b"retry: %d\n\n" % retry_ms)
+        cors = self._admission.cors.lines(self.request.headers).encode("latin1")
+        connection.send(_HEAD % (cors, http_date().encode()) + b"retry: %d\n\n" % retry_ms)
         await reader.join(arrival.user, arrival.after)
 
 

@@ -35,6 +35,14 @@ def cookie_name(secure: bool) -> str:
     return SECURE_COOKIE if secure else COOKIE
 
 
-def attributes(secure: bool, max_age_s: int) -> str:
-    """What stands behind the session cookie's value (RFC 6265bis, section 4.1.2)."""
-    return f"Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+def attributes(secure: bool, max_age_s: int, abroad: bool = False) -> str:
+    """What stands behind the session cookie's value (RFC 6265bis, section 4.1.2).
+
+    `abroad`: for a page of a named origin of another site, whose requests bring no `Lax` cookie. Its cookie is kept for
+    that site's pages alone (`Partitioned`, the draft "Cookies Having Independent Partitioned State"): no third site's
+    page has it, and admission refuses their origins besides.
+    """
+    kept = f"Path=/; Max-Age={max_age_s}; HttpOnly; "
+    if abroad:
+        return f"{kept}SameSite=None; Secure; Partitioned"
+    return f"{kept}SameSite=Lax" + ("; Secure" if secure else "")

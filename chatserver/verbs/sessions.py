@@ -208,24 +208,30 @@ class Sessions:
                 return opened.login_id
         return None
 
-    def cookie(self, login: Login, secure: bool) -> str:
-        """The `Set-Cookie` value that signs a browser in; `secure` under https."""
+    def cookie(self, login: Login, secure: bool, abroad: bool = False) -> str:
+        """The `Set-Cookie` value that signs a browser in; `secure` under https; `abroad` as of `cookies.attributes`."""
         sealed = self._ring.seal("cookie", f"{login.id} {login.user_id} {self._clock_ms()}")
-        return f"{cookie_name(secure)}={sealed}; {attributes(secure, COOKIE_LIFE_MS // 1000)}"
+        return (
+            f"{cookie_name(secure)}={sealed}; {attributes(secure, COOKIE_LIFE_MS // 1000, abroad)}"
+        )
 
-    def renewed_cookie(self, cookie_header: str | None, login: Login, secure: bool) -> str | None:
+    def renewed_cookie(
+        self, cookie_header: str | None, login: Login, secure: bool, abroad: bool = False
+    ) -> str | None:
         """A new `Set-Cookie` value where the request's cookie is older than a day."""
         opened = self._cookies.get(session_cookie(cookie_header, secure) or "")
         if opened is None or opened.login_id != login.id:
             return None
         if self._clock_ms() - opened.sealed_at < COOKIE_RENEW_MS:
             return None
-        return self.cookie(login, secure)
+        return self.cookie(login, secure, abroad)
 
     @staticmethod
-    def no_cookies() -> tuple[str, ...]:
+    def no_cookies(abroad: bool = False) -> tuple[str, ...]:
         """The `Set-Cookie` values that take the cookie away, whichever of the two names it has."""
-        return tuple(f"{cookie_name(secure)}=; {attributes(secure, 0)}" for secure in (True, False))
+        return tuple(
+            f"{cookie_name(secure)}=; {attributes(secure, 0, abroad)}" for secure in (True, False)
+        )
 
     def form_field(self, subject: str) -> str:
         """A secret for a form that only `subject` (a login id, or a form cookie's value) may send."""

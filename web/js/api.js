@@ -60,7 +60,7 @@ export class Api {
     try {
       response = await fetch(this.#base + path, {
         method,
-        credentials: 'same-origin',
+        credentials: 'include',
         cache: 'no-store',
         headers: body ? { ...this.#headers, 'Content-Type': 'application/json' } : this.#headers,
         body: body && JSON.stringify(body),

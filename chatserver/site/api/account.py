@@ -14,7 +14,7 @@ class Register(RowHandler):
         user = await self.house.accounts.register(self.fields(), self.address)
         agent = self.request.headers.get("User-Agent", "")
         login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
-        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.give_cookie(login)
         self.answer({"user": await self.house.accounts.me(user.id)}, 201)
 
 
@@ -26,7 +26,7 @@ class SignIn(RowHandler):
         user, login = await self.house.accounts.sign_in(
             self.fields(), self.address, agent, self._ask.cookie
         )
-        self.add_header("Set-Cookie", self.house.sessions.cookie(login, self.https))
+        self.give_cookie(login)
         self.answer({"user": await self.house.accounts.me(user.id)})
 
 

@@ -18,6 +18,7 @@ class Health(RowHandler):
     """Alive: the loop turns."""
 
     drained = False
+    shared = False
 
     def get(self) -> None:
         self.answer({"status": "ok"})
@@ -28,6 +29,7 @@ class Ready(RowHandler):
     connections are taken."""
 
     drained = False
+    shared = False
 
     def get(self) -> None:
         house = self.house
@@ -47,6 +49,7 @@ class MetricsPage(RowHandler):
     """Prometheus: to the one with the token, or without one to this machine, where nobody else can come by it."""
 
     drained = False
+    shared = False
 
     def initialize(self, house: House, **more: Any) -> None:
         super().initialize(house, **more)

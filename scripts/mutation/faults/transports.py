@@ -258,6 +258,20 @@ FAULTS = (
         ("tests/http/test_entrance.py",),
     ),
     Fault(
+        "every origin may read what the cookie counts for",
+        "chatserver/http/cors.py",
+        "return len(origins) == 1 and normal_origin(origins[0]) in self._origins",
+        "return len(origins) == 1",
+        ("tests/site/test_cors.py",),
+    ),
+    Fault(
+        "a poll on the fast path says nothing to a named origin",
+        POLL,
+        "cors = self._admission.cors.lines(self._headers)",
+        'cors = ""',
+        ("tests/site/test_cors.py",),
+    ),
+    Fault(
         "there is no Retry-After",
         "chatserver/http/problems.py",
         'headers["Retry-After"] = str(problem["retryAfter"])',

@@ -92,7 +92,7 @@ export class LongpollTransport {
     const timer = setTimeout(() => request.abort(new Error('no answer in time')), limitMs);
     try {
       const response = await fetch(url, {
-        credentials: 'same-origin', cache: 'no-store', signal: request.signal,
+        credentials: 'include', cache: 'no-store', signal: request.signal,
       });
       if (!response.ok) throw await refusal(response);
       return await response.json();

@@ -21,7 +21,7 @@ export class SseTransport {
   /** @param {TransportOptions} options */
   constructor(options) {
     this.#on = options.on;
-    this.#source = new EventSource(readerUrl('/events', options));
+    this.#source = new EventSource(readerUrl('/events', options), { withCredentials: true });
     this.#source.onmessage = (message) => this.#receive(message.data);
     this.#source.onerror = () => this.#end({ reason: 'the event stream broke' });
   }
