@@ -97,23 +97,27 @@ class SocketIoPollReader(SocketIoReader):
     def __init__(self, url: str, token: str, client: str | None = None) -> None:
         super().__init__(url, token, client)
         self._gets, self._posts = Connection(url, {}), Connection(url, {})
-        self._path = ""
+        self.path = ""
         self._waiting: list[str] = []
 
     async def connect(self, after: int | None = None) -> None:
         path = "/socket.io/?EIO=4&transport=polling"
         opened = (await self._gets.get(path)).body.decode()
-        self._path = f"{path}&sid={json.loads(opened[1:])['sid']}"
+        self.path = f"{path}&sid={json.loads(opened[1:])['sid']}"
         await self.post("40" + self._auth(after))
         await self._greeted(await self._packet())
 
+    async def begin_poll(self) -> None:
+        """Ask, and do not wait for the answer."""
+        await self._gets.begin(self.path)
+
     async def post(self, payload: str) -> None:
         """Say something, as packets."""
-        await self._posts.get(self._path, payload.encode())
+        await self._posts.get(self.path, payload.encode())
 
     async def _packet(self) -> str:
         while not self._waiting:
-            body = (await self._gets.get(self._path)).body.decode()
+            body = (await self._gets.get(self.path)).body.decode()
             self._waiting += [one for one in body.split(SEPARATOR) if one]
         return self._waiting.pop(0)
 
