@@ -68,7 +68,7 @@ function strayWords(text) {
 }
 
 /** What looks like words and is none for people: keys, headers, names of errors, fonts, the names of transports in data. */
-const NO_WORDS = new Set(['Enter', 'Escape', 'Tab', 'Home', 'End', 'Backspace', 'Delete', 'Content-Type', 'X-Chat-User',
+const NO_WORDS = new Set(['Enter', 'Escape', 'Tab', 'Home', 'End', 'Backspace', 'Delete', 'Content-Type', 'Date', 'X-Chat-User',
   'AbortError', 'RangeError', 'QuotaExceededError', 'Segmenter', '11px system-ui, sans-serif', 'WebSocket',
   'Server-Sent Events', 'Long-polling', 'Polling', 'Classic', 'Laboratory']);
 

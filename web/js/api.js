@@ -30,6 +30,8 @@ export class Api {
   /** @type {Record<string, string>} */
   #headers;
   #stopped;
+  /** Told with each answer what time it was at the server. @type {(at: number) => void} */
+  heardTime = () => {};
   #silent;
 
   /**
@@ -66,6 +68,8 @@ export class Api {
         body: body && JSON.stringify(body),
         signal: signal ?? AbortSignal.timeout(ANSWER_MS),
       });
+      const date = Date.parse(response.headers.get('Date') ?? '');
+      if (date) this.heardTime(date);
       answer = response.status === 204 ? null : await response.json();
     } catch {
       if (!signal) this.#silent();

@@ -5,7 +5,7 @@
 /** @typedef {import('./types.js').Outgoing} Outgoing */
 
 /**
- * @typedef {{kind: 'day', key: string, day: string}
+ * @typedef {{kind: 'day', key: string, at: number}
  *   | {kind: 'new', key: string}
  *   | {kind: 'note', key: string, text: string}
  *   | {kind: 'message', key: string, event: MessageEvent, follows: boolean}
@@ -137,7 +137,7 @@ export class Timeline {
   /**
    * Rows to show: messages with day separators and the new-message line, then what is on its way.
    * @param {object} view
-   * @param {(at: number) => string} view.dayOf the reader's day of a time, as the separator says it
+   * @param {(at: number) => string} view.dayOf the reader's day of a time: a separator stands wherever it changes
    * @param {number | null} [view.readUpTo] the new-message line stands after this seq
    * @param {string} [view.me] own messages do not begin the unread ones
    * @param {Outgoing[]} [view.outgoing]
@@ -161,7 +161,7 @@ export class Timeline {
     const dayRow = (at, key) => {
       const today = dayOf(at);
       if (today === day) return;
-      rows.push({ kind: 'day', key: `day-${key}`, day: today });
+      rows.push({ kind: 'day', key: `day-${key}`, at });
       day = today;
       last = null;
     };

@@ -7,6 +7,7 @@ import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
 import { Model } from './model.js';
+import { hearTime } from './time.js';
 
 /**
  * @typedef {object} App
@@ -77,6 +78,7 @@ const app = {
 /** @param {import('../core/types.js').User} user */
 function begin(user) {
   app.api = new Api('', user.id, (reason) => stopped(model, reason));
+  app.api.heardTime = hearTime;
   const model = new Model(app.api, user);
   app.model = model;
   app.words = '';

@@ -5,8 +5,9 @@ import { BROADCASTS, addressOf, direct, keyOf, ofKey, same } from '../core/conve
 import { LADDER } from '../core/transports.js';
 import { listed, parts, said, t } from '../words.js';
 import { makeComposer } from './composer.js';
-import { arrange, h, momentOf, say } from './dom.js';
+import { arrange, h, say } from './dom.js';
 import { Stream } from './stream.js';
+import { agoOf, asTimePasses } from './time.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('./model.js').Model} Model */
@@ -34,6 +35,7 @@ export function chatView(app, model, key) {
   };
   model.addEventListener('change', draw, { signal });
   dark.addEventListener('change', draw, { signal });
+  asTimePasses(draw, signal);
   model.addEventListener('connected', () => {
     draw();
     // Whoever is busy elsewhere on the page is not called away.
@@ -89,7 +91,7 @@ function makePane(model, conversation) {
 function presenceWords(friend) {
   if (!friend) return t('presence.stranger');
   if (friend.online) return t('presence.online');
-  return friend.lastSeen ? t('presence.lastSeen', { when: momentOf(friend.lastSeen) }) : t('presence.offline');
+  return friend.lastSeen ? t('presence.lastSeen', { when: agoOf(friend.lastSeen) }) : t('presence.offline');
 }
 
 /** @param {HTMLElement} title @param {Model} model @param {Conversation} conversation */

@@ -1,6 +1,6 @@
 // Making elements. Text goes in as text nodes and nothing else: no string is ever read as HTML.
 
-import { language, wordsOf } from '../words.js';
+import { wordsOf } from '../words.js';
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
@@ -144,16 +144,3 @@ export function say(words) {
   while (live.childElementCount > SAID_LINES) live.firstElementChild?.remove();
   setTimeout(() => line.remove(), SAID_MS);
 }
-
-const dayFormat = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-const timeFormat = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
-const momentFormat = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
-
-/** @param {number} at */
-export const dayOf = (at) => dayFormat.format(at);
-
-/** @param {number} at */
-export const timeOf = (at) => timeFormat.format(at);
-
-/** @param {number} at */
-export const momentOf = (at) => momentFormat.format(at);

@@ -2,7 +2,8 @@
 
 import { contrast } from '../core/color.js';
 import { chooseLanguage, chosenLanguage, languages, t, wordsOf } from '../words.js';
-import { actionButton, field, h, momentOf, requestForm } from './dom.js';
+import { actionButton, field, h, requestForm } from './dom.js';
+import { agoOf, momentOf } from './time.js';
 
 /** Colours readable on white, to begin with; any other that has 4.5:1 can be chosen. */
 const COLORS = ['#b3261e', '#9c4a00', '#7a5a00', '#4d6b00', '#1b6e3c', '#00696e', '#0b63a5', '#3f51b5', '#6a3fb5', '#9c2f93', '#a8325e', '#5b5b66'];
@@ -90,7 +91,7 @@ async function drawDevices(app, box) {
   box.replaceChildren(h('ul', { class: 'people' }, sessions.map((/** @type {any} */ one) => h('li', {},
     h('span', { class: 'who' }, one.userAgent || t('profile.unnamed'),
       h('small', {}, t(one.current ? 'profile.thisDevice' : 'profile.device', {
-        since: momentOf(one.createdAt), used: momentOf(one.lastUsedAt),
+        since: momentOf(one.createdAt), used: agoOf(one.lastUsedAt),
       }))),
     !one.current && actionButton(t('profile.signOut'), async () => {
       await app.api.delete(`/api/sessions/${encodeURIComponent(one.id)}`);

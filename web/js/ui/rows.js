@@ -4,7 +4,8 @@
 import { readable } from '../core/color.js';
 import { splitLinks } from '../core/links.js';
 import { said, t } from '../words.js';
-import { dayOf, h, timeOf } from './dom.js';
+import { h } from './dom.js';
+import { dayOf, dayWords, timeOf } from './time.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('../core/timeline.js').Row} Row */
@@ -40,6 +41,7 @@ export class RowView {
 
   /** Show what is known now. @param {Row} row @param {Model} model @param {Standing} standing */
   draw(row, model, standing) {
+    if (row.kind === 'day') this.#drawDay(row.at);
     if (row.kind !== 'message' && row.kind !== 'outgoing') return;
     const { name, color } = row.kind === 'message' ? model.current(row.event.from) : model.me;
     const at = row.kind === 'message' ? row.event.at : row.entry.at;
@@ -58,11 +60,20 @@ export class RowView {
     this.element.querySelector('.failure')?.remove();
     if (row.kind === 'outgoing' && standing === 'failed') this.element.append(failure(row.entry, model));
   }
+
+  /** What was today is yesterday some time. @param {number} at */
+  #drawDay(at) {
+    const words = dayWords(at);
+    const label = /** @type {HTMLElement} */ (this.element.firstElementChild);
+    if (label.textContent === words) return;
+    label.textContent = words;
+    label.title = dayOf(at);
+  }
 }
 
 /** @param {Exclude<Row, Written>} row */
 function makeLine(row) {
-  if (row.kind === 'day') return h('li', { class: 'day' }, h('span', {}, row.day));
+  if (row.kind === 'day') return h('li', { class: 'day' }, h('span', {}));
   if (row.kind === 'new') return h('li', { class: 'line' }, h('span', {}, t('message.new')));
   return h('li', { class: 'note' }, row.text);
 }

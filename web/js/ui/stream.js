@@ -2,9 +2,10 @@
 
 import { keyOf, same } from '../core/conversation.js';
 import { t } from '../words.js';
-import { arrange, attentive, dayOf, h } from './dom.js';
+import { arrange, attentive, h } from './dom.js';
 import { Place } from './place.js';
 import { RowView, dark, seqOf } from './rows.js';
+import { asTimePasses, corrected, dayOf } from './time.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('../core/timeline.js').Row} Row */
@@ -64,6 +65,7 @@ export class Stream {
     const draw = () => this.draw();
     dark.addEventListener('change', draw, { signal });
     document.addEventListener('visibilitychange', draw, { signal });
+    asTimePasses(draw, signal);
     addEventListener('focus', draw, { signal });
     model.addEventListener('change', draw, { signal });
     model.addEventListener('connected', () => this.#fill(true), { signal });
@@ -137,7 +139,8 @@ export class Stream {
       dayOf,
       readUpTo: this.#line,
       me: this.#model.me.id,
-      outgoing: this.#model.chat.outbox.filter((one) => same(one.conversation, this.#conversation)),
+      outgoing: this.#model.chat.outbox.filter((one) => same(one.conversation, this.#conversation))
+        .map((one) => ({ ...one, at: corrected(one.at) })),
       notes: this.#model.notes,
     });
     const views = rows.map((row) => {

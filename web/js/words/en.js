@@ -103,6 +103,13 @@ export default {
   "transport.sse": "Server-Sent Events",
   "transport.longpoll": "Long-polling",
   "transport.poll": "Polling",
+  // Days and times
+  "day.today": "Today",
+  "day.yesterday": "Yesterday",
+  "ago.now": "just now",
+  "ago.minutes": {"one": "{count} minute ago", "other": "{count} minutes ago"},
+  "ago.today": "today at {time}",
+  "ago.yesterday": "yesterday at {time}",
   // Find friends
   "friends.search": "Name or email",
   "friends.looksLike": "Looks like a friend of yours, and is somebody else.",

@@ -102,6 +102,13 @@ export default {
   "transport.sse": "服务器推送事件",
   "transport.longpoll": "长轮询",
   "transport.poll": "轮询",
+  // Days and times
+  "day.today": "今天",
+  "day.yesterday": "昨天",
+  "ago.now": "刚刚",
+  "ago.minutes": {"other": "{count} 分钟前"},
+  "ago.today": "今天 {time}",
+  "ago.yesterday": "昨天 {time}",
   // Find friends
   "friends.search": "姓名或电子邮箱",
   "friends.looksLike": "看起来像您的一位好友，其实是另一个人。",
