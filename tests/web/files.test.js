@@ -43,6 +43,18 @@ test('core imports nothing but core, ui and lab no transport', { timeout: 5000 }
   }
 });
 
+test('styles say start and end, not left and right, so that a page can run either way', { timeout: 5000 }, () => {
+  for (const name of readdirSync(web).filter((file) => file.endsWith('.css'))) {
+    const text = readFileSync(join(web, name), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+    for (const [declaration, property, value] of text.matchAll(/([\w-]+)\s*:\s*([^;{}]+)(?=[;}])/g)) {
+      assert.doesNotMatch(property, /(?:^|-)(?:left|right)(?:$|-)|^float$|^clear$/, `${name}: ${declaration}`);
+      if (property === 'text-align') assert.doesNotMatch(value, /left|right/, `${name}: ${declaration}`);
+      const sides = value.trim().split(/\s+/);
+      if (/^(?:margin|padding|inset|border-width)$/.test(property) && sides.length === 4) assert.equal(sides[1], sides[3], `${name}: ${declaration}`);
+    }
+  }
+});
+
 test('files stay short', { timeout: 5000 }, () => {
   for (const path of files(join(web, 'js'))) {
     assert.ok(readFileSync(path, 'utf8').split('\n').length <= 400, path);
