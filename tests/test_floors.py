@@ -18,7 +18,7 @@ ONLY_IN = {
     "pymongo": ("store/mongo/",),
     "bson": ("store/mongo/",),
     "nats": ("journal/",),
-    "cryptography": ("verbs/keys",),
+    "cryptography": ("verbs/keys", "verbs/webpush"),
     "socketio": ("transports/socketio",),
     "prometheus_client": ("site/metrics",),
     "tornado": ("http/", "transports/", "site/"),

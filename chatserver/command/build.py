@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatserver.command.settings import Settings
+from chatserver.command.settings import Settings, is_loopback
 from chatserver.core.presence import Presence
 from chatserver.delivery.delivery import Clocks, furnish
 from chatserver.delivery.fanout import Fanout
@@ -21,8 +21,10 @@ from chatserver.journal.contract import Journal
 from chatserver.journal.local import LocalJournal
 from chatserver.journal.signals import LocalSignals
 from chatserver.site.pages import web_folder
+from chatserver.site.pushing import Pushing
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.accounts import Accounts
+from chatserver.verbs.alerts import Alerts
 from chatserver.verbs.friendships import Friendships
 from chatserver.verbs.keys import KeyRing, refuse_open_folder
 from chatserver.verbs.messages import Messages
@@ -31,6 +33,7 @@ from chatserver.verbs.prices import Prices
 from chatserver.verbs.reads import Reads
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
+from chatserver.verbs.webpush import PushKey
 
 if TYPE_CHECKING:
     from chatserver.store.mongo.store import MongoStore
@@ -64,7 +67,9 @@ async def build(settings: Settings) -> House:
     try:
         await store.start()
         ring = KeyRing.load(settings.data, now_ms())
-        house = _put_together(settings, store, ring)
+        key = PushKey.load(settings.data, settings.push_contact or "")
+        house = _put_together(settings, store, ring, Pushing(key, is_loopback(settings.address)))
+        await house.alerts.start()
         await _follow(house)
     except BaseException:
         await store.close()
@@ -82,13 +87,14 @@ async def _follow(house: House) -> None:
         house.delivery.readers.follow,
         house.fanout.follow,
         house.delivery.attendance.follow,
+        house.alerts.follow,
     )
     await house.journal.start(followers)
     house.delivery.hub.head_seq = house.journal.head_seq
     house.delivery.start()
 
 
-def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
+def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: Pushing) -> House:
     limits, clocks = settings.limits, Clocks(time.monotonic, now_ms)
     clock_s = clocks.monotonic_s
     journal: Journal = LocalJournal(store.log, now_ms)
@@ -119,6 +125,7 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing) -> House:
         messages=Messages(store, journal, signals, users, friendships, prices),
         reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
+        alerts=Alerts(store, sessions, presence, prices, pushing, now_ms),
         admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin), proxies),
         words=Words(web_folder() / "js" / "words"),
     )

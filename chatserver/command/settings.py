@@ -76,6 +76,12 @@ def _integer(text: str, low: int, high: int) -> int:
     return number
 
 
+def _contact(text: str) -> str:
+    if not text.startswith(("mailto:", "https://")) or not text.isprintable() or " " in text:
+        raise ValueError("it must begin with mailto: or https://")
+    return text
+
+
 def _hsts(text: str) -> int:
     return _integer(text, 0, HSTS_MAX_S)
 
@@ -172,6 +178,12 @@ _SERVER = (
         "answer Socket.IO clients at /socket.io/; needs chatserver[socketio]",
         kind="switch",
     ),
+    Setting(
+        "push_contact",
+        _contact,
+        None,
+        "whom a push service may write to: mailto:… or https://…; some push services ask for one",
+    ),
     Setting("mongodb", _text, None, "a MongoDB URI: keep everything there instead of in SQLite"),
 )
 
@@ -265,6 +277,7 @@ class Settings:
     trusted_proxy: tuple[Network, ...] = ()
     hsts_s: int = 0
     socketio: bool = False
+    push_contact: str | None = None
     mongodb: str | None = None
     limits: Limits = Limits()
 
@@ -307,12 +320,13 @@ def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise SettingsError("--poll-wait-s is above --poll-wait-max-s.")
     if limits["silence_s"] > limits["heartbeat_s"]:
         raise SettingsError("--silence-s is above --heartbeat-s.")
-    if not limits["meter"] and not _is_loopback(values["address"]):
+    if not limits["meter"] and not is_loopback(values["address"]):
         raise SettingsError("--meter off is for a server that listens on loopback only.")
     return Settings(**values, limits=Limits(**limits))
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Whether an address to listen on is for this machine alone."""
     where = address(name)
     return name == "localhost" if where is None else where.is_loopback
 

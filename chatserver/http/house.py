@@ -12,6 +12,7 @@ from chatserver.http.words import Words
 from chatserver.journal.contract import Journal
 from chatserver.store.contract import Store
 from chatserver.verbs.accounts import Accounts
+from chatserver.verbs.alerts import Alerts
 from chatserver.verbs.friendships import Friendships
 from chatserver.verbs.messages import Messages
 from chatserver.verbs.passwords import Passwords
@@ -36,6 +37,7 @@ class House:
     messages: Messages
     reads: Reads
     accounts: Accounts
+    alerts: Alerts
     admission: Admission
     words: Words
     active_requests: int = 0
@@ -44,6 +46,7 @@ class House:
     async def close(self) -> None:
         """Make everything accepted durable, and let go of the database."""
         await self.friendships.partings.close()
+        await self.alerts.close()
         await self.journal.close()
         await self.delivery.close()
         await self.sessions.close()

@@ -31,6 +31,8 @@ FIELDS: Mapping[str, Sequence[str]] = {
         *("id", "user_id", "kind", "label", "secret_hash"),
         *("created_at", "expires_at", "last_used_at", "generation"),
     ),
+    "subscriptions": ("endpoint", "user_id", "login_id", "p256dh", "auth", "created_at"),
+    "wishes": ("user", "wishes"),
     "reads": ("user", "peer", "up_to"),
     "events": ("seq", "type", "audience", "actor", "to", "at", "payload", "client_id"),
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from chatserver.core.alerts import Subscription
 from chatserver.core.conversations import Conversation, Page, Range, ReadState, Standings
 from chatserver.core.people import Account, Friends, Login, User
 
@@ -124,7 +125,36 @@ class History(Protocol):
         ...
 
 
-class Store(People, Friendships, Logins, History, Protocol):
+class Alerts(Protocol):
+    """Where somebody may be called, and what they say of it."""
+
+    async def add_subscription(self, subscription: Subscription, keep: int) -> bool:
+        """Keep it in the place of what has its endpoint, whoever's; of the user's the `keep` newest stay.
+
+        False, and it is not kept, where its login is gone. It ends by the changes that end its login.
+        """
+        ...
+
+    async def subscriptions(self, user_id: str) -> list[Subscription]:
+        """Oldest first; logins that have ended by time are left out by the caller."""
+        ...
+
+    async def drop_subscription(self, user_id: str, endpoint: str) -> None: ...
+
+    async def subscribers(self) -> set[str]:
+        """Who has any."""
+        ...
+
+    async def wishes(self, user_id: str) -> str | None:
+        """As it was set; None where it never was."""
+        ...
+
+    async def set_wishes(self, user_id: str, wishes: str) -> None:
+        """JSON of the caller's; nothing where the account is gone."""
+        ...
+
+
+class Store(People, Friendships, Logins, History, Alerts, Protocol):
     """All of it, in one database."""
 
     @property

@@ -14,7 +14,7 @@ import secrets
 import shlex
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,17 +188,33 @@ def _read(path: Path) -> list[_Key]:
 
 
 def _write(path: Path, keys: Sequence[_Key]) -> None:
-    """Put the keys in place in one step, so that no reader and no crash sees half a file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     rows = [
         {"id": key.id, "key": base64.b64encode(key.secret).decode(), "createdAt": key.created_at}
         for key in keys
     ]
+    _put(path, json.dumps({"keys": rows}, indent=1).encode())
+
+
+def private_file(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What stands in a file that is its owner's alone; made where there is none. Raises `KeysRefused`."""
+    try:
+        refuse_open_folder(path.parent)
+        if not path.exists():
+            _put(path, make())
+        _refuse_open_file(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise KeysRefused(f"Cannot use the key file {path}: {error.strerror}.") from error
+
+
+def _put(path: Path, content: bytes) -> None:
+    """In place in one step, so that no reader and no crash sees half a file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp makes the file with mode 0600, so the keys are never readable by others.
     descriptor, name = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"keys": rows}, file, indent=1)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

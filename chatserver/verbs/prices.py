@@ -51,6 +51,8 @@ class Prices:
             "You are changing your profile too often: try again later.",
             (limits.profile_per_minute / 60, limits.profile_burst),
         )
+        # Enough for a hand at the settings; each is one row.
+        self.alerts = self._till("You are changing your settings too fast.", (0.5, 30))
         self.reads = self._till("You are reading too fast.", (limits.read_rate, limits.read_burst))
         self.email_searches = self._till(
             "You are looking for too many email addresses: try again later.",

@@ -22,6 +22,7 @@ from chatserver.site.api.table import TABLE
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
 from tests.site.conftest import PASSWORD, Browser, problem
+from tests.support.pushservice import PushBrowser
 
 OURS = re.compile(r"/(api/|poll|events|ws|healthz|readyz|metrics)")
 
@@ -96,6 +97,8 @@ GOOD: dict[str, object] = {
     "text": "a",
     "upTo": 0,
     "client": "lab-a",
+    "endpoint": "https://push.example.com/a",
+    **PushBrowser().keys(),
 }
 """What a field that must be there may be, where another one is wrong."""
 
@@ -109,7 +112,7 @@ def test_a_field_that_a_row_names_is_looked_at(
     browser: Callable[[], Browser], row: Row, name: str
 ) -> None:
     body = {each.name: GOOD[each.name] for each in row.fields if each.required}
-    answer = browser().http.request(row.method, row.path, json=body | {name: ["x"]})
+    answer = browser().http.request(row.method, row.path, json=body | {name: [["x"]]})
     assert problem(answer, 422, "invalid_field")["field"] == name
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
+from chatserver.core.alerts import Subscription
 from chatserver.core.conversations import BROADCASTS, Direct, Range
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import opening as mongo_opening
@@ -87,6 +88,9 @@ async def _everything(world: World) -> None:
     for id_ in ("c1", "c2"):
         await store.add_login(login(id_, "ann", secret_hash=id_.encode()))
     await store.touch_logins({"c1": 1})
+    for n in range(2):
+        await store.add_subscription(Subscription(f"https://p/{n}", "ann", "c1", "k", "a", n), 1)
+    await store.set_wishes("ann", "{}")
     await world.end_logins("ann", "c2")
     await store.drop_expired_logins(1)
     await world.change_password("ann", "x", "c1")
@@ -112,6 +116,9 @@ async def _look_around(world: World) -> None:
     await store.users(["ann", "bob"])
     await store.search("cho", "ann li", 5)
     await store.in_common("cho", ["ann", "bob"])
+    await store.subscriptions("ann")
+    await store.drop_subscription("ann", "https://p/1")
+    await store.wishes("ann")
     await store.blocks("cho")
     await store.blocked("cho", "ann")
     await store.friends("ann")

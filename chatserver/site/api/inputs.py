@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from chatserver.core import fields as rules
+from chatserver.core.alerts import DAY_MINUTES, MUTED_MAX, ZONE_CHARS
 from chatserver.core.events import MAX_SEQ
 from chatserver.core.fields import NUMBER_DIGITS
 from chatserver.core.limits import Limits
 from chatserver.core.tallies import PREFIX
 from chatserver.http.admission import CLIENT_CHARS
 from chatserver.site.api.rows import Argument, Field, Schema
+from chatserver.verbs.alerts import ENDPOINT_CHARS
 from chatserver.verbs.partings import UNDO_MAX_S
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S
 
@@ -77,6 +79,25 @@ TO = Field("to", _AN_ID)
 WITH = Field("with", _AN_ID)
 CLIENT_ID = Field("clientId", _string(1, rules.CLIENT_ID_CHARS, description="Printable."))
 UP_TO = Field("upTo", _always({"type": "integer", "minimum": 0, "maximum": MAX_SEQ}))
+_MINUTE = _always({"type": "integer", "minimum": 0, "maximum": DAY_MINUTES - 1})
+ALERT_TEXT = Field("text", _always({"type": "boolean"}))
+QUIET_FROM = Field("quietFrom", _MINUTE)
+QUIET_TO = Field("quietTo", _MINUTE)
+ZONE = Field("zone", _string(0, ZONE_CHARS, description="An IANA name; empty: UTC."))
+MUTED = Field(
+    "muted",
+    _always(
+        {
+            "type": "array",
+            "maxItems": MUTED_MAX,
+            "items": {"type": "string", "maxLength": rules.ID_CHARS},
+            "description": "Conversations: friends' ids; an empty string for the broadcasts.",
+        }
+    ),
+)
+ENDPOINT = Field("endpoint", _string(1, ENDPOINT_CHARS))
+P256DH = Field("p256dh", _string(87, 88, description="Base64url."))
+PUSH_AUTH = Field("auth", _string(22, 24, description="Base64url."))
 LAB_CLIENT = Field("client", _always({"type": "string", "pattern": f"^{PREFIX}"}))
 
 # Arguments of a query.

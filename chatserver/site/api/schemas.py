@@ -230,6 +230,15 @@ _ANSWERS: dict[str, Schema] = {
         unread=listed(record("", **{"with": or_null(ID)}, count=COUNT)),
         seq=SEQ,
     ),
+    "Wishes": record(
+        "Minutes are of the day in `zone`; equal ones: never quiet. `muted`: friends' ids, '' for the broadcasts.",
+        text=SWITCH,
+        quietFrom=COUNT,
+        quietTo=COUNT,
+        zone=TEXT,
+        muted=listed(TEXT),
+        key=TEXT,
+    ),
     "Item": {
         "description": "What a reader is handed: an event, a reset or a signal.",
         "anyOf": [ref(name) for name in (*_EVENTS, *_SIGNALS) if name != "Hello"],

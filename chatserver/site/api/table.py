@@ -18,7 +18,7 @@ from chatserver.core.errors import (
     UpgradeRequired,
 )
 from chatserver.site import lab
-from chatserver.site.api import account, friends, inputs, messages, operator
+from chatserver.site.api import account, alerts, friends, inputs, messages, operator
 from chatserver.site.api.description import Description
 from chatserver.site.api.inputs import optional
 from chatserver.site.api.rows import Answer, Entrance, Row, Schema
@@ -277,6 +277,46 @@ LABORATORY = (
     ),
 )
 
+ALERTS = (
+    Row(
+        "GET",
+        "/api/alerts",
+        alerts.AlertWishes,
+        "What one has said of being called, and the key for `PushManager.subscribe`.",
+        (Answer(200, "All of it.", "Wishes"),),
+    ),
+    Row(
+        "PUT",
+        "/api/alerts",
+        alerts.AlertWishes,
+        "Change what is given: the others stay.",
+        (Answer(200, "All of it, changed.", "Wishes"),),
+        fields=(
+            optional(inputs.ALERT_TEXT),
+            optional(inputs.QUIET_FROM),
+            optional(inputs.QUIET_TO),
+            optional(inputs.ZONE),
+            optional(inputs.MUTED),
+        ),
+    ),
+    Row(
+        "PUT",
+        "/api/push",
+        alerts.PushSubscription,
+        "Let this browser be called by Web Push as long as the login lives that asks.",
+        DONE,
+        fields=(inputs.ENDPOINT, inputs.P256DH, inputs.PUSH_AUTH),
+    ),
+    Row(
+        "DELETE",
+        "/api/push",
+        alerts.PushSubscription,
+        "Call this browser no more.",
+        DONE,
+        fields=(inputs.ENDPOINT,),
+    ),
+)
+
 OPERATORS = (
     Row(
         "GET",
@@ -353,5 +393,5 @@ STREAMS = (
 )
 """Their routes are in `transports`."""
 
-TABLE = (*ACCOUNT, *LOGINS, *FRIENDS, *MESSAGES, *LABORATORY, *OPERATORS, *STREAMS)
+TABLE = (*ACCOUNT, *LOGINS, *FRIENDS, *MESSAGES, *ALERTS, *LABORATORY, *OPERATORS, *STREAMS)
 """Every row."""

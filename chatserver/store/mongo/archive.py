@@ -7,11 +7,13 @@ from typing import Any
 
 from pymongo import errors
 
+from chatserver.core.alerts import Subscription
 from chatserver.core.events import Audience, Event
 from chatserver.core.names import words
 from chatserver.core.people import Account, Login, User
 from chatserver.store.archive import FIELDS, KINDS, LATER, Record
 from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo.alerts import subscription_document, subscription_of
 from chatserver.store.mongo.database import MongoDb
 from chatserver.store.mongo.eventlog import DUPLICATE_KEY, MongoLog
 from chatserver.store.mongo.ranges import READ_EVENTS, compound
@@ -138,6 +140,10 @@ def _record(kind: str, doc: dict[str, Any]) -> Record:
         case "logins":
             login = login_of(doc)
             values = [getattr(login, name) for name in FIELDS[kind]]
+        case "subscriptions":
+            values = [getattr(subscription_of(doc), name) for name in FIELDS[kind]]
+        case "wishes":
+            values = [doc["_id"], doc["wishes"]]
         case "events":
             values = [doc[name] for name in FIELDS[kind]]
             values[FIELDS[kind].index("payload")] = bytes(doc["payload"])
@@ -174,6 +180,10 @@ def _document(kind: str, record: Record) -> dict[str, Any]:
             return {"_id": compound(value["by"], value["user"]), **value}
         case "logins":
             return login_document(Login(*(value[name] for name in FIELDS[kind])))
+        case "subscriptions":
+            return subscription_document(Subscription(*(value[name] for name in FIELDS[kind])))
+        case "wishes":
+            return {"_id": value["user"], "wishes": value["wishes"]}
         case "reads":
             return {"_id": compound(value["user"], value["peer"]), **value}
         case _:

@@ -44,6 +44,9 @@ async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) ->
         case LoginsEnd():
             for login_id in change.login_ids:
                 await db["logins"].delete_many({"_id": login_id, "user": change.user_id})
+                await db["subscriptions"].delete_many(
+                    {"login_id": login_id, "user_id": change.user_id}
+                )
         case PasswordChange():
             await _password(db, change, seq)
         case AccountEnd():
@@ -129,6 +132,7 @@ async def _password(db: MongoDb, change: PasswordChange, seq: int) -> None:
             {"$set": {"password": change.password, "generation": seq}},
         )
     await _end_older_logins(db, user_id, seq)
+    await db["subscriptions"].delete_many({"user_id": user_id, "login_id": {"$ne": change.kept}})
 
 
 async def _end_older_logins(db: MongoDb, user_id: str, generation: int) -> None:
@@ -141,6 +145,8 @@ async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
     for collection, fields in (
         ("words", ("user",)),
         ("logins", ("user",)),
+        ("subscriptions", ("user_id",)),
+        ("wishes", ("_id",)),
         ("pairs", ("a", "b")),
         ("blocks", ("by", "user")),
         ("reads", ("user", "peer")),

@@ -17,6 +17,7 @@ _INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "pairs": (("a", {}), ("b", {})),
     "blocks": (("by", {}), ("user", {})),
     "logins": (("secret", {"unique": True}), ("user", {}), ("expires_at", {})),
+    "subscriptions": (("user_id", {}), ("login_id", {})),
     "reads": (("user", {}), ("peer", {})),
     "events": (
         ("key", {"unique": True}),

@@ -13,6 +13,7 @@ from contextlib import suppress
 from chatserver.core.errors import Unavailable
 from chatserver.store.archive import UNFINISHED
 from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo.alerts import MongoAlerts
 from chatserver.store.mongo.archive import MongoArchive
 from chatserver.store.mongo.database import MongoDb
 from chatserver.store.mongo.eventlog import MongoLog
@@ -22,7 +23,7 @@ from chatserver.store.mongo.logins import MongoLogins
 from chatserver.store.mongo.people import MongoPeople
 
 
-class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory):
+class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, MongoAlerts):
     """A `Store` in the database of `uri`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now. `start` waits up to `wait_s` (`database.WAIT_S`) for a database that does

@@ -9,6 +9,7 @@ from chatserver.core.events import Audience, Event
 from chatserver.core.people import Account, User
 from chatserver.store.archive import FIELDS, KINDS, Record
 from chatserver.store.contract import StoreRefused
+from chatserver.store.sqlite.alerts import SUBSCRIPTION
 from chatserver.store.sqlite.changes import ADD_FRIENDSHIP, write_name
 from chatserver.store.sqlite.database import SqlitePart
 from chatserver.store.sqlite.eventlog import dropped_seq, last_seq
@@ -28,6 +29,8 @@ _SOURCES = {
     "friendships": ("user_id, other_id, relation, since", "friendships", "user_id, other_id"),
     "blocks": ("by_id, user_id", "blocks", "by_id, user_id"),
     "logins": (LOGIN, "logins", "id"),
+    "subscriptions": (SUBSCRIPTION, "subscriptions", "endpoint"),
+    "wishes": ("user_id, wishes", "wishes", "user_id"),
     "reads": ("user_id, peer, up_to", "reads", "user_id, peer"),
     "events": ("seq, type, audience, actor, peer, at, payload, client_id", "events", "seq"),
 }
@@ -152,6 +155,15 @@ def _add_login(db: sqlite3.Connection, record: Record) -> None:
     db.execute(f"INSERT OR IGNORE INTO logins VALUES ({values})", record)
 
 
+def _add_subscription(db: sqlite3.Connection, record: Record) -> None:
+    values = ", ".join(f":{name}" for name in FIELDS["subscriptions"])
+    db.execute(f"INSERT OR IGNORE INTO subscriptions ({SUBSCRIPTION}) VALUES ({values})", record)
+
+
+def _add_wishes(db: sqlite3.Connection, record: Record) -> None:
+    db.execute("INSERT OR IGNORE INTO wishes VALUES (:user, :wishes)", record)
+
+
 def _add_read(db: sqlite3.Connection, record: Record) -> None:
     db.execute("INSERT OR IGNORE INTO reads VALUES (:user, :peer, :up_to)", record)
 
@@ -183,6 +195,8 @@ _ADD = {
     "friendships": _add_friendship,
     "blocks": _add_block,
     "logins": _add_login,
+    "subscriptions": _add_subscription,
+    "wishes": _add_wishes,
     "reads": _add_read,
     "events": _add_event,
 }

@@ -35,10 +35,9 @@ def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: in
             )
             recount(db, change.user_id, change.conversation, seq)
         case LoginsEnd():
-            db.executemany(
-                "DELETE FROM logins WHERE id = ? AND user_id = ?",
-                [(each, change.user_id) for each in change.login_ids],
-            )
+            ended = [(each, change.user_id) for each in change.login_ids]
+            db.executemany("DELETE FROM logins WHERE id = ? AND user_id = ?", ended)
+            db.executemany("DELETE FROM subscriptions WHERE login_id = ? AND user_id = ?", ended)
         case PasswordChange():
             _password(db, change, seq)
         case AccountEnd():
@@ -102,12 +101,15 @@ def _password(db: sqlite3.Connection, change: PasswordChange, seq: int) -> None:
     )
     # IS NOT holds for all of them where `kept` is NULL.
     db.execute("DELETE FROM logins WHERE user_id = ? AND id IS NOT ?", (user_id, kept))
+    db.execute("DELETE FROM subscriptions WHERE user_id = ? AND login_id IS NOT ?", (user_id, kept))
 
 
 _END = (
     "DELETE FROM users WHERE id = :user",
     "DELETE FROM name_words WHERE user_id = :user",
     "DELETE FROM logins WHERE user_id = :user",
+    "DELETE FROM subscriptions WHERE user_id = :user",
+    "DELETE FROM wishes WHERE user_id = :user",
     """DELETE FROM friendships WHERE (user_id, other_id) IN
         (SELECT other_id, user_id FROM friendships WHERE user_id = :user)""",
     "DELETE FROM friendships WHERE user_id = :user",

@@ -93,7 +93,18 @@ _LAST_MESSAGES = (
         WHERE audience = 1 AND type = 'message'""",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES)
+# Where somebody may be called, each of one login; and what an account says of it, as JSON.
+_ALERTS = (
+    """CREATE TABLE subscriptions (
+        endpoint TEXT PRIMARY KEY, user_id TEXT NOT NULL, login_id TEXT NOT NULL,
+        p256dh TEXT NOT NULL, auth TEXT NOT NULL, created_at INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX subscriptions_by_user ON subscriptions (user_id)",
+    "CREATE INDEX subscriptions_by_login ON subscriptions (login_id)",
+    "CREATE TABLE wishes (user_id TEXT PRIMARY KEY, wishes TEXT NOT NULL) STRICT",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES, _ALERTS)
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatserver.store.archive import UNFINISHED
 from chatserver.store.contract import StoreRefused
+from chatserver.store.sqlite.alerts import SqliteAlerts
 from chatserver.store.sqlite.archive import SqliteArchive
 from chatserver.store.sqlite.database import Database
 from chatserver.store.sqlite.eventlog import SqliteLog
@@ -20,7 +21,7 @@ from chatserver.store.sqlite.logins import SqliteLogins
 from chatserver.store.sqlite.people import SqlitePeople
 
 
-class SqliteStore(SqlitePeople, SqliteFriendships, SqliteLogins, SqliteHistory):
+class SqliteStore(SqlitePeople, SqliteFriendships, SqliteLogins, SqliteHistory, SqliteAlerts):
     """A `Store` in `folder`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now; `busy_ms` how long a write waits while another program (a backup) holds

@@ -1,0 +1,123 @@
+"""Whom a message calls: wishes, and who is online somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
+
+import orjson
+import pytest
+
+from chatserver.core.alerts import NO_WISHES, Subscription, Wishes, wishes_of
+from chatserver.core.errors import InvalidField
+from chatserver.core.events import Audience, Event
+from chatserver.verbs.alerts import Alerts, Outcome
+
+PAYLOAD = orjson.dumps({"from": {"id": "ann", "name": "Ann"}, "text": "hello"})
+
+
+def said(seq: int, to: str | None = "bob") -> Event:
+    audience = Audience.PAIR if to else Audience.FRIENDS
+    return Event(seq, 1, "message", audience, "ann", to, PAYLOAD)
+
+
+class House:
+    """Alerts with paper around: bob is ann's friend since 5, and has one browser."""
+
+    def __init__(self, online: bool = False) -> None:
+        kept = Subscription("https://push.example.com/1", "bob", "c", "k", "a", 1)
+        self.store: Any = AsyncMock()
+        self.store.subscribers.return_value = {"bob", "cho"}
+        self.store.friends_since.return_value = ({"bob": 5, "ann": 5}, 100)
+        self.store.subscriptions.return_value = [kept]
+        self.store.wishes.return_value = None
+        self.store.read_position.return_value = 0
+        self.sender: Any = AsyncMock(local=False, key="key")
+        self.sender.send.return_value = Outcome.SENT
+        sessions: Any = AsyncMock()
+        sessions.listed.return_value = [SimpleNamespace(id="c")]
+        presence: Any = MagicMock()
+        presence.is_online.return_value = online
+        self.alerts = Alerts(
+            self.store, sessions, presence, MagicMock(), self.sender, lambda: 3_600_000
+        )
+        self.alerts.waits_s = (0.0, 0.01)
+
+    async def hear(self, *events: Event) -> list[dict[str, Any]]:
+        """The calls that these lead to."""
+        await self.alerts.start()
+        self.alerts.follow(events)
+        while self.alerts._tasks:
+            await asyncio.gather(*self.alerts._tasks)
+        return [orjson.loads(each.args[1]) for each in self.sender.send.await_args_list]
+
+
+async def test_friends_alone_are_called_and_for_what_they_may_see() -> None:
+    assert [each["seq"] for each in await House().hear(said(6))] == [6]
+    assert await House().hear(said(5)) == []
+    assert await House().hear(said(6, "cho")) == []
+    assert [each["with"] for each in await House().hear(said(6, None))] == [None]
+
+
+async def test_a_burst_calls_once_with_the_newest() -> None:
+    assert [each["seq"] for each in await House().hear(said(6), said(7), said(8))] == [8]
+
+
+async def test_who_is_online_is_called_only_for_what_stays_unread() -> None:
+    house = House(online=True)
+    house.store.read_position.return_value = 6
+    assert await house.hear(said(6)) == []
+    assert [each["seq"] for each in await House(online=True).hear(said(6))] == [6]
+
+
+async def test_quiet_hours_are_of_the_day_where_the_account_is() -> None:
+    for zone, quiet in (("UTC", True), ("Asia/Shanghai", False)):
+        house = House()
+        wishes = Wishes(quiet_from=60, quiet_to=120, zone=zone)
+        house.store.wishes.return_value = orjson.dumps(wishes.as_fields()).decode()
+        assert (await house.hear(said(6)) == []) is quiet
+
+
+def test_quiet_hours_may_pass_midnight_and_equal_ends_are_none() -> None:
+    night = Wishes(quiet_from=22 * 60, quiet_to=7 * 60)
+    assert [night.is_quiet(at) for at in (0, 419, 420, 1319, 1320, 1439)] == [
+        *(True, True, False),
+        *(False, True, True),
+    ]
+    assert not any(NO_WISHES.is_quiet(at) for at in range(1440))
+
+
+async def test_the_end_of_a_login_by_time_ends_its_subscription() -> None:
+    house = House()
+    house.alerts._sessions.listed.return_value = []  # type: ignore[attr-defined]
+    assert await house.hear(said(6)) == []
+    house.store.drop_subscription.assert_awaited_once_with("bob", "https://push.example.com/1")
+    house.store.reset_mock()
+    house.alerts.follow([said(7)])
+    assert not house.store.subscriptions.await_count
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"text": 1}, "text"),
+        ({"quietFrom": 1440}, "quietFrom"),
+        ({"quietTo": -1}, "quietTo"),
+        ({"zone": "x" * 65}, "zone"),
+        ({"muted": "x"}, "muted"),
+        ({"muted": [1]}, "muted"),
+        ({"muted": ["x"] * 1001}, "muted"),
+    ],
+)
+def test_wishes_that_make_no_sense_are_refused(fields: dict[str, object], name: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        wishes_of(fields)
+    assert refused.value.field == name
+
+
+def test_what_is_not_given_stays() -> None:
+    before = Wishes(True, 1, 2, "UTC", ("", "ann"))
+    assert wishes_of({}, before) == before
+    assert wishes_of({"muted": ["ann", "ann"]}, before).muted == ("ann",)
