@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from chatserver import __version__
-from chatserver.command import keys, migrate, serve, users
+from chatserver.command import keys, migrate, output, serve, users
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import SettingsError, add_options
 from chatserver.core.errors import ChatError
@@ -27,20 +26,41 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code: 0, or 2 with one sentence on stderr."""
+    """Run the command; the exit code: 0, or 2 with one sentence on stderr.
+
+    Where whoever reads the output has seen enough, as `head -1`, the command ends there and that is no failure.
+    """
     # Whatever is made from here on is its owner's alone: the database, its journal, the keys, folders on the way.
     os.umask(0o077)
+    output.prepare()
     try:
-        options = _parser().parse_args(arguments)
-        run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        code = _run(arguments)
+        output.flush()
+        return code
+    except BrokenPipeError:
+        output.give_up()
+        return 0
     except (Refused, SettingsError, StoreRefused, KeysRefused) as refusal:
-        print(f"chatserver: {refusal}", file=sys.stderr)
+        output.complain(str(refusal))
     except ChatError as error:
-        print(f"chatserver: {error.detail}", file=sys.stderr)
+        output.complain(error.detail)
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        output.give_up()
+        output.complain(f"the output cannot be written ({error.strerror}).")
     return EXIT_REFUSED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as end:  # after --help and --version
+        return int(end.code or 0)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import faulthandler
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -125,6 +126,8 @@ async def _settle_now_and_then(handler: QuietHandler) -> None:
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     url = f"http://{host}:{port}"
-    if settings.demo:
-        print(demo.welcome(url, settings.data / "demo-ann.cookies"))
-    print(f"listening on {url}", flush=True)
+    # A server serves whether or not anybody reads what it says.
+    with suppress(OSError):
+        if settings.demo:
+            print(demo.welcome(url, settings.data / "demo-ann.cookies"))
+        print(f"listening on {url}", flush=True)

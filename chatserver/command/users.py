@@ -8,6 +8,7 @@ import getpass
 import sys
 
 from chatserver.command.build import open_store, opened
+from chatserver.command.output import plain
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import from_given
 
@@ -24,7 +25,7 @@ def add(options: argparse.Namespace) -> int:
     async def register() -> None:
         async with opened(from_given(options)) as house:
             user = await house.accounts.register(fields, None)
-            print(f"{user.id}  {options.email}  {user.name}")
+            print(plain(f"{user.id}  {options.email}  {user.name}"))
 
     asyncio.run(register())
     return 0
@@ -58,7 +59,7 @@ def show(options: argparse.Namespace) -> int:
                 for row in rows:
                     names = ("id", "email", "first_name", "last_name")
                     user_id, email, first_name, last_name = (str(row[name]) for name in names)
-                    print(f"{user_id}  {email}  {first_name} {last_name}".rstrip())
+                    print(plain(f"{user_id}  {email}  {first_name} {last_name}".rstrip()))
         finally:
             await store.close()
 

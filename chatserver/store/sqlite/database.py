@@ -171,6 +171,7 @@ class Database:
             # A start that is given up does not wait for the end of a long migration.
             self._writer.set_progress_handler(lambda: self._stopping, PROGRESS_STEPS)
             migrate(self._writer)
+            self._folder.refuse_full()
             self._writer.set_progress_handler(None, 0)
             for _ in range(READERS):
                 self._readers.append(Reader(self._folder.file, self._busy_ms))
@@ -316,7 +317,8 @@ class Database:
                 _log.warning("the database can be used again")
         elif error is not None and who not in self._failing:
             if not self._failing:
-                _log.error("%s the database failed: %s", what, error)
+                why = self._folder.why(error) if what == "writing" else str(error)
+                _log.error("%s the database failed: %s", what, why)
             self._failing.add(who)
 
     def _hand_back(self, deliver: Callable[[V], None], what: V) -> None:

@@ -29,6 +29,22 @@ _FILES_OF_A_CONNECTION = 4
 """The database, its log, the log's index, and for a moment the folder. What SQLite had of them is closed again
 when it says that it could not open something."""
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+_PROBE = "chat.probe"
+_ROOM_TO_GROW_BYTES = 1024 * 1024
+"""A limit of file size below this above the database is one that it runs into soon."""
+_NO_ROOM = {
+    errno.ENOSPC: "The disk with the data folder {} is full: make room on it, and start again.",
+    errno.EDQUOT: "The disk quota for the data folder {} is used up: make room, or raise it, and start again.",
+    errno.EFBIG: "No file in the data folder {} may grow further: raise the limit of file size (ulimit -f), and start again.",
+}
+"""What each of these is to the operator. SQLite calls the last two a disk I/O error."""
+_PASSING = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+)
+"""Errors that say nothing of what is in the file."""
 
 
 class Folder:
@@ -67,9 +83,10 @@ class Folder:
     def refusal(self, error: OSError | sqlite3.Error) -> StoreRefused:
         """What the operator is to do about an error while it was opened."""
         if _says_full(error) or self._is_full():
-            return StoreRefused(
-                f"The disk with the data folder {self.path} is full: make room on it, and start again."
-            )
+            return StoreRefused(self._full())
+        trouble = error.errno if isinstance(error, OSError) else self._write_trouble()
+        if trouble in _NO_ROOM:
+            return StoreRefused(_NO_ROOM[trouble].format(self.path))
         system = error if isinstance(error, OSError) else self._opened()
         if system is not None and system.errno in _OUT_OF_FILES:
             return StoreRefused(
@@ -80,10 +97,54 @@ class Folder:
                 f"The data folder {self.path} cannot be used ({error.strerror}):"
                 " name one that this user may read and write."
             )
+        if trouble is not None:
+            return StoreRefused(
+                f"The data folder {self.path} cannot be written ({os.strerror(trouble)}): look at its disk, or name"
+                " one that this user may read and write."
+            )
+        if _code(error) & 0xFF in _PASSING:
+            return StoreRefused(
+                f"{self.file} cannot be read or written ({error}): look at its disk; the file itself may be whole."
+            )
         return StoreRefused(
             f"{self.file} cannot be used as a database ({error}): restore it from a backup,"
             " or choose another data folder."
         )
+
+    def refuse_full(self) -> None:
+        """Raises `StoreRefused` where there is no room: what is written may still fit into the log of an earlier life,
+        and the server would begin to fail a little later."""
+        if self._is_full():
+            raise StoreRefused(self._full())
+
+    def why(self, error: sqlite3.Error) -> str:
+        """An error while it is in use, for the log: with its reason where that is one of room."""
+        if _says_full(error) or self._is_full():
+            return self._full()
+        if (trouble := self._write_trouble()) is not None and trouble in _NO_ROOM:
+            return _NO_ROOM[trouble].format(self.path)
+        return str(error)
+
+    def _full(self) -> str:
+        return _NO_ROOM[errno.ENOSPC].format(self.path)
+
+    def _write_trouble(self) -> int | None:
+        """Why nothing more can be written, which SQLite keeps to itself; None where something can."""
+        probe = self.path / _PROBE
+        try:
+            at_bytes = self.file.stat().st_size + _ROOM_TO_GROW_BYTES
+            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                # Far out, where a limit of file size counts; what lies before takes no room.
+                if os.pwrite(fd, bytes(_FULL_BYTES), at_bytes) < _FULL_BYTES:
+                    os.pwrite(fd, bytes(1), at_bytes + _FULL_BYTES)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+                probe.unlink()
+        except OSError as error:
+            return error.errno
+        return None
 
     def _is_full(self) -> bool:
         try:
