@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 
 from tornado.web import RequestHandler, stream_request_body
 
-from chatserver.core.errors import ChatError, MethodNotAllowed, NotFound, TooLarge
+from chatserver.core.errors import ChatError, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from chatserver.core.events import encode_json
 from chatserver.core.people import Login
 from chatserver.delivery.seats import sign_in
@@ -30,6 +31,7 @@ from chatserver.http.requests import (
     declared_bytes,
     parse_json,
     parse_query,
+    refuse_unasked,
 )
 from chatserver.http.words import COOKIE as LANGUAGE_COOKIE
 from chatserver.http.words import Language
@@ -169,8 +171,11 @@ class BaseHandler(RequestHandler):
         """Whether a page of a named origin of another site asks, which needs a cookie of its own kind."""
         return self.house.admission.cors.is_abroad(self.request.headers)
 
-    def give_cookie(self, login: Login) -> None:
-        """Have the browser remember its login."""
+    async def give_cookie(self, login: Login) -> None:
+        """Have the browser remember its login, in the place of the one that it had."""
+        with contextlib.suppress(Unavailable):
+            # The new one is made already; the old one ends by itself some day.
+            await self.house.sessions.end_replaced(cookie_header(self.request.headers), login)
         cookie = self.house.sessions.cookie(login, self.https, self.abroad)
         self.add_header("Set-Cookie", cookie)
 
@@ -268,7 +273,9 @@ class ApiHandler(BaseHandler):
         return parse_json(self.request.headers, self.taken_body())
 
     def no_fields(self) -> None:
-        """For a request whose body says nothing: still none that a form could send."""
+        """For a request whose body says nothing: still none that a form, or an old browser's script, could send."""
+        if self.request.method == "POST":
+            refuse_unasked(self.request.headers)
         self.fields()
 
     def answer(self, value: Any, status: int = 200) -> None:

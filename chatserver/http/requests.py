@@ -35,6 +35,17 @@ class HttpSettings:
     """Whether Socket.IO clients are answered."""
 
 
+def refuse_unasked(headers: HTTPHeaders) -> None:
+    """For a POST that needs no body: a page of another site can send one with a cookie and without a media type, and an
+    old browser says no `Origin` with it. Raises `UnsupportedMedia` where that could be the case.
+    """
+    own = "Origin" in headers or "Authorization" in headers
+    if not own and headers.get("Sec-Fetch-Site") not in ("same-origin", "none"):
+        media_type = headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower()
+        if media_type != "application/json":
+            raise UnsupportedMedia("Send this as application/json.")
+
+
 def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     """The object in a request's body; empty where there is no body.
 

@@ -154,10 +154,11 @@ class ClassicHandler(PageHandler):
         tallies = self.house.delivery.tallies
         tallies.count(login.user_id, client, "classic", requests=1, up=up, down=down)
 
-    def go(self, unvisited: object, **arguments: str) -> None:
-        """Send the browser on, to an address that it has not been at."""
+    def go(self, unvisited: object, at: str = "", **arguments: str) -> None:
+        """Send the browser on, to an address that it has not been at; `at` names a place on the page."""
         self.set_status(303)
-        self.set_header("Location", f"{HERE}?{urlencode({**arguments, 'm': str(unvisited)})}")
+        query = urlencode({**arguments, "m": str(unvisited)})
+        self.set_header("Location", f"{HERE}?{query}" + (f"#{at}" if at else ""))
         self.finish()
 
     def now(self) -> int:
@@ -184,7 +185,8 @@ class Timeline(ClassicHandler):
         refresh_s = rules.written_integer(self.argument("refresh"), "refresh", 0, 10**9) or 0
         if refresh_s:
             refresh_s = min(REFRESH_MAX_S, max(REFRESH_MIN_S, refresh_s))
-        self.house.delivery.attendance.polled(arrival.user.id, float(refresh_s))
+        if self._is_looked_at():
+            self.house.delivery.attendance.polled(arrival.user.id, float(refresh_s))
         conversation = conversation_with(rules.optional_id(self.argument("with") or None, "with"))
         part = Range(conversation, before, limit=PAGE_MESSAGES)
         await self.show(arrival, part, refresh_s)
@@ -201,8 +203,7 @@ class Timeline(ClassicHandler):
         house, user, peer = self.house, arrival.user, peer_of(part.conversation)
         history = json.loads(await house.messages.history(user.id, part))
         messages = history["messages"]
-        looks = self.request.method == "HEAD"
-        if messages and part.before is None and status == 200 and not looks:
+        if messages and part.before is None and status == 200 and self._is_looked_at():
             await self._mark_read(user, part.conversation, messages[-1]["seq"])
         friends = (await house.friendships.friends(user.id))["friends"]
         state = await house.reads.read_state(user.id)
@@ -225,6 +226,22 @@ class Timeline(ClassicHandler):
             text=form.get("text", ""),
             error=form.get("error"),
             **self.part("friends", friends),
+        )
+
+    def _is_looked_at(self) -> bool:
+        """Whether somebody sees the page: it is neither fetched before anybody asked for it, nor a part of another one."""
+        headers = self.request.headers
+        ahead = (
+            headers.get(name, "").lower()
+            for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+        )
+        if any(
+            word in purpose for purpose in ahead for word in ("prefetch", "prerender", "preview")
+        ):
+            return False
+        return (
+            self.request.method != "HEAD"
+            and headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
         )
 
     async def _mark_read(self, user: User, conversation: Conversation, up_to: int) -> None:
@@ -256,7 +273,8 @@ class Write(Timeline):
             return
         # A repeat has been at its seq's address before.
         unvisited = f"{place.seq}.{self.now()}" if place.duplicate else str(place.seq)
-        self.go(unvisited, **({"with": to} if to else {}))
+        # To where the message stands: a page begins at its top, and what is newest is at its end.
+        self.go(unvisited, at="newest", **({"with": to} if to else {}))
 
 
 class SignInForm(ClassicHandler):
@@ -275,7 +293,7 @@ class SignInForm(ClassicHandler):
             email = form.get("email", "")
             self.page("sign_in.html", None, error.status, error=error.detail, email=email)
             return
-        self.give_cookie(login)
+        await self.give_cookie(login)
         self.go(self.now())
 
 
@@ -294,7 +312,7 @@ class RegisterForm(ClassicHandler):
             self.page("register.html", None, error.status, error=error.detail, form=form)
             return
         login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
-        self.give_cookie(login)
+        await self.give_cookie(login)
         self.go(self.now())
 
 

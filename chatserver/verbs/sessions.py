@@ -208,6 +208,16 @@ class Sessions:
                 return opened.login_id
         return None
 
+    async def end_replaced(self, cookie_header: str | None, login: Login) -> None:
+        """End what the browser was signed in with before it got `login`: nobody could sign it out any more."""
+        for name in (SECURE_COOKIE, COOKIE):
+            opened = self._open(cookie_named(cookie_header, name) or "")
+            if opened is None or opened.login_id == login.id:
+                continue
+            before = await self._store.login(opened.login_id)
+            if before is not None and before.user_id == opened.user_id and before.kind == "cookie":
+                await self.end(before)
+
     def cookie(self, login: Login, secure: bool, abroad: bool = False) -> str:
         """The `Set-Cookie` value that signs a browser in; `secure` under https; `abroad` as of `cookies.attributes`."""
         sealed = self._ring.seal("cookie", f"{login.id} {login.user_id} {self._clock_ms()}")

@@ -58,7 +58,7 @@ class Somebody:
             kind = "tokens" if self.how == "token" else "sessions"
             answer = owner.delete(f"/api/{kind}/{self.id}")
         else:
-            answer = self.request("POST", "/api/logout")
+            answer = self.request("POST", "/api/logout", json={})
         assert answer.status_code in (200, 204), answer.text
 
 

@@ -57,7 +57,7 @@ def test_signing_out_ends_this_session_only(
     one = browser()
     sign_in(http, one.email)
     cookie = one.http.headers["Cookie"] = f"chatserver={one.http.cookies['chatserver']}"
-    answer = one.http.post("/api/logout")
+    answer = one.http.post("/api/logout", json={})
     assert answer.status_code == 204 and "Max-Age=0" in answer.headers["set-cookie"]
     problem(one.http.get("/api/me", headers={"Cookie": cookie}), 401, "unauthenticated")
     assert http.get("/api/me").status_code == 200
@@ -212,3 +212,33 @@ def test_failed_sign_ins_and_registrations_are_limited(strict: ServerProcess) ->
         problem(other.http.patch("/api/me", json=wrong), 429, "rate_limited")
     log = "\n".join(strict.log)
     assert "failed sign-in" in log and one.email not in log and PASSWORD not in log
+
+
+def test_signing_out_without_an_origin_is_json(browser: Callable[..., Browser]) -> None:
+    """An old browser lets a foreign page's script send an empty POST with the cookie, and says no `Origin` with it."""
+    one = browser()
+    for headers in ({}, {"Content-Type": "text/plain"}, {"Sec-Fetch-Site": "same-site"}):
+        answer = one.http.post("/api/logout", headers=headers)
+        problem(answer, 415, "unsupported_media_type")
+    assert one.http.get("/api/me").status_code == 200
+    own = {"Origin": str(one.http.base_url).rstrip("/")}
+    assert one.http.post("/api/logout", headers=own).status_code == 204
+
+
+def test_who_signs_in_again_leaves_no_session_behind(
+    browser: Callable[..., Browser], server: ServerProcess
+) -> None:
+    """Whoever it was before: nobody could sign that login out any more from this browser."""
+    one, other = browser(), browser()
+    before = one.http.cookies["chatserver"]
+    sign_in(one.http, one.email)
+    again = one.http.cookies["chatserver"]
+    sign_in(one.http, other.email)
+    for cookie, status in ((before, 401), (again, 401), (one.http.cookies["chatserver"], 200)):
+        answer = httpx.get(f"{server.url}/api/me", headers={"Cookie": f"chatserver={cookie}"})
+        assert answer.status_code == status
+    # What somebody else's browser has stays.
+    assert other.http.get("/api/me").json()["user"]["id"] == other.id
+    forged = {"Cookie": f"chatserver={again}x; __Host-chatserver=x"}
+    body = {"email": one.email, "password": PASSWORD}
+    assert httpx.post(f"{server.url}/api/login", headers=forged, json=body).status_code == 200

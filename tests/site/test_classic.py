@@ -106,6 +106,10 @@ def test_a_form_answers_303_to_an_address_that_names_the_message(
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     (message,) = ann.http.get("/api/messages").json()["messages"]
     assert query == {"m": [str(message["seq"])]}
+    # And to its place there: a page is shown from its top, and what is newest stands at its end.
+    assert answer.headers["location"].endswith("#newest")
+    assert re.findall(r'<li id="newest">.*', one.page.text)[0].count("hi") >= 1
+    assert one.page.text.count('id="newest"') == 1
 
 
 def test_sending_a_form_again_writes_once_and_goes_to_another_address(

@@ -126,6 +126,30 @@ def test_looking_at_a_page_by_head_reads_no_message(browser: Callable[[], Browse
     assert friend.http.get("/api/read").json()["unread"] == []
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Purpose": "prefetch"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Moz": "prefetch"},
+        {"X-Purpose": "preview"},
+        {"Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Mode": "cors"},
+    ],
+)
+def test_a_page_that_is_fetched_before_anybody_asks_for_it_reads_no_message(
+    browser: Callable[[], Browser], headers: dict[str, str]
+) -> None:
+    one, friend = browser(), browser()
+    one.befriend(friend)
+    one.http.post("/api/messages", json={"text": "hello"})
+    assert "hello" in friend.http.get("/classic", headers=headers).text
+    assert friend.http.get("/api/read").json()["unread"] == [{"with": None, "count": 1}]
+    friend.http.get("/classic", headers={"Sec-Fetch-Mode": "navigate"})
+    assert friend.http.get("/api/read").json()["unread"] == []
+
+
 def test_metrics_are_for_this_machine(http: httpx.Client) -> None:
     text = http.get("/metrics").text
     for name in (

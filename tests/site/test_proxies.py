@@ -150,7 +150,9 @@ def test_an_https_origin_makes_cookies_secure_where_the_proxy_says_nothing(
 def test_signing_out_takes_both_cookies_away(behind_proxy: ServerProcess, ann: Browser) -> None:
     secure = signed_in(behind_proxy, ann, HTTPS)["__Host-chatserver"]
     cookie = f"__Host-chatserver={secure}; chatserver=planted"
-    answer = httpx.post(f"{behind_proxy.url}/api/logout", headers=HTTPS | {"Cookie": cookie})
+    answer = httpx.post(
+        f"{behind_proxy.url}/api/logout", json={}, headers=HTTPS | {"Cookie": cookie}
+    )
     assert answer.status_code == 204
     assert jar(answer) == {"__Host-chatserver": "", "chatserver": ""}
 

@@ -14,7 +14,7 @@ class Register(RowHandler):
         user = await self.house.accounts.register(self.fields(), self.address)
         agent = self.request.headers.get("User-Agent", "")
         login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
-        self.give_cookie(login)
+        await self.give_cookie(login)
         self.answer({"user": await self.house.accounts.me(user.id)}, 201)
 
 
@@ -26,14 +26,14 @@ class SignIn(RowHandler):
         user, login = await self.house.accounts.sign_in(
             self.fields(), self.address, agent, self._ask.cookie
         )
-        self.give_cookie(login)
+        await self.give_cookie(login)
         self.answer({"user": await self.house.accounts.me(user.id)})
 
 
 class SignOut(RowHandler):
     async def post(self) -> None:
-        self.no_fields()
         login = await self.login()
+        self.no_fields()
         await self.house.accounts.sign_out(login)
         if login.kind == "cookie":
             self.take_cookies_away()

@@ -92,7 +92,7 @@ def _operation(row: Row, limits: Limits, refusals: dict[str, Schema]) -> Schema:
         "parameters": _parameters(row, limits),
         "responses": _responses(row, refusals),
     }
-    if row.fields:
+    if row.fields or row.method == "POST":
         media = {"application/json": {"schema": _body(row, limits)}}
         needed = row.whole_body is not None or any(field.required for field in row.fields)
         found["requestBody"] = {"required": needed, "content": media}
