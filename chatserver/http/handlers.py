@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -393,12 +392,3 @@ class StreamHandler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         log_unexpected(self.request, typ, value, tb)
-
-
-def log_request(handler: RequestHandler) -> None:
-    """One line a request: no query, no headers, nothing that could be a secret."""
-    status = handler.get_status()
-    level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.DEBUG
-    request = handler.request
-    ms = 1000 * request.request_time()
-    log.log(level, "%s %s %d %.1f ms", request.method, request.path, status, ms)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from types import TracebackType
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 from chatserver.core.errors import (
     BadRequest,
@@ -72,3 +73,12 @@ def as_chat_error(raised: BaseException | None, status: int) -> ChatError:
     if raised is None and status in by_status:
         return by_status[status]()
     return ChatError("Something went wrong here; it has been noted.")
+
+
+def log_request(handler: RequestHandler) -> None:
+    """One line a request: no query, no headers, nothing that could be a secret."""
+    status = handler.get_status()
+    level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.DEBUG
+    request = handler.request
+    ms = 1000 * request.request_time()
+    log.log(level, "%s %s %d %.1f ms", request.method, request.path, status, ms)

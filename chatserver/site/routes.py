@@ -9,8 +9,8 @@ from typing import Any
 
 from tornado.web import Application, RequestHandler
 
-from chatserver.http.handlers import log_request
 from chatserver.http.house import House
+from chatserver.http.problems import log_request
 from chatserver.site import classic, pages
 from chatserver.site.api import routes as api
 from chatserver.site.files import Web
