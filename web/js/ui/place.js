@@ -12,7 +12,11 @@ const STILL_PX = 1.5;
 /** A row of which less than this is on the screen is not what is being read, pixels. */
 const SLIVER_PX = 4;
 
-/** @typedef {{element: HTMLElement, top: number, height: number}} Anchor `top` from the scroller's own top */
+/**
+ * `top` on the screen: what is read does not move when a line appears above the scroller. `cut` of the height stood
+ * above the scroller's edge.
+ * @typedef {{element: HTMLElement, top: number, height: number, cut: number}} Anchor
+ */
 
 export class Place {
   #box;
@@ -25,7 +29,7 @@ export class Place {
   /** @type {Element | null} while the end is followed for a reader who is away: this row stays in view */
   stop = null;
   /** What the place was noted in. */
-  #noted = { top: 0, content: 0, height: 0, width: 0 };
+  #noted = { top: 0, content: 0, height: 0, width: 0, edge: 0 };
   #sizes;
 
   /**
@@ -73,19 +77,20 @@ export class Place {
   land(element, top) {
     this.stop = null;
     const { top: at } = element.getBoundingClientRect();
-    this.#box.scrollTop += at - this.#top - top;
+    this.#box.scrollTop += at - this.#edge - top;
     this.follows = this.#gap <= STILL_PX;
     this.#note();
   }
 
-  /** @returns {{element: HTMLElement, top: number} | null} where one reads; null: at the end */
+  /** @returns {{element: HTMLElement, top: number} | null} where one reads, from the scroller's edge; null: at the end */
   get anchor() {
-    return this.follows ? null : this.#anchors[0] ?? null;
+    const [anchor] = this.#anchors;
+    return this.follows || !anchor ? null : { element: anchor.element, top: anchor.top - this.#noted.edge };
   }
 
   /** @returns {Element | null} the last row that has come into view to its end */
   get lastSeen() {
-    const bottom = this.#top + this.#box.clientHeight + STILL_PX;
+    const bottom = this.#edge + this.#box.clientHeight + STILL_PX;
     const rows = this.#list.children;
     const place = first(rows, (row) => row.getBoundingClientRect().bottom > bottom);
     return rows[place - 1] ?? null;
@@ -102,16 +107,29 @@ export class Place {
     if (!box.clientHeight) return;
     if (this.follows) this.#followEnd();
     else {
-      const anchor = this.#anchors.find(({ element }) => element.isConnected);
-      if (anchor) {
-        const { top, height } = anchor.element.getBoundingClientRect();
-        // Of a message that is cut by the top edge and has wrapped anew, the same part stands at the edge.
-        const wanted = anchor.top < 0 && anchor.height ? anchor.top * (height / anchor.height) : anchor.top;
-        const off = top - this.#top - wanted;
-        if (Math.abs(off) >= 0.5) box.scrollTop += off;
-      }
+      const standing = this.#anchors.filter(({ element }) => element.isConnected);
+      const wanted = standing.map((anchor) => this.#wantedOf(anchor));
+      const held = Math.max(0, wanted.findIndex((top) => top !== null));
+      // Where the scroller itself has gone elsewhere, the message goes with it.
+      if (standing.length) this.#putTo(standing[held].element, wanted[held] ?? this.#edge);
     }
     this.#note(this.#anchors[0]);
+  }
+
+  /** Where the top of a message belongs now. @param {Anchor} anchor @returns {number | null} null: out of view */
+  #wantedOf({ element, top, height, cut }) {
+    const edge = this.#edge;
+    const { clientHeight } = this.#box;
+    const now = element.getBoundingClientRect().height;
+    // Of a long message that has wrapped anew, the same part stands at the edge.
+    const wanted = height > clientHeight / 2 ? top + cut - cut * (now / height) : top;
+    return wanted + now > edge + SLIVER_PX && wanted < edge + clientHeight ? wanted : null;
+  }
+
+  /** @param {Element} element @param {number} top */
+  #putTo(element, top) {
+    const off = element.getBoundingClientRect().top - top;
+    if (Math.abs(off) >= 0.5) this.#box.scrollTop += off;
   }
 
   #followEnd() {
@@ -119,14 +137,14 @@ export class Place {
     box.scrollTop = box.scrollHeight;
     if (!this.stop?.isConnected) return;
     const { top } = this.stop.getBoundingClientRect();
-    if (top >= this.#top) return;
-    box.scrollTop -= this.#top - top;
+    if (top >= this.#edge) return;
+    box.scrollTop -= this.#edge - top;
     this.follows = false;
     this.#anchors = [];
   }
 
   /** The scroller's top edge on the screen. */
-  get #top() {
+  get #edge() {
     return this.#box.getBoundingClientRect().top + this.#box.clientTop;
   }
 
@@ -163,7 +181,7 @@ export class Place {
   /** @param {Anchor} [held] what holds the place already is not measured again: rounding must not add up */
   #note(held) {
     const box = this.#box;
-    this.#noted = { top: box.scrollTop, content: box.scrollHeight, height: box.clientHeight, width: box.clientWidth };
+    this.#noted = { top: box.scrollTop, content: box.scrollHeight, height: box.clientHeight, width: box.clientWidth, edge: this.#edge };
     this.#anchors = this.#onScreen();
     if (held?.element.isConnected) {
       this.#anchors = [held, ...this.#anchors.filter(({ element }) => element !== held.element)];
@@ -172,14 +190,14 @@ export class Place {
 
   /** @returns {Anchor[]} */
   #onScreen() {
-    const edge = this.#top;
+    const edge = this.#edge;
     const rows = this.#list.children;
     const found = [];
     for (let place = first(rows, (row) => row.getBoundingClientRect().bottom > edge + SLIVER_PX); place < rows.length; place += 1) {
       const element = /** @type {HTMLElement} */ (rows[place]);
       const { top, height } = element.getBoundingClientRect();
       if (top >= edge + this.#box.clientHeight) break;
-      if (element.classList.contains('message')) found.push({ element, top: top - edge, height });
+      if (element.classList.contains('message')) found.push({ element, top, height, cut: Math.max(0, edge - top) });
     }
     return found;
   }

@@ -45,11 +45,12 @@ export class RowView {
     if (row.kind !== 'message' && row.kind !== 'outgoing') return;
     const { name, color } = row.kind === 'message' ? model.current(row.event.from) : model.me;
     const at = row.kind === 'message' ? row.event.at : row.entry.at;
-    if (row.kind === 'message') this.element.dataset.seq = String(row.event.seq);
+    const seq = row.kind === 'message' ? row.event.seq : 0;
     const waits = standing === 'pending' && model.chat.state !== 'connected';
-    const looks = JSON.stringify([row.follows, dark.matches, standing, name, color, at, waits]);
+    const looks = JSON.stringify([row.follows, dark.matches, standing, name, color, at, seq, waits]);
     if (looks === this.#looks) return;
     this.#looks = looks;
+    if (seq) this.element.dataset.seq = String(seq);
     this.element.className = ['message', row.follows && 'follows', standing && 'own',
       (standing === 'pending' || standing === 'failed') && standing].filter(Boolean).join(' ');
     if (this.#name.textContent !== name) this.#name.textContent = name;

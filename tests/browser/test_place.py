@@ -1,0 +1,427 @@
+"""The reader's place: what is being read stays where it is, and what was on the screen is what has been seen."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from tests.browser.conftest import MeetPerson
+from tests.browser.people import PASSWORD, Person
+from tests.support.process import ServerProcess
+
+TOPMOST = """() => {
+    const box = document.querySelector('.stream');
+    const edge = box.getBoundingClientRect().top;
+    const row = [...document.querySelectorAll('.stream .message')]
+        .find((one) => one.getBoundingClientRect().bottom > edge + 4);
+    return {id: row.id, top: row.getBoundingClientRect().top, scroll: box.scrollTop};
+}"""
+"""The topmost message on the screen, and where it stands."""
+
+TOP = "id => document.getElementById(id)?.getBoundingClientRect().top"
+LOADED = "() => document.querySelectorAll('.stream .message').length"
+GAP = "() => { const box = document.querySelector('.stream'); return box.scrollHeight - box.scrollTop - box.clientHeight; }"
+FOCUS = (
+    "has => { document.hasFocus = () => has; dispatchEvent(new Event(has ? 'focus' : 'blur')); }"
+)
+
+DAY_MS = 86_400_000
+STILL_PX = 2
+DESK, PHONE = (1000, 700), (390, 760)
+
+
+class Account:
+    """Somebody without a browser, who writes."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.http = httpx.Client(base_url=url)
+        self.email = f"{uuid.uuid4().hex}@example.com"
+        body = {"email": self.email, "password": PASSWORD, "firstName": name, "lastName": ""}
+        self.id = self.http.post("/api/register", json=body).raise_for_status().json()["user"]["id"]
+
+    def befriend(self, other: Account) -> None:
+        self.http.put(f"/api/friends/{other.id}", json={}).raise_for_status()
+        other.http.put(f"/api/friends/{self.id}", json={}).raise_for_status()
+
+    def write(self, *numbers: int, to: Account | None = None) -> None:
+        """Numbered messages, some of them long."""
+        for number in numbers:
+            text = f"line {number}" + f", {'and words ' * (number % 40)}" * (number % 7 == 0)
+            body = {"text": text, **({"to": to.id} if to else {})}
+            self.http.post("/api/messages", json=body).raise_for_status()
+
+    def read_up_to(self, other: Account | None = None) -> int:
+        """How far this account has read what all, or what one, have written."""
+        read = self.http.get("/api/read").json()["read"]
+        return next((one["upTo"] for one in read if one["with"] == (other and other.id)), 0)
+
+
+def sign_in(
+    meet: MeetPerson, browser: Browser, url: str, account: Account, hash: str = "#/chat/"
+) -> Person:
+    """Their page, as it opens."""
+    person = meet(browser, url, "Reader")
+    person.email = account.email
+    person.page.goto(f"{url}/{hash}")
+    person.sign_in()
+    return person
+
+
+def numbers(page: Page) -> list[int]:
+    """The numbers of the messages that are loaded, as they stand."""
+    texts: list[str] = page.eval_on_selector_all(
+        ".stream .text", "all => all.map(n => n.textContent)"
+    )
+    return [int(re.findall(r"\d+", text)[0]) for text in texts]
+
+
+def settle(page: Page) -> None:
+    """What was asked of the page has been drawn."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def wheel(page: Page, up: int) -> None:
+    """Turn the wheel over the messages: the topmost one moves by that, and then by nothing more."""
+    before = page.evaluate(TOPMOST)
+    wanted = before["top"] + min(up, before["scroll"])
+    page.mouse.wheel(0, -up)
+    page.wait_for_function(
+        f"([id, top]) => Math.abs(({TOP})(id) - top) <= {STILL_PX}",
+        arg=[before["id"], wanted],
+        timeout=5_000,
+    )
+    settle(page)
+    assert abs(page.evaluate(TOP, before["id"]) - wanted) <= STILL_PX
+
+
+def draft(page: Page, text: str) -> None:
+    """Lines that are written, without the key that sends them."""
+    page.eval_on_selector(
+        "#text",
+        "(input, text) => { input.value = text; input.dispatchEvent(new Event('input')); }",
+        text,
+    )
+
+
+def over_messages(page: Page) -> None:
+    box = page.locator(".stream").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def older_yesterday(route: Route) -> None:
+    """The older half of 400 messages was written the day before."""
+    answer = route.fetch()
+    page: dict[str, Any] = answer.json()
+    for event in page["messages"]:
+        if int(re.findall(r"\d+", event["text"])[0]) <= 200:
+            event["at"] -= DAY_MS
+    route.fulfill(response=answer, json=page)
+
+
+MakeAccount = Callable[[str], Account]
+
+
+@pytest.fixture(scope="module")
+def make(server: ServerProcess) -> Iterator[MakeAccount]:
+    """Makes accounts."""
+    with ExitStack() as open_until_the_end:
+
+        def make_one(name: str) -> Account:
+            account = Account(server.url, name)
+            open_until_the_end.callback(account.http.close)
+            return account
+
+        yield make_one
+
+
+@pytest.fixture(scope="module")
+def ann(make: MakeAccount) -> Account:
+    """Has written 400 messages, all of one day."""
+    account = make("Ann")
+    account.write(*range(1, 401))
+    return account
+
+
+@pytest.mark.parametrize(("size", "days"), [(DESK, 1), (DESK, 2), (PHONE, 1)])
+def test_the_row_that_is_read_moves_by_the_wheel_alone_and_everything_older_comes(
+    server: ServerProcess,
+    browser: Browser,
+    meet: MeetPerson,
+    ann: Account,
+    size: tuple[int, int],
+    days: int,
+) -> None:
+    page = meet(browser, server.url, "Ann").page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if "/api/messages?" in one.url else None)
+    if days == 2:
+        page.route("**/api/messages?*", older_yesterday)
+    page.goto(f"{server.url}/#/chat/")
+    page.fill("#f-email", ann.email)
+    page.fill("#f-password", PASSWORD)
+    page.click("form.request button")
+    page.wait_for_function("() => document.querySelectorAll('.stream .message').length >= 50")
+    settle(page)
+    over_messages(page)
+    for _ in range(60):
+        if len(numbers(page)) == 400:
+            break
+        wheel(page, 320)
+    assert numbers(page) == list(range(1, 401))
+    assert len(asked) == len(set(asked)), "a page was asked for twice"
+
+
+def test_older_messages_come_also_by_keys_in_small_pages_and_after_answers_that_failed(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, ann: Account
+) -> None:
+    page = sign_in(meet, browser, server.url, ann).page
+    page.wait_for_function(f"() => ({LOADED})() >= 50")
+    failures = [503, 503]
+
+    def small(route: Route) -> None:
+        if failures:
+            route.fulfill(
+                status=failures.pop(), json={"title": "Unavailable", "code": "unavailable"}
+            )
+        else:
+            route.fulfill(
+                response=route.fetch(url=re.sub(r"limit=\d+", "limit=3", route.request.url))
+            )
+
+    page.route("**/api/messages?*", small)
+    page.focus(".stream")
+    page.keyboard.press("Home")
+    # A page of three messages brings less than a screen: more are asked for without another key.
+    page.wait_for_function(f"() => ({LOADED})() >= 62")
+    assert not failures
+    page.unroute_all(behavior="wait")
+    for _ in range(30):
+        page.keyboard.press("PageUp")
+        page.keyboard.press("Home")
+        settle(page)
+        if len(numbers(page)) == 400:
+            break
+    assert numbers(page) == list(range(1, 401))
+
+
+def test_a_window_higher_than_what_is_loaded_is_filled(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, ann: Account
+) -> None:
+    page = meet(chromium, server.url, "Ann").page
+    page.set_viewport_size({"width": 1000, "height": 2600})
+    page.route(
+        "**/api/messages?*",
+        lambda route: route.continue_(url=route.request.url.replace("limit=50", "limit=5")),
+    )
+    page.goto(f"{server.url}/#/login")
+    page.fill("#f-email", ann.email)
+    page.fill("#f-password", PASSWORD)
+    page.click("form.request button")
+    page.wait_for_function(
+        "() => { const box = document.querySelector('.stream'); return box && box.scrollHeight > box.clientHeight; }"
+    )
+    settle(page)
+    assert page.evaluate(GAP) <= STILL_PX
+
+
+def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    """A window that changes its size, a larger font, messages and notes that come, names that change."""
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    dan.write(*range(1, 41))
+    reader = sign_in(meet, browser, server.url, cho)
+    page = reader.page
+    page.wait_for_function(f"() => ({LOADED})() === 40")
+    page.click(".jump")
+    page.wait_for_function("() => !document.querySelector('.badge')")
+    over_messages(page)
+    wheel(page, 500)
+    wheel(page, round(page.locator(".stream").bounding_box()["y"] - page.evaluate(TOPMOST)["top"]))  # type: ignore[index]
+    row = page.evaluate(TOPMOST)
+
+    def still(what: str) -> None:
+        settle(page)
+        assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX, what
+
+    dan.write(41, 42)
+    page.wait_for_selector(".jump:has-text('2 new')")
+    still("messages came")
+    dan.http.patch("/api/me", json={"firstName": "Dan with a name " + "long " * 6})
+    page.wait_for_selector(".message .name:has-text('with a name')")
+    still("a name has changed")
+    reader.context.set_offline(True)
+    page.evaluate("() => dispatchEvent(new Event('offline'))")
+    draft(page, "a draft\nof\nthree lines")
+    still("the input has grown")
+    reader.context.set_offline(False)
+    page.set_viewport_size({"width": 1000, "height": 380})
+    still("the window is lower, as with a keyboard")
+    page.set_viewport_size({"width": 1000, "height": 700})
+    still("the window is higher again")
+    page.evaluate("() => document.documentElement.style.setProperty('font-size', '20px')")
+    still("the font has come")
+    page.evaluate("() => document.documentElement.style.setProperty('font-size', '16px')")
+    page.set_viewport_size({"width": 700, "height": 700})
+    still("lines wrap")
+
+
+def test_at_the_end_the_newest_line_stays_in_view(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, ann: Account
+) -> None:
+    page = sign_in(meet, browser, server.url, ann).page
+    page.wait_for_function(f"() => ({LOADED})() >= 50")
+    settle(page)
+    assert page.evaluate(GAP) <= STILL_PX
+    draft(page, "a draft\nof\nfour\nlines")
+    settle(page)
+    assert page.evaluate(GAP) <= STILL_PX
+    for width, height in (PHONE, (390, 430), DESK):
+        page.set_viewport_size({"width": width, "height": height})
+        settle(page)
+        assert page.evaluate(GAP) <= STILL_PX
+
+
+def test_two_hundred_unread_open_at_the_first_and_only_what_was_on_the_screen_is_read(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    cho.write(1, 2, 3)
+    dan.write(*range(4, 204))
+    page = sign_in(meet, browser, server.url, cho).page
+    page.wait_for_selector(".jump:has-text('new')")
+    line, first = (
+        page.locator(".stream .line").bounding_box(),
+        page.locator(".stream .message >> nth=3").bounding_box(),
+    )
+    box = page.locator(".stream").bounding_box()
+    assert line and first and box
+    assert box["y"] <= line["y"] < first["y"] < box["y"] + box["height"] / 2
+    assert 100 < int(re.findall(r"\d+", page.inner_text(".jump"))[0]) <= 200
+    seen = "() => Math.max(...[...document.querySelectorAll('.stream .message')].filter((one) => one.getBoundingClientRect().bottom <= document.querySelector('.stream').getBoundingClientRect().bottom + 2).map((one) => one.dataset.seq))"
+    on_screen = page.evaluate(seen)
+    wait_until(page, lambda: cho.read_up_to() >= on_screen)
+    read = cho.read_up_to()
+    # The input may have come after the messages, in the place of a line or two.
+    rows = page.eval_on_selector_all(
+        ".stream .message", "all => all.map((one) => Number(one.dataset.seq))"
+    )
+    assert rows.index(read) - rows.index(on_screen) <= 3
+    page.evaluate(FOCUS, False)
+    over_messages(page)
+    wheel(page, -2000)
+    lower = page.evaluate(seen)
+    assert lower > read
+    assert cho.read_up_to() == read, "nobody was there to read"
+    page.evaluate(FOCUS, True)
+    wait_until(page, lambda: cho.read_up_to() >= lower)
+    page.click(".jump")
+    page.wait_for_selector(".jump", state="hidden")
+    wait_until(page, lambda: not cho.http.get("/api/read").json()["unread"])
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    """Ask the server until it says so; the test's own time bounds it."""
+    for _ in range(300):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the server does not say so")
+
+
+def test_what_comes_while_nobody_looks_is_not_read_and_begins_at_the_line(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    page = sign_in(meet, chromium, server.url, cho, f"#/chat/{dan.id}").page
+    dan.write(1, to=cho)
+    wait_until(page, lambda: cho.read_up_to(dan) > 0)
+    page.evaluate(FOCUS, False)
+    dan.write(*range(2, 60), to=cho)
+    page.wait_for_function(f"() => ({LOADED})() === 59")
+    page.wait_for_selector(".badge:has-text('58')")
+    line, box = page.locator(".stream .line").bounding_box(), page.locator(".stream").bounding_box()
+    assert line and box and box["y"] - STILL_PX <= line["y"] < box["y"] + box["height"]
+    assert page.inner_text(".jump").startswith("58")
+    page.evaluate(FOCUS, True)
+    page.wait_for_function("() => !document.querySelector('.badge')?.textContent.includes('58')")
+    assert page.locator(".badge").count()
+
+
+def test_a_click_on_what_is_shown_changes_nothing_and_a_conversation_is_left_and_found_as_it_was(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan, eve = make("Cho"), make("Dan"), make("Eve")
+    cho.befriend(dan)
+    cho.befriend(eve)
+    cho.write(*range(1, 61), to=dan)
+    page = sign_in(meet, browser, server.url, cho, f"#/chat/{dan.id}").page
+    page.wait_for_function(f"() => ({LOADED})() >= 50")
+    over_messages(page)
+    wheel(page, 500)
+    row = page.evaluate(TOPMOST)
+    page.evaluate("id => { document.getElementById(id).marked = true; }", row["id"])
+    page.evaluate(
+        "id => getSelection().selectAllChildren(document.querySelector(`[id='${id}'] .text`))",
+        row["id"],
+    )
+    chosen = page.evaluate("() => String(getSelection())")
+    page.evaluate("() => { document.querySelector('.conversations').marked = true; }")
+    page.click(f".conversations a[href$='{dan.id}']")
+    dan.http.post("/api/read", json={"with": cho.id, "upTo": 2**52})
+    page.wait_for_selector(".mark.read")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => document.activeElement.id") == "main"
+    assert page.evaluate("() => location.hash").endswith(dan.id)
+    assert page.evaluate("id => document.getElementById(id)?.marked", row["id"])
+    assert page.evaluate("() => String(getSelection())") == chosen
+    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    page.click(f".conversations a[href$='{eve.id}']")
+    page.wait_for_selector("h1:has-text('Eve')")
+    page.click("#nav >> text=Profile")
+    page.wait_for_selector("#f-firstName")
+    page.evaluate("hash => { location.hash = hash; }", f"#/chat/{dan.id}")
+    page.wait_for_selector("h1:has-text('Dan')")
+    settle(page)
+    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+
+
+def test_an_own_message_does_not_move_when_it_is_sent(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, ann: Account
+) -> None:
+    reader = sign_in(meet, chromium, server.url, ann)
+    page = reader.page
+    held: list[Route] = []
+    page.route("**/api/messages", lambda route: held.append(route))
+    page.select_option("#transport", "polling") if page.locator(
+        "#transport option[value=polling]"
+    ).count() else None
+    page.wait_for_function(
+        "() => document.querySelector('.status [role=status]').textContent.startsWith('Polling')"
+    )
+    reader.send("first of two", "second of two")
+    page.wait_for_selector(".pending:has-text('second of two')")
+    settle(page)
+    places = "() => [...document.querySelectorAll('.message.own')].slice(-2).map((one) => [one.id, one.getBoundingClientRect().top])"
+    pending = page.evaluate(places)
+    for _ in range(2):
+        wait_until(page, lambda: bool(held))
+        held.pop().continue_()
+    reader.expect("first of two", "second of two")
+    settle(page)
+    assert page.evaluate(places) == pending
