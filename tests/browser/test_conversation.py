@@ -153,7 +153,9 @@ def test_a_page_whose_browser_is_signed_in_to_another_account_stops_and_shows_th
     assert said == [ann_id]
     assert ann.page.locator("#nav a, #text").count() == 0
     ann.page.unroute("**/api/users?*")
-    ann.page.click("text=Go on with the other account")
+    ann.page.click("text=Go on as Ann")
+    ann.page.wait_for_selector("#q")
+    ann.page.click("#nav >> text=Chat")
     ann.wait_connected()
     assert ann.page.input_value("#text") == "not yet sent"
 

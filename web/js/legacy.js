@@ -9,7 +9,6 @@
   var PAGE = 50;
   var KEEP = 300;
   var me = null;
-  var writer = '';
   var friends = {};
   var cursor = null;
   var poll = null;
@@ -17,7 +16,11 @@
   var failures = 0;
   var clientName = 'legacy-' + Math.random().toString(36).slice(2);
   var view = {};
+  var outboxes = {};
+  var drafts = {};
   var waiting = [];
+  var leaving = false;
+  var untried = false;
   var sending = false;
   var shownSeq = {};
   var shownDay = '';
@@ -41,21 +44,23 @@
     var main = clear(t('name'));
     leave();
     main.appendChild(make('p', words || '', 'bad'));
-    entranceForm(main, 'login', '/api/login', [['email', 'text'], ['password', 'password']]);
-    entranceForm(main, 'register', '/api/register', [['firstName', 'text'], ['lastName', 'text'],
-      ['email', 'text'], ['password', 'password']]);
+    basics.entranceForm(main, 'login', '/api/login', [['email', 'text'], ['password', 'password']], enter);
+    basics.entranceForm(main, 'register', '/api/register', [['firstName', 'text'], ['lastName', 'text'],
+      ['email', 'text'], ['password', 'password']], enter);
   }
 
   function leave() {
     life += 1;
+    if (me && view.text) drafts[me.id] = view.text.value;
     me = null;
+    leaving = false;
     basics.user = '';
     if (poll) poll.abort();
   }
 
   // Whether the answer ends this page: the login is over, or is another account's.
   function ended(status, answer) {
-    if (status === 401) showEntrance(t('legacy.signedOut'));
+    if (status === 401) showEntrance(leaving ? '' : t(untried ? 'login.noCookies' : 'legacy.signedOut', { host: window.location.host }));
     else if (me && status === 409 && answer.code === 'another_account') showAnother();
     else return false;
     return true;
@@ -65,51 +70,45 @@
     var name = me.name;
     var main = clear(t('nav.another'));
     leave();
-    main.appendChild(make('p', t('another.what', { name: name })));
-    main.appendChild(button(t('another.goOn'), function () {
-      window.location.reload();
-    }));
+    basics.hearTabs(look);
+  ask('GET', '/api/visitor', null, 20000, function (status, answer) {
+      var user = answer.user;
+      if (!user) return showEntrance(status === 200 ? t('legacy.signedOut') : t('legacy.reload'));
+      main.appendChild(make('p', t('another.now', { name: user.name })));
+      main.appendChild(make('p', t('another.kept', { name: name })));
+      main.appendChild(button(t('another.goOnAs', { name: user.name }), function () {
+        begin(user);
+      }));
+    });
   }
 
-  function entranceForm(main, action, path, fields) {
-    var form = make('form');
-    var inputs = [];
-    var words = make('p', '', 'bad');
-    var i;
-    main.appendChild(make('h2', t('nav.' + action)));
-    for (i = 0; i < fields.length; i += 1) inputs.push(field(form, t('field.' + fields[i][0]), fields[i][0], fields[i][1]));
-    for (i = 0; i < inputs.length; i += 1) inputs[i].id += '-' + action;
-    var labels = form.getElementsByTagName('label');
-    for (i = 0; i < labels.length; i += 1) labels[i].htmlFor = inputs[i].id;
-    form.appendChild(make('br'));
-    form.appendChild(submitter(t('nav.' + action)));
-    form.appendChild(words);
-    form.onsubmit = function () {
-      var body = {};
-      for (var n = 0; n < inputs.length; n += 1) body[inputs[n].name] = inputs[n].value;
-      ask('POST', path, body, 20000, function (status, answer) {
-        empty(words);
-        if (answer.user) begin(answer.user);
-        else words.appendChild(make('span', basics.refusal(status, answer)));
-      });
-      return false;
-    };
-    main.appendChild(form);
+  // Somebody has signed in or out in another tab.
+  function look() {
+    ask('GET', '/api/friends', null, 20000, function (status, answer) {
+      if (me) ended(status, answer);
+    });
+  }
+
+  function enter(user) {
+    untried = true;
+    basics.tellTabs(user.id);
+    begin(user);
   }
 
   // The chat
 
   function begin(user) {
     var main = clear(t('name'));
-    // What somebody else had written waits for nobody.
-    if (writer !== user.id) waiting = [];
-    writer = user.id;
+    // What somebody else has written waits for that one.
+    waiting = outboxes[user.id] = outboxes[user.id] || [];
     me = user;
     basics.user = user.id;
     life += 1;
     main.appendChild(make('p', t('home.signedIn', { name: user.name }) + ' '));
     main.lastChild.appendChild(button(t('nav.logout'), function () {
+      leaving = true;
       ask('POST', '/api/logout', {}, 20000, function (status, answer) {
+        if (status === 204) basics.tellTabs('');
         if (!ended(status, answer)) showEntrance('');
       });
     }));
@@ -129,6 +128,7 @@
     view.to.setAttribute('aria-label', t('legacy.to'));
     view.text = written('textarea');
     view.text.setAttribute('aria-label', t('composer.label'));
+    view.text.value = drafts[me.id] || '';
     view.form.appendChild(view.to);
     view.form.appendChild(view.text);
     view.form.appendChild(submitter(t('composer.send')));
@@ -153,6 +153,7 @@
       if (ended(status, page)) return;
       if (status !== 200) return retry(reload);
       failures = 0;
+      untried = false;
       cursor = page.seq;
       for (var i = 0; i < page.messages.length; i += 1) show(page.messages[i]);
       loadFriends();
@@ -212,16 +213,13 @@
   function lost() {
     if (!view.connected) return;
     view.connected = false;
-    view.form.style.display = 'none';
     note(t('connection.disconnected'));
   }
 
   function found() {
     if (view.connected) return;
     view.connected = true;
-    view.form.style.display = '';
     note(t('connection.connected'));
-    view.text.focus();
     flush();
   }
 
@@ -284,7 +282,7 @@
     var text = view.text.value;
     if (!/\S/.test(text)) return false;
     var id = clientName + '-' + new Date().getTime().toString(36) + '-' + Math.random().toString(36).slice(2, 8);
-    var message = { text: text.replace(/\r\n/g, '\n'), clientId: id };
+    var message = { text: basics.mended(text), clientId: id };
     if (view.to.value) message.to = view.to.value;
     waiting.push(message);
     view.text.value = '';

@@ -46,6 +46,31 @@
     return request;
   }
 
+  // Tell the other tabs of this browser that somebody signs in or out here, and hear it of them; as ui/whose.js does.
+  function tellTabs(user) {
+    try {
+      window.localStorage.setItem('chat.account', JSON.stringify({ user: user, at: new Date().getTime() }));
+    } catch (error) {
+      // A tab that was not told finds out at its next request.
+    }
+  }
+
+  function hearTabs(look) {
+    if (!window.addEventListener) return;
+    window.addEventListener('storage', function (event) {
+      if (event.key === 'chat.account' || event.key === null) look();
+    });
+    window.addEventListener('pageshow', function (event) {
+      if (event.persisted) window.location.reload();
+    });
+  }
+
+  // A text as the server takes it; core/text.js has the rule.
+  function mended(text) {
+    text = text.replace(/[\ud800-\udbff](?![\udc00-\udfff])/g, '').replace(/(^|[^\ud800-\udbff])[\udc00-\udfff]+/g, '$1');
+    return text.replace(/\r\n|[\r\x0b\f\x85\u2028\u2029]/g, '\n').replace(/[\x00-\x08\x0e-\x1f\x7f-\x9f]/g, '');
+  }
+
   function field(form, label, name, type) {
     var id = 'legacy-' + name;
     var words = make('label', label);
@@ -79,6 +104,32 @@
     return element;
   }
 
+  function entranceForm(main, action, path, fields, done) {
+    var form = make('form');
+    var inputs = [];
+    var words = make('p', '', 'bad');
+    var i;
+    main.appendChild(make('h2', basics.t('nav.' + action)));
+    for (i = 0; i < fields.length; i += 1) inputs.push(field(form, basics.t('field.' + fields[i][0]), fields[i][0], fields[i][1]));
+    for (i = 0; i < inputs.length; i += 1) inputs[i].id += '-' + action;
+    var labels = form.getElementsByTagName('label');
+    for (i = 0; i < labels.length; i += 1) labels[i].htmlFor = inputs[i].id;
+    form.appendChild(make('br'));
+    form.appendChild(submitter(basics.t('nav.' + action)));
+    form.appendChild(words);
+    form.onsubmit = function () {
+      var body = {};
+      for (var n = 0; n < inputs.length; n += 1) body[inputs[n].name] = inputs[n].value;
+      ask('POST', path, body, 20000, function (status, answer) {
+        empty(words);
+        if (answer.user) done(answer.user);
+        else words.appendChild(make('span', basics.refusal(status, answer)));
+      });
+      return false;
+    };
+    main.appendChild(form);
+  }
+
   basics.make = make;
   basics.empty = empty;
   basics.ask = ask;
@@ -86,5 +137,9 @@
   basics.clear = clear;
   basics.button = button;
   basics.submitter = submitter;
+  basics.entranceForm = entranceForm;
+  basics.tellTabs = tellTabs;
+  basics.hearTabs = hearTabs;
+  basics.mended = mended;
   window.chatBasics = basics;
 }());

@@ -1,5 +1,6 @@
 // The views of someone who is not signed in: Home, Register, Login.
 
+import { Kept } from '../kept.js';
 import { parts, t } from '../words.js';
 import { field, h, requestForm } from './dom.js';
 
@@ -13,7 +14,10 @@ export function homeView(app, model) {
     : [h('p', {}, t('home.what')),
       h('p', { class: 'row' },
         h('a', { class: 'button primary', href: '#/register' }, t('nav.register')),
-        h('a', { class: 'button', href: '#/login' }, t('nav.login')))];
+        h('a', { class: 'button', href: '#/login' }, t('nav.login'))),
+      app.words && h('p', { class: 'words', role: 'status' }, app.words),
+      app.offer,
+      keptNote(app)];
   const element = h('div', { class: 'page' },
     h('h1', {}, t('home.title')),
     welcome,
@@ -38,24 +42,35 @@ export function loginView(app) {
   const element = h('div', { class: 'page narrow' },
     h('h1', {}, t('nav.login')),
     app.words && h('p', { class: 'words', role: 'status' }, app.words),
+    app.offer,
     form,
+    keptNote(app),
     h('p', { class: 'quiet' }, parts('login.new', { register: h('a', { href: '#/register' }, t('nav.register')) })));
   return { element };
 }
 
 /** @type {import('./app.js').View} */
 export function anotherView(app) {
-  const reload = () => {
-    location.hash = '#/chat';
-    location.reload();
-  };
+  const { was } = app;
   const element = h('div', { class: 'page narrow' },
     h('h1', {}, t('nav.another')),
-    h('p', { class: 'words', role: 'status' },
-      parts('another.what', { name: app.words })),
-    h('p', { class: 'row' },
-      h('button', { type: 'button', class: 'primary', 'data-focus': true, onclick: reload }, t('another.goOn'))));
+    app.offer,
+    was && h('p', { class: 'words' }, parts('another.kept', { name: h('bdi', {}, was.name) })));
   return { element };
+}
+
+/** What somebody who has signed out wrote and did not send; it is theirs to delete. @param {import('./app.js').App} app */
+function keptNote(app) {
+  const { was } = app;
+  const kept = was && new Kept(was.id);
+  if (!was || !kept?.count) return null;
+  const note = h('p', { class: 'quiet', role: 'status' }, parts('kept.what', { count: kept.count, name: h('bdi', {}, was.name) }), ' ');
+  const onclick = () => {
+    kept.forget();
+    note.replaceChildren(t('kept.deleted'));
+  };
+  note.append(h('button', { type: 'button', class: 'link', onclick }, t('kept.delete')));
+  return note;
 }
 
 /** @type {import('./app.js').View} */
@@ -72,6 +87,8 @@ export function registerView(app) {
   });
   const element = h('div', { class: 'page narrow' },
     h('h1', {}, t('nav.register')),
+    app.words && h('p', { class: 'words', role: 'status' }, app.words),
+    app.offer,
     form,
     h('p', { class: 'quiet' }, parts('register.already', { login: h('a', { href: '#/login' }, t('nav.login')) })));
   return { element };

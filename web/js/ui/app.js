@@ -2,20 +2,25 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
-import { t } from '../words.js';
+import { parts, t } from '../words.js';
 import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
 import { Model } from './model.js';
 import { hearTime } from './time.js';
+import { hearTabs, tellTabs } from './whose.js';
 
 /**
  * @typedef {object} App
  * @property {Api} api says whose page it is, from sign-in to sign-out
  * @property {Model | null} model null: signed out
  * @property {(user: import('../core/types.js').User) => void} signedIn
- * @property {() => void} signedOut
+ * @property {(request: () => Promise<unknown>) => Promise<void>} leave ends the login by a request of the person's
+ *   own; rejects as that does
  * @property {string} words what the sign-in form says first
+ * @property {import('../core/types.js').User | null} was whose page it was, until somebody signs in
+ * @property {import('../core/types.js').User | null} here who is signed in in this browser, where the page is not theirs
+ * @property {HTMLElement} offer says who that is, and offers to go on; of all views without an account
  */
 
 /**
@@ -54,26 +59,67 @@ let shows = 0;
 let wanted = '';
 /** The browser is signed in to another account than this page is of: it shows nothing else any more. */
 let ended = false;
+/** The person ends this one's login: what the connection says of it is no news. @type {Model | null} */
+let leaving = null;
+/** Somebody has just signed in by a form, and no request has shown yet that the browser keeps the cookie. */
+let untried = false;
+/** Questions who is signed in, counted: only the last one's answer counts. */
+let looks = 0;
 
 /** @type {App} */
 const app = {
   api: new Api(),
   model: null,
-  words: '',
+  words: navigator.cookieEnabled ? '' : t('login.noCookies', { host: location.host }),
+  was: null,
+  here: null,
+  offer: h('div', { role: 'status', class: 'offer' }),
   signedIn(user) {
-    begin(user);
-    const target = wanted || '#/chat';
-    wanted = '';
-    if (location.hash === target) show();
-    else location.hash = target;
+    untried = true;
+    tellTabs(user.id);
+    goOn(user);
   },
-  signedOut() {
-    app.model?.stop();
-    app.model = null;
-    app.api = new Api();
-    document.title = t('name');
+  async leave(request) {
+    const { model } = app;
+    leaving = model;
+    model?.hush(true);
+    try {
+      await request();
+    } catch (error) {
+      leaving = null;
+      model?.hush(false);
+      // The answer was lost, and the end of the login was not.
+      if (model?.chat.reason !== SIGNED_OUT) throw error;
+    }
+    leaving = null;
+    if (app.model !== model) return;
+    signOut();
+    app.words = '';
+    wanted = '';
+    tellTabs('');
+    if (location.hash === '#/home') show();
+    else location.hash = '#/home';
   },
 };
+
+/** The page is this user's from now on. @param {import('../core/types.js').User} user */
+function goOn(user) {
+  const target = (app.was && app.was.id !== user.id ? '' : wanted) || '#/chat';
+  ended = false;
+  begin(user);
+  wanted = '';
+  if (location.hash === target) show();
+  else location.hash = target;
+}
+
+/** The page is nobody's from now on; what was written stays for who wrote it. */
+function signOut() {
+  if (app.model) app.was = app.model.me;
+  app.model?.stop();
+  app.model = null;
+  app.api = new Api();
+  document.title = t('name');
+}
 
 /** @param {import('../core/types.js').User} user */
 function begin(user) {
@@ -82,6 +128,8 @@ function begin(user) {
   const model = new Model(app.api, user);
   app.model = model;
   app.words = '';
+  app.was = null;
+  offer(null);
   model.addEventListener('change', () => {
     if (app.model === model) drawFrame();
   });
@@ -91,19 +139,71 @@ function begin(user) {
 
 /** The page of this model has come to its end, whoever noticed. @param {Model} model @param {string} reason */
 function stopped(model, reason) {
-  if (app.model !== model) return;
+  if (app.model !== model || (leaving === model && reason === SIGNED_OUT)) return;
   if (reason === SIGNED_OUT) {
     wanted = location.hash;
-    app.signedOut();
-    app.words = t('login.signedOut');
+    signOut();
+    app.words = untried ? t('login.noCookies', { host: location.host }) : t('login.signedOut');
     location.hash = '#/login';
     show();
   } else if (reason === ANOTHER_ACCOUNT) {
-    app.signedOut();
-    app.words = model.me.name;
+    wanted = location.hash;
+    signOut();
     ended = true;
     show();
+    lookAround(false);
   }
+}
+
+/** Ask the server who is signed in in this browser, and act where it is somebody else. @param {boolean} returns
+ * whether the page goes on by itself where it is who it was */
+async function look(returns) {
+  const number = ++looks;
+  const { user } = await new Api().get('/api/visitor');
+  if (number !== looks) return;
+  const { model } = app;
+  if (model) {
+    if (!user) stopped(model, SIGNED_OUT);
+    else if (user.id !== model.me.id) stopped(model, ANOTHER_ACCOUNT);
+  } else if (user && returns && user.id === app.was?.id) goOn(user);
+  else if (!user && ended) {
+    ended = false;
+    app.words = t('login.signedOut');
+    location.hash = '#/login';
+    offer(null);
+    show();
+  } else offer(user);
+}
+
+const lookAround = (returns = true) => {
+  look(returns).catch(() => {
+    // No answer: every request says whose it is, so nothing is done in a wrong name meanwhile.
+  });
+};
+
+/** Say who is signed in, and offer to go on as that one. @param {import('../core/types.js').User | null} user */
+function offer(user) {
+  app.here = user;
+  app.offer.replaceChildren(...(user ? [
+    h('p', {}, parts('another.now', { name: h('bdi', {}, user.name) })),
+    h('p', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: () => goOn(user) },
+      parts('another.goOnAs', { name: h('bdi', {}, user.name) }))),
+  ] : []));
+  if (ended) app.offer.querySelector('button')?.focus();
+}
+
+/** Out of the back/forward cache: nothing is shown before it is known whose the page is. */
+async function comeBack() {
+  main.hidden = true;
+  for (;;) {
+    try {
+      await look(true);
+      break;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+  main.hidden = false;
 }
 
 /** @param {Model} model */
@@ -111,6 +211,7 @@ async function load(model) {
   for (let tries = 0; app.model === model; tries += 1) {
     try {
       await model.start();
+      if (app.model === model) untried = false;
       return;
     } catch {
       if (app.model !== model) return;
@@ -216,20 +317,15 @@ function badge(count, word) {
 }
 
 async function logout() {
+  const { api } = app;
   try {
-    await app.api.post('/api/logout');
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 401) {
-      say(t('logout.failed'));
-      return;
-    }
+    await app.leave(() => api.post('/api/logout').catch((error) => {
+      // Signed out already.
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    }));
+  } catch {
+    if (!ended) say(t('logout.failed'));
   }
-  if (ended) return;
-  app.signedOut();
-  app.words = '';
-  wanted = '';
-  if (location.hash === '#/home') show();
-  else location.hash = '#/home';
 }
 
 // The address says what is shown, so the way past the navigation must not change it.
@@ -252,6 +348,12 @@ async function boot() {
     }
   }
   addEventListener('hashchange', show);
+  hearTabs({
+    look: lookAround,
+    back: () => {
+      comeBack().catch(() => {});
+    },
+  });
   show();
 }
 

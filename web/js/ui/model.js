@@ -72,6 +72,7 @@ export class Model extends Emitter {
   /** Whether it was connected once: from then on one can write, whatever the line does. */
   wasConnected = false;
   #leaving = new AbortController();
+  #hushed = false;
 
   /** @param {import('../api.js').Api} api @param {User} me @param {ChatClient} [chat] */
   constructor(api, me, chat) {
@@ -288,7 +289,7 @@ export class Model extends Emitter {
 
   /** However much arrives, the views draw once a frame; a covered page gets no frames, but timers. */
   #changed() {
-    if (this.#drawing || this.#stopped) return;
+    if (this.#drawing || this.#stopped || this.#hushed) return;
     this.#drawing = true;
     const draw = () => {
       if (!this.#drawing) return;
@@ -299,7 +300,14 @@ export class Model extends Emitter {
     setTimeout(draw, DRAW_MS);
   }
 
+  /** While its person ends the login, what the connection says of it is no news. @param {boolean} hushed */
+  hush(hushed) {
+    this.#hushed = hushed;
+    this.#stateChanged();
+  }
+
   #stateChanged() {
+    if (this.#hushed) return;
     const { state } = this.chat;
     const connected = state === 'connected';
     if (connected !== this.#told && state !== 'connecting') {

@@ -1,6 +1,7 @@
 // Profile: name, colour, password, signed-in devices, tokens, the end of the account.
 
 import { contrast } from '../core/color.js';
+import { Kept } from '../kept.js';
 import { chooseLanguage, chosenLanguage, languages, t, wordsOf } from '../words.js';
 import { actionButton, field, h, requestForm } from './dom.js';
 import { agoOf, momentOf } from './time.js';
@@ -20,7 +21,7 @@ export function profileView(app, model) {
     h('h2', {}, t('profile.password')), passwordForm(app),
     h('h2', {}, t('profile.devices')), devices,
     h('h2', {}, t('profile.tokens')), tokens, tokenForm(app, tokens),
-    h('h2', {}, t('profile.delete')), deleteForm(app));
+    h('h2', {}, t('profile.delete')), deleteForm(app, model));
   for (const [box, draw] of /** @type {const} */ ([[devices, drawDevices], [tokens, drawTokens]])) {
     draw(app, box).catch((error) => box.replaceChildren(h('p', { class: 'bad' }, wordsOf(error))));
   }
@@ -128,8 +129,8 @@ function tokenForm(app, box) {
   return form;
 }
 
-/** @param {import('./app.js').App} app */
-function deleteForm(app) {
+/** @param {import('./app.js').App} app @param {import('./model.js').Model} model */
+function deleteForm(app, model) {
   return requestForm({
     fields: [
       h('p', {}, t('profile.deleteWhat')),
@@ -139,9 +140,12 @@ function deleteForm(app) {
     action: t('profile.deleteMine'),
     kind: 'danger',
     async submit(values) {
-      await app.api.delete('/api/me', values);
-      app.signedOut();
-      location.hash = '#/home';
+      const { api } = app;
+      await app.leave(async () => {
+        await api.delete('/api/me', values);
+        // Nobody comes back to it.
+        new Kept(model.me.id).forget();
+      });
     },
   });
 }
