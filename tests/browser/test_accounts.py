@@ -228,5 +228,6 @@ def test_the_page_for_old_browsers_hears_the_others_too_and_its_input_stays(
     bob.wait_connected()
     old.wait_for_selector(".note:text-is('Connected!')")
     old.route("**/poll?*", lambda route: route.abort())
+    bob.send("the next poll breaks")
     old.wait_for_selector(".note:text-is('Disconnected!')")
     assert old.is_visible("textarea") and old.input_value("textarea") == "Bob writes"
