@@ -82,7 +82,7 @@ def test_a_cookie_that_is_changed_behind_the_page_stops_it_before_anything_is_do
     bob.page.wait_for_selector("text=You are signed in as Ann now")
     assert bob.request("GET", "/api/me")["user"]["name"] == "Ann"
     # And when the old one is back, the page goes on by itself as soon as somebody looks at it.
-    bob.context.add_cookies([cookie])
+    bob.context.add_cookies([cookie])  # type: ignore[list-item]
     bob.page.evaluate("dispatchEvent(new StorageEvent('storage', {key: 'chat.account'}))")
     bob.page.wait_for_selector("#f-firstName")
     assert bob.page.input_value("#f-firstName") == "Bob"
@@ -103,7 +103,12 @@ def test_ones_own_sign_out_is_never_told_as_news(
     ann.page.fill("#text", "for later")
     # The end of the connection is heard long before the answer.
     answers: list[Route] = []
-    ann.page.route("**/api/logout", lambda route: (route.fetch(), answers.append(route))[0])
+
+    def late(route: Route) -> None:
+        route.fetch()
+        answers.append(route)
+
+    ann.page.route("**/api/logout", late)
     ann.page.click("#nav >> text=Logout")
     ann.page.wait_for_function(
         "async () => (await navigator.locks.query()).held.every(({name}) => !name.startsWith('chat'))"
