@@ -6,6 +6,7 @@ names every module that its script imports, so that a browser asks for all of th
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import html
@@ -18,6 +19,7 @@ from pathlib import Path
 from chatserver.core.errors import NotFound
 from chatserver.core.events import encode_json
 from chatserver.http.words import Language, read_table
+from chatserver.site import emoji
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -33,6 +35,9 @@ HIDDEN = {"templates", "jsconfig.json"}
 """What lies in `web/` and is not for browsers."""
 
 DIGEST_CHARS = 16
+
+LISTS_MAX = 30
+"""Lists of signs that are kept, in as many languages."""
 
 WORDS = "js/words/"
 _KEY = re.compile(r"\[\[([\w.]+)\]\]")
@@ -90,7 +95,9 @@ class Web:
         content = hashlib.sha256()
         for name, body in self._read.items():
             content.update(f"{name}\0{len(body)}\0".encode() + body)
+        content.update(emoji.version().encode())
         self.digest = content.hexdigest()[:DIGEST_CHARS]
+        self._making = asyncio.Lock()
         self._files = {name: self._file(name, body) for name, body in self._read.items()}
         self._pages: dict[tuple[str, str], File] = {}
 
@@ -116,6 +123,17 @@ class Web:
             )
             found = self._pages[name, language.tag] = _packed(name, body.encode())
         return found
+
+    async def any_file(self, name: str) -> File:
+        """As `file`; also a list of signs (`site.emoji`), made in a thread when it is first asked for."""
+        language = emoji.language_of(name)
+        if language is not None and name not in self._files:
+            async with self._making:
+                if name not in self._files:
+                    body = await asyncio.to_thread(emoji.listed, language)
+                    if body is not None and len(self._files) < len(self._read) + LISTS_MAX:
+                        self._files[name] = await asyncio.to_thread(self._file, name, body)
+        return self.file(name)
 
     def url(self, name: str) -> str:
         """The address under which a file may be kept for ever."""

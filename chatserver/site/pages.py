@@ -49,14 +49,15 @@ class FileHandler(PageHandler):
             # The client library, for pages of the named origins.
             set_all(self, self.house.admission.cors.headers(self.request.headers))
 
-    def get(self, path: str | None = None) -> None:
+    async def get(self, path: str | None = None) -> None:
         if path is None:
             file, kept = self._named(PAGES[self.request.path]), False
         else:
             digest, _, rest = path.partition("/")
             # A page of an older version may still be open: it gets today's files, but does not keep them.
             versioned = re.fullmatch(f"[0-9a-f]{{{DIGEST_CHARS}}}", digest) is not None
-            file, kept = self._web.file(rest if versioned else path), digest == self._web.digest
+            file = await self._web.any_file(rest if versioned else path)
+            kept = digest == self._web.digest
         cache = "public, max-age=31536000, immutable" if kept else "no-cache"
         self.set_header("Cache-Control", cache)
         self.set_header("Content-Type", file.media_type)

@@ -132,7 +132,7 @@ def test_a_first_visit_weighs_less_than_60_kilobytes(http: httpx.Client) -> None
     """Everything that the page asks for before somebody does something, as it is on the wire."""
     page = http.get("/", headers={"Accept-Encoding": "gzip"})
     names = set(re.findall(r'"(/static/[^"]+)"', page.text))
-    old = {name for name in names if "legacy" in name}
+    old = {name for name in names if "legacy" in name or name.endswith(".old.js")}
     answers = [page, *(http.get(name, headers={"Accept-Encoding": "gzip"}) for name in names - old)]
     answers.append(http.get("/api/visitor"))
     wire = 0
@@ -161,3 +161,23 @@ def test_the_pages_of_the_server_name_files_that_are_kept(http: httpx.Client) ->
 def test_an_icon_that_nobody_named_is_there(http: httpx.Client) -> None:
     answer = http.get("/favicon.ico")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
+def test_the_lists_of_signs_are_made_when_somebody_asks(http: httpx.Client) -> None:
+    digest = re.findall(r"/static/([0-9a-f]{16})/", http.get("/").text)[0]
+    for name, words in (("en", "thumbs up"), ("zh-CN", "\u62c7\u6307\u5411\u4e0a")):
+        answer = http.get(
+            f"/static/{digest}/emoji/{name}.json", headers={"Accept-Encoding": "gzip"}
+        )
+        assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+        assert int(answer.headers["content-length"]) < 40_000
+        rows = {sign: (label, more, light) for sign, label, more, light in answer.json()}
+        label, more, light = rows["\U0001f44d"]
+        assert label == words and "thumbs" in label + more
+        assert light == "\U0001f44d\U0001f3fb"
+        # One row a sign, the tones are made of it.
+        assert len(rows) > 1500
+        assert not any(tone in sign for sign in rows for tone in "\U0001f3fb\U0001f3fc\U0001f3ff")
+        assert rows["\u2615"][2] == ""
+    for name in ("xx", "english", "../../setup"):
+        assert http.get(f"/static/{digest}/emoji/{name}.json").status_code == 404

@@ -6,6 +6,7 @@ import { parts, t } from '../words.js';
 import { anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
+import { answerFiles } from './files.js';
 import { Model } from './model.js';
 import { hearTime } from './time.js';
 import { hearTabs, tellTabs } from './whose.js';
@@ -347,6 +348,7 @@ async function boot() {
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
+  answerFiles();
   addEventListener('hashchange', show);
   hearTabs({
     look: lookAround,

@@ -5,6 +5,8 @@ import { same } from '../core/conversation.js';
 import { TEXT_MAX, faultOf, lengthOf, mended } from '../core/text.js';
 import { said, t } from '../words.js';
 import { h, say } from './dom.js';
+import { emojiPicker } from './emoji.js';
+import { answerFilesWith } from './files.js';
 import { fit, fitWithWidth } from './fit.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
@@ -12,23 +14,9 @@ import { fit, fitWithWidth } from './fit.js';
 
 /** From here on the length is shown, code points. */
 const COUNT_FROM = 3500;
-const EMOJI = ['😀', '😂', '😉', '😍', '🤔', '😎', '😢', '😮', '👍', '👎', '👋', '🙏', '👏', '💪', '❤️', '🎉', '🔥', '✨', '☕', '🌈'];
 
 /** A finger writes: Enter begins a line, and what takes the focus also pulls up the keyboard. */
 const touch = matchMedia('(hover: none) and (pointer: coarse)');
-
-/** @param {HTMLTextAreaElement} input */
-function emojiMenu(input) {
-  const put = (/** @type {string} */ sign) => {
-    input.setRangeText(sign, input.selectionStart, input.selectionEnd, 'end');
-    input.dispatchEvent(new Event('input'));
-    menu.open = false;
-    input.focus();
-  };
-  const menu = h('details', { class: 'emoji' }, h('summary', { 'aria-label': t('composer.emoji'), title: t('composer.emoji') }, '☺'),
-    h('div', {}, EMOJI.map((sign) => h('button', { type: 'button', onclick: () => put(sign) }, sign))));
-  return menu;
-}
 
 /** Why this cannot be sent, or how much more can; '' while there is nothing to say. @param {string} text */
 function remark(text) {
@@ -96,10 +84,13 @@ export function makeComposer(model, conversation, sent) {
     input.focus();
   };
   const form = h('form', { class: 'composer', hidden: true, onsubmit },
-    emojiMenu(input), input, h('button', { class: 'primary' }, t('composer.send')));
+    emojiPicker(input), input, h('button', { class: 'primary' }, t('composer.send')));
   tellLength(count, input);
   const banner = makeBanner(model);
   const closing = followElsewhere(model, conversation, input, changed);
+  answerFilesWith((answer) => {
+    words.textContent = answer;
+  }, closing.signal);
   return {
     element: h('div', {}, banner.element, words, count, form),
     close: () => closing.abort(),
