@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chatserver.command.settings import Settings, is_loopback
 from chatserver.core.presence import Presence
-from chatserver.delivery.delivery import Clocks, furnish
+from chatserver.delivery.delivery import Clocks, Delivery, furnish
 from chatserver.delivery.fanout import Fanout
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
@@ -126,9 +126,16 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: P
         reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
         alerts=Alerts(store, sessions, presence, prices, pushing, now_ms),
-        admission=Admission(sessions, users, delivery.readers, frozenset(settings.origin), proxies),
+        admission=_admission(settings, sessions, users, delivery, proxies),
         words=Words(web_folder() / "js" / "words"),
     )
+
+
+def _admission(
+    settings: Settings, sessions: Sessions, users: Users, delivery: Delivery, proxies: Proxies
+) -> Admission:
+    origins, tolls = frozenset(settings.origin), delivery.connections.tolls
+    return Admission(sessions, users, delivery.readers, origins, proxies, tolls)
 
 
 def _http_settings(settings: Settings, proxies: Proxies) -> HttpSettings:

@@ -241,6 +241,10 @@ _LIMIT_HELP: dict[str, tuple[str, str]] = {
     "turn_frames": ("frames of one WebSocket carried out in one turn of the loop", ""),
     "frame_rate": ("frames of one user, sustained; 4 KiB count as one more", "a second"),
     "frame_burst": ("frames of one user at once", ""),
+    "http_rate": ("HTTP requests of one user, sustained; a file is half of one", "a second"),
+    "http_burst": ("HTTP requests of one user at once", ""),
+    "http_rate_per_address": ("HTTP requests of one address before sign-in", "a second"),
+    "http_burst_per_address": ("HTTP requests of one address before sign-in, at once", ""),
     "refusals": ("frames over the rate, beyond one a second, before a WebSocket is closed", ""),
 }
 

@@ -41,6 +41,17 @@ class TokenBucket:
             return 0.0
         return (tokens - have) / self.rate
 
+    def borrow(self, now_s: float, tokens: float, longest_s: float) -> float:
+        """Take `tokens`, also before they are there; the seconds until they will be.
+
+        More than `longest_s` seconds: it is too much, and nothing was taken.
+        """
+        left = self._fill(now_s) - tokens
+        wait_s = max(0.0, (-1e-9 - left) / self.rate)
+        if wait_s <= longest_s:
+            self._tokens = left
+        return wait_s
+
     def wait_s(self, now_s: float, tokens: float = 1.0) -> float:
         """Seconds until `tokens` can be taken, without taking them."""
         return max(0.0, (tokens - 1e-9 - self._fill(now_s)) / self.rate)
@@ -79,6 +90,13 @@ class Buckets:
             return 0.0
         bucket = self._buckets.get(key)
         return (bucket or self._new(key, now_s)).take(now_s, tokens)
+
+    def borrow(self, key: str, now_s: float, tokens: float, longest_s: float) -> float:
+        """As `TokenBucket.borrow`, for this key."""
+        if not self._metered:
+            return 0.0
+        bucket = self._buckets.get(key)
+        return (bucket or self._new(key, now_s)).borrow(now_s, tokens, longest_s)
 
     def wait_s(self, key: str, now_s: float, tokens: float = 1.0) -> float:
         """As `TokenBucket.wait_s`, for this key."""

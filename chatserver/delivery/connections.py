@@ -11,6 +11,7 @@ from chatserver.core.bounded import Bounded
 from chatserver.core.limits import Limits
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.seats import Seats
+from chatserver.delivery.tolls import Tolls
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Connections:
         """So long a peer may take no byte of what waits for it."""
         self.head_s = limits.head_s
         """So long the head of the first request may take."""
+        self.tolls = Tolls(limits, clockwork.clock_s)
         self.seats = Seats(limits, clockwork.clock_s)
         self.accepting = False
         """Whether new connections are taken."""

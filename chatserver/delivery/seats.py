@@ -23,7 +23,7 @@ AGAIN_S = 5.0
 class Seat:
     """One connection's place among all, from being accepted until its socket is closed."""
 
-    __slots__ = ("address", "asked", "end", "since_s", "user_id")
+    __slots__ = ("address", "asked", "end", "owed", "since_s", "user_id")
 
     def __init__(self, address: str | None, since_s: float) -> None:
         self.address = address
@@ -32,6 +32,8 @@ class Seat:
         self.asked = False
         """Whether anything has come over it."""
         self.since_s = since_s
+        self.owed: Callable[[str], None] | None = None
+        """Has a user pay for the request that is being answered, for which the address has paid."""
         self.end: Callable[[], object] | None = None
         """Ends the connection at once. Whoever holds the socket sets it; it is kept until sign-in only."""
 
@@ -154,6 +156,9 @@ class SeatedSocket(socket.socket):
 
     def sign_in(self, user_id: str) -> None:
         """Somebody has signed in over this connection, and pays for it."""
+        owed, self.seat.owed = self.seat.owed, None
+        if owed is not None:
+            owed(user_id)
         if self._seats is not None and self.seat.user_id is None:
             self._seats.sign_in(self.seat, user_id)
 
@@ -162,6 +167,11 @@ def sign_in(sock: Any, user_id: str) -> None:
     """As `SeatedSocket.sign_in`, for whatever a stream has for a socket."""
     if isinstance(sock, SeatedSocket):
         sock.sign_in(user_id)
+
+
+def seat_of(sock: Any) -> Seat | None:
+    """The seat of whatever a stream has for a socket."""
+    return sock.seat if isinstance(sock, SeatedSocket) else None
 
 
 def held_by(sock: Any, end: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""The one entrance: who comes in, from where, and for whom. Every transport, the API and the classic pages use it.
+"""The one entrance: who pays, who comes in, from where, and for whom. Every transport, the API and the classic pages use it.
 
 Rules over headers and a query, so that a transport that is no handler uses the same. In one order: draining, origin,
 whose page it is, cursor, client (`ask`, which never waits); then login, account and user (`known` without waiting, `admit`
@@ -8,8 +8,9 @@ with looking things up).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPHeaders
@@ -19,6 +20,8 @@ from chatserver.core.fields import written_number
 from chatserver.core.origin import normal_origin, origin_allowed
 from chatserver.core.people import Login, User
 from chatserver.delivery.readers import Readers
+from chatserver.delivery.seats import Seat
+from chatserver.delivery.tolls import Tolls
 from chatserver.http.cors import Cors
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import cookie_header
@@ -64,6 +67,7 @@ class Admission:
         readers: Readers,
         origins: frozenset[str],
         proxies: Proxies,
+        tolls: Tolls,
     ) -> None:
         self._sessions = sessions
         self._users = users
@@ -71,6 +75,33 @@ class Admission:
         self._origins = origins
         self._proxies = proxies
         self.cors = Cors(origins)
+        self._tolls = tolls
+
+    def charge(
+        self,
+        headers: HTTPHeaders,
+        cost: float,
+        peer: Callable[[], str],
+        seat: Seat | None,
+        patience_s: float = 0.0,
+    ) -> float:
+        """Have whoever asks pay, before anything else is done; the seconds for which the request has to wait.
+
+        `peer` gives the address at the other end; `seat` is the connection's. Raises `RateLimited`.
+        """
+        tolls = self._tolls
+        if not tolls.metered:
+            return 0.0
+        login = self._sessions.known(
+            cookie_header(headers), headers.get("Authorization"), self._proxies.https(headers)
+        )
+        if login is not None:
+            return tolls.user_pays(login.user_id, cost, patience_s)
+        address = self._proxies.client(peer(), headers)
+        wait_s = tolls.address_pays(address, cost, patience_s)
+        if seat is not None:
+            seat.owed = partial(tolls.user_pays_instead, address, cost)
+        return wait_s
 
     def ask(
         self,

@@ -6,6 +6,7 @@ what legacy clients do all day.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable
 from typing import Any
@@ -22,8 +23,14 @@ from tornado.httputil import (
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
+from chatserver.core.errors import ChatError, RateLimited
+from chatserver.delivery.seats import seat_of
+from chatserver.delivery.tolls import FILE, PATIENCE_S, REQUEST, REST_S
 from chatserver.http.heads import check_head, is_plain, is_poll, says_close
 from chatserver.http.house import House
+from chatserver.http.problems import problem_response
+from chatserver.http.requests import http_date
+from chatserver.site.pages import PAGES
 from chatserver.transports.pollconnection import HandBack, PollConnection
 from chatserver.transports.watched import WatchedStream
 
@@ -77,8 +84,43 @@ class _Choice(HTTPMessageDelegate):
             stream = connection.stream
             if isinstance(stream, WatchedStream) and says_close(line.version, headers):
                 stream.had_last()
+        try:
+            wait_s = self._charge(line, headers)
+        except RateLimited as error:
+            self._chosen = _Refused(connection, line.method, error)
+            return None
         self._chosen = self._dispatch.application.start_request(self._server_conn, connection)
+        if wait_s:
+            return self._hold_back(wait_s, line, headers)
         return self._chosen.headers_received(line, headers)
+
+    def _charge(self, line: RequestStartLine, headers: HTTPHeaders) -> float:
+        """Have whoever asks pay; the seconds for which the request has to wait. Raises `RateLimited`."""
+        connection = self._request_conn
+        if not isinstance(connection, HTTP1Connection):
+            return 0.0
+        stream, admission = connection.stream, self._dispatch.house.admission
+        seat = seat_of(stream.socket)
+        is_file = line.path.startswith("/static/")
+        cost = FILE if is_file else REQUEST
+        patience_s = PATIENCE_S if is_file or line.path in PAGES else 0.0
+        try:
+            return admission.charge(headers, cost, self._peer, seat, patience_s)
+        except RateLimited:
+            if isinstance(stream, WatchedStream):
+                stream.rest(REST_S)
+            raise
+
+    def _peer(self) -> str:
+        context = getattr(self._request_conn, "context", None)
+        return getattr(context, "remote_ip", None) or ""
+
+    async def _hold_back(self, wait_s: float, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        await asyncio.sleep(wait_s)
+        assert self._chosen is not None
+        going_on = self._chosen.headers_received(line, headers)
+        if going_on is not None:
+            await going_on
 
     def _poll(self, stream: IOStream, line: RequestStartLine, headers: HTTPHeaders) -> None:
         dispatch, house = self._dispatch, self._dispatch.house
@@ -97,3 +139,19 @@ class _Choice(HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         if self._chosen is not None:
             self._chosen.on_connection_close()
+
+
+class _Refused(HTTPMessageDelegate):
+    """A request that was not paid for: no handler sees it. Answered behind its body, so that the answer is heard."""
+
+    def __init__(self, connection: HTTPConnection, method: str, error: ChatError) -> None:
+        self._connection = connection
+        self._method = method
+        self._error = error
+
+    def finish(self) -> None:
+        status, headers, body = problem_response(self._error)
+        headers["Date"] = http_date()
+        start = ResponseStartLine("HTTP/1.1", status, self._error.title)
+        self._connection.write_headers(start, headers, b"" if self._method == "HEAD" else body)
+        self._connection.finish()

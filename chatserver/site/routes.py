@@ -92,6 +92,13 @@ def _measure_seats(house: House, metrics: Metrics) -> None:
         "WebSockets not read until their user could pay for their frames.",
         lambda: connections.paused,
     )
+    tolls = connections.tolls
+    metrics.counter(
+        "requests_refused", "HTTP requests that were not paid for: 429.", lambda: tolls.refused
+    )
+    metrics.counter(
+        "requests_held", "Files held back until they could be paid.", lambda: tolls.held
+    )
     metrics.counters(
         "failed_answers",
         "Answers of 500 and above.",

@@ -19,7 +19,7 @@ from typing import Any
 from tornado.iostream import IOStream, StreamClosedError
 
 from chatserver.delivery.connections import Connections
-from chatserver.delivery.seats import held_by, sign_in
+from chatserver.delivery.seats import Seat, held_by, seat_of, sign_in
 from chatserver.transports.outlet import Owner
 
 READ_BYTES = 16 * 1024
@@ -101,6 +101,11 @@ class Connection:
             return self._sock.getpeername()
         except OSError:
             return None
+
+    @property
+    def seat(self) -> Seat | None:
+        """Its place among all connections."""
+        return seat_of(self._sock)
 
     def sign_in(self, user_id: str) -> None:
         """Somebody has signed in over this connection, and pays for it."""
@@ -232,6 +237,10 @@ class Connection:
     def soon(self, callback: Callable[[], None]) -> None:
         """Call it in the next turn, as `guard` does."""
         self._loop.call_soon(self.guard, callback)
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call it after so long, as `guard` does."""
+        self._loop.call_later(delay_s, self.guard, callback)
 
     def guard(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Call it. What it raises ends this connection, with one line in the log."""

@@ -113,6 +113,10 @@ class PollAnswers(Protocol):
         """Whether the connection ends with the answer."""
         ...
 
+    def charge(self, headers: HTTPHeaders) -> None:
+        """Have whoever asks pay for one poll. Raises `RateLimited`."""
+        ...
+
     def respond(self, data: bytes) -> None:
         """Send the whole answer."""
         ...
@@ -166,8 +170,10 @@ class Poll:
         self.waiting = False
 
     def begin(self) -> None:
-        """Admit, find the mailbox, and answer or wait."""
+        """Have it paid, admit, find the mailbox, and answer or wait."""
+        assert self._connection is not None
         try:
+            self._connection.charge(self._headers)
             query = parse_query(self._target.partition("?")[2])
             ask = self._admission.ask(self._headers, query)
             limits = self._delivery.limits

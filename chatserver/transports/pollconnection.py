@@ -15,8 +15,10 @@ from typing import Any
 from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream
 
+from chatserver.core.errors import RateLimited
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.delivery import Delivery
+from chatserver.delivery.tolls import POLL, REST_S
 from chatserver.http.admission import Admission
 from chatserver.http.heads import (
     HEAD_BYTES,
@@ -47,6 +49,7 @@ class PollConnection:
         "_headers",
         "_idle_since_s",
         "_poll",
+        "_rests",
         "_seen",
         "_signed_in",
         "_working",
@@ -72,6 +75,7 @@ class PollConnection:
         self._poll: Poll | None = None
         self._signed_in = False
         self._working = False
+        self._rests = False  # after a request that was not paid for
         self._close_after = False
         self._idle_since_s = delivery.clockwork.clock_s()
         self._connection: Connection | None = Connection(stream, self, delivery.connections)
@@ -88,6 +92,25 @@ class PollConnection:
         self._poll = Poll(self, (method, target, headers), self._admission, self._delivery)
         self._poll.begin()
 
+    def charge(self, headers: HTTPHeaders) -> None:
+        """Have whoever asks pay for one poll. Raises `RateLimited`; then the connection is not read for a while."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            self._admission.charge(headers, POLL, self._peer, connection.seat)
+        except RateLimited:
+            self._rests = True
+            connection.later(REST_S, self._wake)
+            raise
+
+    def _peer(self) -> str:
+        peer = None if self._connection is None else self._connection.peer
+        return str(peer[0]) if peer else ""
+
+    def _wake(self) -> None:
+        self._rests = False
+        self._work()
+
     def respond(self, data: bytes) -> None:
         """The answer to the present poll, whole; go on with what came meanwhile."""
         self._poll = None
@@ -100,7 +123,7 @@ class PollConnection:
             self._buffer.clear()  # what was asked behind the last request is not answered (RFC 9112, 9.6)
             connection.resume()  # nor does it wait in the kernel, where it would turn our end into a reset
             connection.close_soon()
-        elif self._buffer and not self._working:
+        elif self._buffer and not self._working and not self._rests:
             # Not from here: an answer that led to the next one would go as deep as the client likes.
             self._working = True
             connection.soon(self._go_on)
@@ -163,9 +186,9 @@ class PollConnection:
 
     def _work(self) -> None:
         """Answer the requests that have come, until one waits or others have their turn."""
-        if not self._working:
+        if not self._working and not self._rests:
             self._working = True
-            while self._poll is None:
+            while self._poll is None and not self._rests:
                 if not self._delivery.connections.take_turn():
                     self._in_the_next_turn()
                     break

@@ -5,6 +5,7 @@ What Tornado refuses by itself, before a handler is asked, gets the form that ev
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable
 from typing import Any
@@ -48,6 +49,7 @@ class WatchedStream(IOStream):
         self._reads_head = False
         self._had_last = False
         self._refused = False
+        self._rest_s = 0.0
         self._head_due_s: float | None = None
         super().__init__(sock)
         held_by(sock, self.close)
@@ -102,7 +104,18 @@ class WatchedStream(IOStream):
             self.close()
             raise StreamClosedError()
         self._reads_head = True
+        if self._rest_s:
+            return self._read_after_rest(regex, max_bytes)
         return super().read_until_regex(regex, max_bytes)
+
+    async def _read_after_rest(self, regex: bytes, max_bytes: int | None) -> bytes:
+        rest_s, self._rest_s = self._rest_s, 0.0
+        await asyncio.sleep(rest_s)
+        return await super().read_until_regex(regex, max_bytes)
+
+    def rest(self, rest_s: float) -> None:
+        """Let the next request wait: this one was not paid for."""
+        self._rest_s = rest_s
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read the size of a chunk, which is what Tornado's server uses it for."""

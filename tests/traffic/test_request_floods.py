@@ -1,0 +1,115 @@
+"""Connections that ask without a pause: each request is paid for, and what others feel is little."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.clients import Person
+from tests.support.probe import Probe
+from tests.support.process import ServerProcess
+from tests.traffic.test_attacks import bearable_ms, metric
+
+CONNECTIONS = 20
+AT_ONCE = 50
+"""Requests that are written in one piece."""
+
+
+@contextmanager
+def flood(port: int, request: bytes) -> Iterator[list[bytes]]:
+    """Ask the same over all connections, without a pause, from a thread; what was answered, in pieces."""
+    over, heard = threading.Event(), list[bytes]()
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    for sock in sockets:
+        sock.setblocking(False)
+
+    def ask() -> None:
+        while not over.wait(0.002):
+            for sock in sockets:
+                try:
+                    sock.send(request * AT_ONCE)
+                except BlockingIOError:
+                    pass
+                try:
+                    heard.append(sock.recv(1 << 16))
+                except BlockingIOError:
+                    pass
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield heard
+    finally:
+        over.set()
+        thread.join()
+        for sock in sockets:
+            sock.close()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with the rates that it has by itself."""
+    with ServerProcess(tmp_path_factory.mktemp("data")) as running:
+        yield running
+        assert running.stop() == 0
+    assert running.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["/api/me", "/poll?wait=0", "/classic"])
+@pytest.mark.parametrize("signed_in", [True, False])
+async def test_twenty_connections_that_ask_without_a_pause_cost_another_user_little(
+    plain: ServerProcess, path: str, signed_in: bool
+) -> None:
+    eve, ann = await Person.register(plain.url, "Eve"), await Person.register(plain.url, "Ann")
+    token = f"Authorization: Bearer {eve.token}\r\n" if signed_in else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{plain.port}\r\n{token}\r\n".encode()
+    bearable = await bearable_ms(plain.port)
+    before = metric((await ann.http.get("/metrics")).text, "requests_refused_total")
+    with flood(plain.port, request) as heard:
+        while b" 429 " not in b"".join(heard):
+            await asyncio.sleep(0.02)
+        with Probe(plain.port, "/api/me", ann.token) as probe:
+            await asyncio.sleep(1.0)
+    assert probe.kept.failed == probe.new.failed == 0
+    assert probe.kept.p99_ms < bearable
+    refusals = re.findall(rb" 429 .*?\r\n\r\n", b"".join(heard), re.DOTALL)
+    assert refusals and all(b"Retry-After: " in each for each in refusals)
+    refused = metric((await ann.http.get("/metrics")).text, "requests_refused_total") - before
+    # A connection that was refused rests for a second.
+    assert CONNECTIONS <= refused < 15 * CONNECTIONS
+
+
+async def test_a_page_that_asks_for_more_files_than_can_be_paid_gets_every_one(data: Path) -> None:
+    options = ("--http-burst", "4", "--http-rate", "10", "--connections-per-user", "2")
+    with ServerProcess(data, *options) as server:
+        ann = await Person.register(server.url, "Ann")
+        head = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {ann.token}\r\n"
+        one = f"HEAD /static/js/client.js HTTP/1.1\r\n{head}"
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"{one}\r\n".encode() * 29 + f"{one}Connection: close\r\n\r\n".encode())
+        async with asyncio.timeout(20):
+            answers = await reader.read(-1)
+        writer.close()
+        assert answers.count(b"HTTP/1.1 200 OK\r\n") == 30
+        assert metric(httpx.get(f"{server.url}/metrics").text, "requests_held_total") > 0
+
+
+async def test_a_client_that_polls_as_fast_as_it_can_write_is_not_held_up(
+    plain: ServerProcess,
+) -> None:
+    ann, bob = await Person.register(plain.url, "Ann"), await Person.register(plain.url, "Bob")
+    await ann.befriend(bob)
+    cursor = (await bob.http.get("/poll?wait=0")).json()["cursor"]
+    for number in range(20):
+        await ann.send(f"{number}")
+        answer = (await bob.http.get(f"/poll?after={cursor}&wait=20&client=b")).json()
+        cursor = answer["cursor"]
+        assert [event["text"] for event in answer["events"]] == [f"{number}"]
