@@ -37,6 +37,10 @@ HEAD_BYTES = 15_000
 
 LIMITS = replace(
     Limits(),
+    http_rate=1e6,
+    http_burst=10**6,
+    http_rate_per_address=1e6,
+    http_burst_per_address=10**6,
     register_rate=1e6,
     register_burst=10**6,
     send_rate=1e6,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from chatserver.core.conversations import BROADCASTS, Conversation, Direct
+from chatserver.store.mongo import casts as mongo_casts
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import unread as mongo_unread
 from chatserver.store.sqlite import unread as sqlite_unread
-from tests.store.kit import Home, World, opened
+from tests.store.kit import Home, SqliteHome, World, opened
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (sqlite_unread, mongo_unread, mongo_history):
         monkeypatch.setattr(module, "MAX_UNREAD", 5)
     monkeypatch.setattr(mongo_unread, "FOLD_EVENTS", 3)
+    monkeypatch.setattr(mongo_casts, "KEEP_EVENTS", 1)
     monkeypatch.setattr(mongo_unread, "MOVED_FRIENDS", 1)
 
 
@@ -107,3 +110,52 @@ async def test_broadcasts_of_all_friends_are_one_number(home: Home) -> None:
         assert await _unread(world, "bob") == {BROADCASTS: 2}
         await _several(world, 9, to=None)
         assert await _unread(world, "bob") == {BROADCASTS: 5}
+
+
+async def test_unread_broadcasts_follow_whoever_becomes_and_stays_a_friend(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho")
+        await world.befriend("ann", "bob")
+        await world.say("cho", "before")
+        await _several(world, 2, to=None)
+        assert await _unread(world, "bob") == {BROADCASTS: 2}
+        await world.befriend("cho", "bob")
+        await world.say("cho", "after")
+        assert await _unread(world, "bob") == {BROADCASTS: 3}
+        await world.relate("none", "ann", "bob")
+        assert await _unread(world, "bob") == {BROADCASTS: 1}
+        await world.befriend("ann", "bob")
+        await _several(world, 7, to=None)
+        assert await _unread(world, "bob") == {BROADCASTS: 5}
+        assert await _unread(world, "bob") == {BROADCASTS: 5}
+        await world.end("ann", "bob")
+        assert await _unread(world, "bob") == {BROADCASTS: 1}
+        await world.read("bob", world.journal.head_seq)
+        assert await _unread(world, "bob") == {}
+
+
+async def test_broadcasts_that_were_counted_are_not_read_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(home, SqliteHome):
+        pytest.skip("SQLite counts them by an index, and keeps nothing")
+    spans = []
+    looks = mongo_history._broadcasts
+
+    async def look(db: Any, view: Any, span: Any, people: Any) -> Any:
+        spans.append(span)
+        return await looks(db, view, span, people)
+
+    monkeypatch.setattr(mongo_history, "_broadcasts", look)
+    async with opened(home) as world:
+        await world.join("ann", "bob")
+        await world.befriend("ann", "bob")
+        await _several(world, 3, to=None)
+        assert await _unread(world, "bob") == {BROADCASTS: 3}
+        counted = world.journal.head_seq
+        await _several(world, 9, to=None)
+        assert await _unread(world, "bob") == {BROADCASTS: 5}
+        assert (spans[-1].after, spans[-1].limit) == (counted, 2)
+        looked = len(spans)
+        assert await _unread(world, "bob") == {BROADCASTS: 5}
+        assert len(spans) == looked, "at the cap nothing is read"

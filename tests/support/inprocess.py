@@ -12,6 +12,7 @@ from typing import Any
 
 from chatserver.command.build import build
 from chatserver.command.settings import Settings
+from chatserver.core.limits import Limits
 from chatserver.http.house import House
 from chatserver.site.server import Server
 from chatserver.transports.watched import WatchedStream
@@ -56,8 +57,8 @@ class Inside:
 
 @asynccontextmanager
 async def inside(folder: Path, **settings: Any) -> AsyncIterator[Inside]:
-    """A running house with its data in `folder`."""
-    house = await build(Settings(data=folder, **settings))
+    """A running house with its data in `folder`, in which nothing is metered unless `limits` say so."""
+    house = await build(Settings(data=folder, **{"limits": Limits(meter=False), **settings}))
     server = Server(house)
     try:
         fields = {"email": "ann@example.com", "password": "correct horse", "firstName": "Ann"}

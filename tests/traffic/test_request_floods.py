@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -34,14 +34,10 @@ def flood(port: int, request: bytes) -> Iterator[list[bytes]]:
     def ask() -> None:
         while not over.wait(0.002):
             for sock in sockets:
-                try:
+                with suppress(BlockingIOError):
                     sock.send(request * AT_ONCE)
-                except BlockingIOError:
-                    pass
-                try:
+                with suppress(BlockingIOError):
                     heard.append(sock.recv(1 << 16))
-                except BlockingIOError:
-                    pass
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -56,8 +52,10 @@ def flood(port: int, request: bytes) -> Iterator[list[bytes]]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with the rates that it has by itself."""
-    with ServerProcess(tmp_path_factory.mktemp("data")) as running:
+    """A server whose rates are soon used up, also where the machine is slow."""
+    user = ("--http-rate", "20", "--http-burst", "60", "--connections-per-user", "25")
+    address = ("--http-rate-per-address", "20", "--http-burst-per-address", "100")
+    with ServerProcess(tmp_path_factory.mktemp("data"), *user, *address) as running:
         yield running
         assert running.stop() == 0
     assert running.complaints() == []
@@ -91,6 +89,7 @@ async def test_a_page_that_asks_for_more_files_than_can_be_paid_gets_every_one(d
     options = ("--http-burst", "4", "--http-rate", "10", "--connections-per-user", "2")
     with ServerProcess(data, *options) as server:
         ann = await Person.register(server.url, "Ann")
+        assert (await ann.http.get("/api/me")).status_code == 200
         head = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {ann.token}\r\n"
         one = f"HEAD /static/js/client.js HTTP/1.1\r\n{head}"
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -71,7 +71,14 @@ class Stage:
         self.now_s = time.monotonic()
         self.slowest_s = 0.0
         self._stack = AsyncExitStack()
-        limits = Limits(send_rate=1e6, send_burst=10**6, poll_wait_s=0.02, poll_wait_max_s=0.05)
+        limits = Limits(
+            send_rate=1e6,
+            send_burst=10**6,
+            http_rate=1e6,
+            http_rate_per_address=1e6,
+            poll_wait_s=0.02,
+            poll_wait_max_s=0.05,
+        )
         self.it: Inside = self.run(self._stack.enter_async_context(inside(folder, limits=limits)))
         self.clockwork = self.it.house.delivery.clockwork
         self.clockwork.clock_s = lambda: self.now_s

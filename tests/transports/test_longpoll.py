@@ -33,6 +33,8 @@ class Line:
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self.cuts = 0
 
+    def charge(self, headers: HTTPHeaders) -> None: ...
+
     def respond(self, data: bytes) -> None:
         self.answers.put_nowait(data)
 

@@ -150,7 +150,7 @@ async def test_what_comes_out_of_a_poll_closes_its_connection_with_one_line(
 
 
 async def test_a_flood_behind_a_poll_that_waits_is_answered_when_it_ends(tmp_path: Path) -> None:
-    async with inside(tmp_path, limits=Limits(poll_wait_max_s=0.2)) as it:
+    async with inside(tmp_path, limits=Limits(meter=False, poll_wait_max_s=0.2)) as it:
         loop, end = asyncio.get_running_loop(), it.pair()
         waits = poll(it, f"/poll?after={it.house.journal.head_seq}")
         sending = asyncio.create_task(loop.sock_sendall(end, waits + BAD * 3000 + LAST))

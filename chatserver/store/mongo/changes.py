@@ -151,6 +151,7 @@ async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
         ("blocks", ("by", "user")),
         ("reads", ("user", "peer")),
         ("unread", ("_id",)),
+        ("casts", ("_id",)),
         ("newest", ("_id",)),
     ):
         for field in fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from chatserver.core.conversations import (
     BROADCASTS,
@@ -19,11 +20,11 @@ from chatserver.core.events import Audience
 from chatserver.core.kinds import FOR_GOOD
 from chatserver.core.visibility import View, shows
 from chatserver.store.archive import conversation_key
+from chatserver.store.mongo.casts import Wanted, kept_casts, unread_casts
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.friendships import friends_since
 from chatserver.store.mongo.ranges import (
     ALL_BROADCASTS,
-    PLACES,
     Doc,
     Span,
     broadcasts_of,
@@ -130,14 +131,20 @@ def _shown_to(view: View) -> Callable[[Doc], bool]:
 
 async def _read_state(db: MongoDb, user_id: str) -> ReadState:
     """Read positions and unread counts."""
-    fold = await kept_fold(db, user_id)
+    kept = await _kept(db, user_id)
     head_seq = db.head_seq
     friends = await friends_since(db, user_id)
     own = await own_positions(db, user_id)
     read_by = await db["reads"].find({"peer": user_id}, {"user": 1, "up_to": 1}).to_list(None)
     peers = {doc["user"]: int(doc["up_to"]) for doc in read_by if doc["user"] in friends}
-    unread = await _unread(db, user_id, friends, own, fold, head_seq)
+    unread = await _unread(db, user_id, friends, own, kept, head_seq)
     return ReadState(own, peers, unread, head_seq)
+
+
+async def _kept(db: MongoDb, user_id: str) -> tuple[Doc | None, Doc | None]:
+    """What is kept of a reader's unread messages: those of friends one by one, and the broadcasts."""
+    fold, casts = await asyncio.gather(kept_fold(db, user_id), kept_casts(db, user_id))
+    return fold, casts
 
 
 async def _unread(
@@ -145,22 +152,26 @@ async def _unread(
     user_id: str,
     friends: Mapping[str, int],
     own: Mapping[Conversation, int],
-    fold: Doc | None,
+    kept: tuple[Doc | None, Doc | None],
     head_seq: int,
 ) -> dict[Conversation, int]:
     """How much is unread by conversation, where anything is."""
+    fold, casts = kept
     direct = await unread_direct(db, user_id, fold, positions_of(own, friends), head_seq)
     unread: dict[Conversation, int] = {Direct(friend): count for friend, count in direct.items()}
-    span = Span(own.get(BROADCASTS, 0), head_seq + 1, MAX_UNREAD, fields=PLACES)
     # Nobody's own: what one wrote oneself is not unread.
-    if broadcasts := len(await _broadcasts(db, View("", friends), span, list(friends))):
+    view, people = View("", friends), list(friends)
+    after = own.get(BROADCASTS, 0)
+    wanted = Wanted(after, friends, head_seq, MAX_UNREAD)
+    look = partial(_broadcasts, db, view, people=people)
+    if broadcasts := await unread_casts(db, user_id, casts, wanted, look):
         unread[BROADCASTS] = broadcasts
     return unread
 
 
 async def _standings(db: MongoDb, user_id: str) -> Standings:
     """Where each conversation stands."""
-    fold, kept = await asyncio.gather(kept_fold(db, user_id), kept_newest(db, user_id))
+    fold, kept = await asyncio.gather(_kept(db, user_id), kept_newest(db, user_id))
     head_seq = db.head_seq
     friends, own = await asyncio.gather(friends_since(db, user_id), own_positions(db, user_id))
     view, span = View(user_id, friends), Span(0, head_seq + 1, 1, newest=True)
