@@ -106,13 +106,13 @@ class Limits:
     frame_rate: float = 100.0
     """Frames a second and user, sustained; 4 KiB count as one more. Never less than twice `send_rate`."""
     frame_burst: int = 400
-    http_rate: float = 50.0
+    http_rate: float = 200.0
     """HTTP requests a second and user, sustained; each is about 0.7 ms of a core, a poll a tenth of that."""
-    http_burst: int = 300
+    http_burst: int = 600
     """A browser that opens the tabs of yesterday, all at once. Never less than twice `connections_per_user`."""
-    http_rate_per_address: float = 100.0
+    http_rate_per_address: float = 300.0
     """As `http_rate`, of an address, for whoever is not signed in."""
-    http_burst_per_address: int = 600
+    http_burst_per_address: int = 1000
     """A class that opens the page together behind one address."""
     refusals: int = 300
     """Frames over the rate, beyond one a second, after which a WebSocket is closed with 4500."""

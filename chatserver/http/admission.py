@@ -84,10 +84,11 @@ class Admission:
         peer: Callable[[], str],
         seat: Seat | None,
         patience_s: float = 0.0,
+        bucket: str = "",
     ) -> float:
         """Have whoever asks pay, before anything else is done; the seconds for which the request has to wait.
 
-        `peer` gives the address at the other end; `seat` is the connection's. Raises `RateLimited`.
+        `peer` gives the address at the other end; `seat` is the connection's; `bucket` names one apart. Raises `RateLimited`.
         """
         tolls = self._tolls
         if not tolls.metered:
@@ -97,7 +98,7 @@ class Admission:
         )
         if login is not None:
             return tolls.user_pays(login.user_id, cost, patience_s)
-        address = self._proxies.client(peer(), headers)
+        address = bucket + self._proxies.client(peer(), headers)
         wait_s = tolls.address_pays(address, cost, patience_s)
         if seat is not None:
             seat.owed = partial(tolls.user_pays_instead, address, cost)

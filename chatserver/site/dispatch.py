@@ -34,6 +34,9 @@ from chatserver.site.pages import PAGES
 from chatserver.transports.pollconnection import HandBack, PollConnection
 from chatserver.transports.watched import WatchedStream
 
+HEALTH = ("/healthz", "/readyz", "/metrics")
+"""Paid from a bucket apart: who asks for the server's health is not kept out by others of the same address."""
+
 
 class Dispatch(HTTPServerConnectionDelegate):
     """What Tornado's HTTP server hands every request to.
@@ -103,9 +106,10 @@ class _Choice(HTTPMessageDelegate):
         seat = seat_of(stream.socket)
         is_file = line.path.startswith("/static/")
         cost = FILE if is_file else REQUEST
+        bucket = "health" if line.path in HEALTH else ""
         patience_s = PATIENCE_S if is_file or line.path in PAGES else 0.0
         try:
-            return admission.charge(headers, cost, self._peer, seat, patience_s)
+            return admission.charge(headers, cost, self._peer, seat, patience_s, bucket)
         except RateLimited:
             if isinstance(stream, WatchedStream):
                 stream.rest(REST_S)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from chatserver.core.conversations import BROADCASTS, Conversation, Direct
-from chatserver.store.mongo import casts as mongo_casts
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import unread as mongo_unread
 from chatserver.store.sqlite import unread as sqlite_unread
@@ -21,7 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (sqlite_unread, mongo_unread, mongo_history):
         monkeypatch.setattr(module, "MAX_UNREAD", 5)
     monkeypatch.setattr(mongo_unread, "FOLD_EVENTS", 3)
-    monkeypatch.setattr(mongo_casts, "KEEP_EVENTS", 1)
+    monkeypatch.setattr(mongo_unread, "KEEP_BROADCASTS", 1)
     monkeypatch.setattr(mongo_unread, "MOVED_FRIENDS", 1)
 
 

@@ -53,7 +53,7 @@ def flood(port: int, request: bytes) -> Iterator[list[bytes]]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server whose rates are soon used up, also where the machine is slow."""
-    user = ("--http-rate", "20", "--http-burst", "60", "--connections-per-user", "25")
+    user = ("--http-rate", "250", "--http-burst", "60", "--connections-per-user", "25")
     address = ("--http-rate-per-address", "20", "--http-burst-per-address", "100")
     with ServerProcess(tmp_path_factory.mktemp("data"), *user, *address) as running:
         yield running
@@ -70,6 +70,7 @@ async def test_twenty_connections_that_ask_without_a_pause_cost_another_user_lit
     token = f"Authorization: Bearer {eve.token}\r\n" if signed_in else ""
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{plain.port}\r\n{token}\r\n".encode()
     bearable = await bearable_ms(plain.port)
+    assert (await ann.http.get("/api/me")).status_code == 200  # her token is known from now on
     before = metric((await ann.http.get("/metrics")).text, "requests_refused_total")
     with flood(plain.port, request) as heard:
         while b" 429 " not in b"".join(heard):

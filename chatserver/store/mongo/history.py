@@ -20,7 +20,6 @@ from chatserver.core.events import Audience
 from chatserver.core.kinds import FOR_GOOD
 from chatserver.core.visibility import View, shows
 from chatserver.store.archive import conversation_key
-from chatserver.store.mongo.casts import Wanted, kept_casts, unread_casts
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.friendships import friends_since
 from chatserver.store.mongo.ranges import (
@@ -44,9 +43,12 @@ from chatserver.store.mongo.standings import (
 )
 from chatserver.store.mongo.unread import (
     MAX_UNREAD,
+    Wanted,
+    kept_casts,
     kept_fold,
     own_positions,
     positions_of,
+    unread_casts,
     unread_direct,
 )
 

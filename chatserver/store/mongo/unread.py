@@ -1,4 +1,4 @@
-"""Unread messages in MongoDB: those of friends one by one are folded into a document a reader, those of all are counted.
+"""Unread messages in MongoDB: those of friends one by one are folded into a document a reader, broadcasts into another.
 
 How they are kept, and what that costs, is in `docs/design/unread.md`. Nothing is written with a message. What was
 sent to somebody since their last fold is counted when they ask, and folded when it has become much: the fold says
@@ -9,8 +9,10 @@ twice or late, and a crash loses nothing.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from pymongo import errors
 
@@ -45,6 +47,19 @@ MOVED_FRIENDS = 8
 """So many positions that lie inside a fold are worth a new one: each is a query of its own."""
 READERS_COUNTED = 10_000
 """People of whom it is known how much they wrote and were sent. Who is forgotten folds when asking."""
+
+KEEP_BROADCASTS = 100
+"""So many broadcasts are worth a document: some milliseconds of each reading."""
+
+Look = Callable[[Span], Awaitable[list[Doc]]]
+"""The broadcasts of a reader's friends in a span."""
+
+
+async def kept_casts(db: MongoDb, user_id: str) -> Doc | None:
+    """What is kept of this reader. To be read before the position at which the count is to be true."""
+    kept: Doc | None = await db["casts"].find_one({"_id": user_id})
+    return kept
+
 
 Positions = Mapping[str, int]
 """Friend -> the seq after which what they sent is unread: the reader's position, or the friendship's beginning."""
@@ -174,3 +189,45 @@ async def _keep(
     # Of two that were made at the same time the later one stays; either is true.
     older = {"_id": user_id, "at": {"$lt": at_seq}}
     await upsert(db["unread"], older, {"$set": {"at": at_seq, "counts": rows}})
+
+
+# Broadcasts. Where the position has moved or the friends are others, they are counted anew, to the cap.
+
+
+class Wanted(NamedTuple):
+    """What is to be counted: what `friends` (with the seq since when) wrote after `after`, up to `most`, as of `head_seq`."""
+
+    after: int
+    friends: Mapping[str, int]
+    head_seq: int
+    most: int
+
+
+async def unread_casts(
+    db: MongoDb, user_id: str, kept: Doc | None, wanted: Wanted, look: Look
+) -> int:
+    """How many there are; and keep it where that was much work."""
+    after, friends, head_seq, most = wanted
+    whose = _digest(friends)
+    counted, at_seq = 0, after
+    if kept is not None and kept["after"] == after and kept["whose"] == whose:
+        counted, at_seq = min(int(kept["count"]), most), max(after, int(kept["at"]))
+    found = 0
+    if counted < most:
+        left = most - counted
+        found = len(await look(Span(at_seq, head_seq + 1, left, fields=PLACES)))
+    if found >= KEEP_BROADCASTS:
+        count = counted + found
+        # Of two that were made at the same time the later one stays; either is true.
+        older = {"_id": user_id, "at": {"$lt": head_seq}}
+        made = {"at": head_seq, "after": after, "whose": whose, "count": count}
+        await upsert(db["casts"], older, {"$set": made})
+    return counted + found
+
+
+def _digest(friends: Mapping[str, int]) -> str:
+    """Who they are, and since when: what they wrote before is not shown."""
+    digest = hashlib.sha256()
+    for friend in sorted(friends):
+        digest.update(f"{friend} {friends[friend]},".encode())
+    return digest.hexdigest()
