@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from chatserver.command import demo, logs
 from chatserver.command.build import build
 from chatserver.command.descriptors import within_descriptors
+from chatserver.command.loop import new_loop
 from chatserver.command.memory import give_back
 from chatserver.command.quiet import COUNT_EVERY_S, QuietHandler
 from chatserver.command.refusal import Refused
@@ -48,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     logs.begin(settings.log_level, handler)
     limits, descriptors = within_descriptors(settings.limits)
     try:
-        asyncio.run(_serve(replace(settings, limits=limits), handler, descriptors))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_serve(replace(settings, limits=limits), handler, descriptors))
     finally:
         handler.settle()
     return 0

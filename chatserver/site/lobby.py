@@ -23,7 +23,7 @@ from chatserver.http.problems import problem_response
 
 log = logging.getLogger(__name__)
 
-TAKES_A_TURN = 8
+TAKES_A_TURN = 4
 """Connections given on in one turn of the loop: parsing a head and finding who asks is about 0.4 ms each."""
 
 HEALTH_A_TURN = 4

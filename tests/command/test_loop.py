@@ -1,0 +1,85 @@
+"""The server's event loop: a turn looks at so many sockets, all have their turn, and asyncio does what it does elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import socket
+from collections import Counter
+
+import pytest
+
+from chatserver.command.loop import SOCKETS_A_TURN, FewAtOnce, new_loop
+
+
+def test_of_many_sockets_that_are_ready_a_turn_looks_at_some_and_all_have_theirs() -> None:
+    pairs = [socket.socketpair() for _ in range(400)]
+    heard: list[Counter[int]] = [Counter()]
+
+    def hear(number: int) -> None:
+        heard[-1][number] += 1
+
+    async def listen() -> None:
+        loop = asyncio.get_running_loop()
+        for number, (ours, theirs) in enumerate(pairs):
+            loop.add_reader(ours, hear, number)
+            theirs.send(b"x")  # which nobody takes: it is ready for ever
+        for _ in range(40):
+            await asyncio.sleep(0)
+            heard.append(Counter())
+        for ours, _ in pairs:
+            assert loop.remove_reader(ours)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(listen())
+    assert max(sum(turn.values()) for turn in heard) == SOCKETS_A_TURN
+    times = sum(heard, Counter())
+    assert len(times) == 400 and max(times.values()) - min(times.values()) <= 1, "in turn"
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def test_it_selects_as_the_selectors_of_python_do() -> None:
+    with FewAtOnce(10) as ours, selectors.EpollSelector() as theirs:
+        left, right = socket.socketpair()
+        for each in (ours, theirs):
+            each.register(left, selectors.EVENT_READ, "read")
+            with pytest.raises(KeyError):
+                each.register(left, selectors.EVENT_READ)
+            with pytest.raises(KeyError):
+                each.unregister(right)
+            assert each.select(0) == []
+            each.modify(left, selectors.EVENT_READ | selectors.EVENT_WRITE, "both")
+            assert [events for _, events in each.select(1)] == [selectors.EVENT_WRITE]
+        right.close()  # an end is for whoever reads and whoever writes
+        for each in (ours, theirs):
+            (key, events), *rest = each.select(None)
+            assert (key.fd, key.data, events, rest) == (left.fileno(), "both", 3, [])
+            each.modify(left, selectors.EVENT_READ, "read")
+            assert each.select(1)[0][1] == selectors.EVENT_READ
+            assert each.get_key(left).data == "read" and len(each.get_map()) == 1
+        ours.unregister(left)
+        assert ours.select(0.001) == []
+        ours.register(left, selectors.EVENT_READ)
+        left.close()
+        ours.unregister(next(iter(ours.get_map())))
+
+
+def test_a_timer_is_not_waited_for_without_rest() -> None:
+    async def count() -> int:
+        turns = 0
+        loop = asyncio.get_running_loop()
+        once = loop._run_once  # type: ignore[attr-defined]
+
+        def counted() -> None:
+            nonlocal turns
+            turns += 1
+            once()
+
+        loop._run_once = counted  # type: ignore[attr-defined]
+        await asyncio.sleep(0.0305)
+        return turns
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(count()) < 5
