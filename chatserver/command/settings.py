@@ -6,8 +6,8 @@ An option wins over its environment variable, that over the default.
 from __future__ import annotations
 
 import argparse
-import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +20,8 @@ from chatserver.core.origin import written_origin
 
 PREFIX = "CHATSERVER_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?|\.[0-9]{1,10}")
 
 HSTS_MAX_S = 10 * 365 * 24 * 3600
 
@@ -127,12 +129,10 @@ def _positive_integer(text: str) -> int:
 
 
 def _positive_number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    # Not what `float` takes: that knows inf, nan, 1_0, and the digits of all scripts.
+    value = float(text) if _NUMBER.fullmatch(text) else 0.0
     if not 0 < value < 1e9:
-        raise ValueError("it must be a number above 0")
+        raise ValueError("it must be a number above 0, such as 2.5")
     return value
 
 
@@ -326,6 +326,10 @@ def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise SettingsError("--silence-s is above --heartbeat-s.")
     if not limits["meter"] and not is_loopback(values["address"]):
         raise SettingsError("--meter off is for a server that listens on loopback only.")
+    if values["demo"] and not _is_loopback(values["address"]):
+        raise SettingsError(
+            "--demo is for a server that listens on loopback only: everybody knows its password."
+        )
     return Settings(**values, limits=Limits(**limits))
 
 

@@ -106,7 +106,7 @@ class Catchup:
             raise Unavailable(refusal.detail, refusal.retry_after_s) from refusal
         finally:
             if crowded:
-                await self._joins.enter()
+                await self._joins.enter_again()
 
     def reset(self, reason: str) -> tuple[int, bytes]:
         """The seq and the JSON of a `reset` at the present head."""

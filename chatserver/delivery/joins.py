@@ -50,6 +50,17 @@ class Joins:
                 self.leave()
             raise
 
+    async def enter_again(self) -> None:
+        """As `enter`, for somebody who left within their `async with`.
+
+        Cancelled while they wait, they are in all the same: the end of the `async with` will count them out.
+        """
+        try:
+            await self.enter()
+        except asyncio.CancelledError:
+            self.under_way += 1
+            raise
+
     def leave(self) -> None:
         """End, or stop for a while: what waits for a clock or a peer must not keep others from joining."""
         self.done += 1

@@ -31,8 +31,24 @@ BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted, Linux's own bound. One more is not answered, and its client
 tries again after 1, 3, 7 s."""
 
+CLOSE_S = 5.0
+"""How long the connections may take to end that are still there then."""
+
 DRAIN_S = 20.0
 """How long readers and requests may take to finish; with what follows it stays under the promised 30 s."""
+
+
+class _HTTPServer(HTTPServer):
+    """Tornado's, whose way of closing takes the same connection again and again until it has gone by itself: one that has
+    answered its last request and is not yet taken out of the set would hold the loop for ever, past any timeout."""
+
+    async def close_all_connections(self) -> None:
+        """End what is still open; what does not end in time is left to the end of the process."""
+        closing = [asyncio.ensure_future(each.close()) for each in tuple(self._connections)]
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=CLOSE_S)
+            for each in late:
+                each.cancel()
 
 
 class Server:
@@ -42,7 +58,7 @@ class Server:
         self._house = house
         limits = house.settings.limits
         dispatch = Dispatch(make_app(house, web_folder()), house)
-        self._http = HTTPServer(
+        self._http = _HTTPServer(
             dispatch,
             xheaders=False,
             idle_connection_timeout=limits.idle_s,
@@ -75,7 +91,7 @@ class Server:
         """Send everybody away, make everything accepted durable, let go of the database."""
         house = self._house
         log.info("draining: %d readers", len(house.delivery.readers.all))
-        house.delivery.readers.drain()
+        await house.delivery.readers.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while house.active_requests:
@@ -86,9 +102,7 @@ class Server:
         await house.journal.close()
         await house.delivery.close()
         await asyncio.sleep(0.05)  # the last answers leave in the turns after their commit
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await self._http.close_all_connections()
+        await self._http.close_all_connections()
         await house.close()
         log.info("drained")
 

@@ -99,7 +99,7 @@ class StreamReader(Reader):
             try:
                 await asyncio.sleep(MEND_AGAIN_S)
             finally:
-                await joins.enter()
+                await joins.enter_again()
 
     def greeted(self) -> None:
         """The hello is on its way: from now on the client may be answered."""

@@ -126,7 +126,7 @@ class WatchedStream(IOStream):
 
     def close_fd(self) -> None:
         """Tornado's hook for the end. Whoever was refused in the middle of a sentence can still read why."""
-        too_long = self._reads_head and isinstance(self.error, UnsatisfiableReadError)
+        too_long = isinstance(self.error, UnsatisfiableReadError)
         sock: socket.socket | None = self.socket
         if sock is None or not (too_long or self._refused):
             super().close_fd()
@@ -134,7 +134,10 @@ class WatchedStream(IOStream):
         self.socket = None  # type: ignore[assignment]
         words = b""
         if too_long:
-            words = _refusal(HeaderTooLarge(f"A head has at most {HEAD_BYTES} bytes."))
+            refusal: ChatError = BadRequest("The size of a chunk is a line of a few digits.")
+            if self._reads_head:
+                refusal = HeaderTooLarge(f"A head has at most {HEAD_BYTES} bytes.")
+            words = _refusal(refusal)
         _part(sock, words, self._connections)
 
     # The clock.

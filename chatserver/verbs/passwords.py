@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from chatserver.core.bounded import Bounded
-from chatserver.core.errors import Forbidden, RateLimited, Unauthenticated
+from chatserver.core.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
 from chatserver.core.people import Login
 from chatserver.core.prices import Buckets
 from chatserver.verbs import keys
@@ -74,7 +74,11 @@ class Passwords:
         return matches and phc is not None
 
     async def _in_thread(self, work: Callable[..., V], *arguments: str) -> V:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        try:
+            hashing = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        except RuntimeError as error:  # a thread could not be started, or none is any more
+            raise Unavailable("Passwords cannot be looked at for the moment.") from error
+        return await hashing
 
     # Guesses.
 

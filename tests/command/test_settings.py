@@ -64,6 +64,12 @@ def test_what_may_be_given_more_than_once_is_comma_separated_in_the_environment(
         ("--text-chars", "1.5"),
         ("--send-rate", "nan"),
         ("--send-rate", "inf"),
+        ("--send-rate", "nan"),
+        ("--send-rate", "1e999"),
+        ("--send-rate", "1_0"),
+        ("--send-rate", "٢"),
+        ("--send-rate", "²"),
+        ("--send-rate", "9" * 5000),
         ("--heartbeat-s", "0"),
         ("--heartbeat-s", "soon"),
         ("--poll-wait-s", "56"),
@@ -88,6 +94,14 @@ def test_a_misspelt_variable_is_not_passed_over() -> None:
 def test_the_document_shows_the_table() -> None:
     """To mend it: python -c 'from chatserver.command.settings import markdown; print(markdown())'."""
     assert markdown() in DOCUMENT.read_text("utf-8")
+
+
+@pytest.mark.parametrize("where", ["0.0.0.0", "::", "192.0.2.1", "chat.example.com"])
+def test_demo_accounts_are_for_loopback_only(where: str) -> None:
+    with pytest.raises(SettingsError, match="--demo"):
+        parse("--demo", f"--address={where}")
+    for loopback in ("127.0.0.1", "::1", "localhost"):
+        assert parse("--demo", f"--address={loopback}").demo
 
 
 @pytest.mark.parametrize("where", ["0.0.0.0", "192.168.1.5", "::", "chat.example.com"])

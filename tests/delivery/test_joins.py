@@ -52,6 +52,36 @@ async def test_whoever_is_cancelled_takes_no_place_with_it() -> None:
         assert (joins.under_way, joins.waiting) == (0, 0)
 
 
+async def test_who_left_for_a_while_and_is_cancelled_on_the_way_back_is_counted_out_once() -> None:
+    joins = Joins(1)
+    hold = asyncio.Event()
+
+    async def leave_for_a_while() -> None:
+        async with joins:
+            joins.leave()
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                await joins.enter_again()
+
+    async def stay() -> None:
+        async with joins:
+            await hold.wait()
+
+    first = asyncio.create_task(leave_for_a_while())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(stay())
+    await asyncio.sleep(0)
+    for _ in range(2):  # out of the sleep, then out of the wait for a place
+        first.cancel()
+        await asyncio.sleep(0)
+    await asyncio.gather(first, return_exceptions=True)
+    assert joins.under_way == 1, "of the one who stays"
+    hold.set()
+    await second
+    assert joins.under_way == 0
+
+
 async def test_room_is_told_when_one_ends_and_nobody_waits() -> None:
     joins, told = Joins(1), list[int]()
     joins.on_room = lambda: told.append(joins.room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -108,11 +109,24 @@ async def test_a_poll_that_comes_back_with_another_login_ends_with_that_one(tmp_
 async def test_draining_sends_everybody_away_and_takes_nobody(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         probes = [await place.reader(name) for name in ("ann", "bob")]
-        place.delivery.readers.drain()
+        await place.delivery.readers.drain()
         assert [probe.endings for probe in probes] == [[RESTARTING]] * 2
         with pytest.raises(Unavailable) as refused:
             await place.reader("ann")
         assert refused.value.retry_after_s and refused.value.retry_after_s > 0
+
+
+async def test_many_are_sent_away_some_in_each_turn(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        probes = [await place.reader(name) for name in ("ann", "bob", "ann", "bob")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("chatserver.delivery.readers.ENDS_A_TURN", 1)
+            draining = asyncio.create_task(place.delivery.readers.drain())
+            ended = []
+            while not draining.done():
+                await asyncio.sleep(0)
+                ended.append(sum(len(probe.endings) for probe in probes))
+        assert ended[:4] == [1, 2, 3, 4]
 
 
 async def test_those_who_are_sent_away_are_told_different_times(tmp_path: Path) -> None:

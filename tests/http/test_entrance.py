@@ -77,7 +77,7 @@ async def test_a_token_excuses_a_foreign_page_unless_the_answer_sets_a_cookie(da
 
 async def test_nothing_is_asked_while_the_server_sends_everybody_away(data: Path) -> None:
     async with entrance(data) as (house, _, token):
-        house.delivery.readers.drain()
+        await house.delivery.readers.drain()
         with pytest.raises(Unavailable):
             house.admission.ask(headers(token))
 

@@ -146,6 +146,13 @@ async def test_a_head_is_as_long_as_it_may_be(tmp_path: Path, polling: bool) -> 
                 assert [got for got, _ in await said(it, end, data)] == [status]
 
 
+async def test_a_line_that_is_no_size_of_a_chunk_is_answered(tmp_path: Path) -> None:
+    async with inside(tmp_path) as it, connection(it, False) as end:
+        head = poll(it, "Transfer-Encoding: chunked\r\n", "/api/login").replace(b"GET", b"POST")
+        got = await said(it, end, head + b"1" * 5000 + b"\r\n")
+        assert [(status, problem["code"]) for status, problem in got] == [(400, "bad_request")]
+
+
 LAST = {
     "close": ("1.1", "Connection: close\r\n"),
     "close among others": ("1.1", "Connection: Keep-Alive, Close\r\n"),
