@@ -205,6 +205,17 @@ def test_seconds_are_written_in_plain_digits(browser: Callable[[], Browser], wai
     problem(browser().http.get("/poll", params={"wait": wait}), 400, "bad_request")
 
 
+def test_a_foreign_page_begins_no_websocket(browser: Callable[[], Browser]) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Origin": "http://evil.example",
+    }
+    problem(browser().http.get("/ws", headers=upgrade), 403, "forbidden")
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],

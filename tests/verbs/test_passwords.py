@@ -145,6 +145,20 @@ async def test_a_thief_with_one_login_does_not_use_up_the_guesses_of_another() -
         await right(passwords.guess_again(login("own")))
 
 
+async def test_where_no_thread_can_be_started_it_is_unavailable() -> None:
+    passwords = Passwords(Prices(Limits(), time.monotonic))
+
+    class NoThreads:
+        def submit(self, *_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+    passwords._threads = NoThreads()  # type: ignore[assignment]
+    with pytest.raises(Unavailable):
+        await passwords.hash("correct horse", "here")
+    with pytest.raises(Unavailable):
+        await passwords.matches("correct horse", None, "here")
+
+
 async def test_a_sign_in_is_hashed_before_registrations_that_came_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from scripts.mutation.fault import Fault
-from scripts.mutation.faults import core, delivery, journal, transports, verbs
+from scripts.mutation.faults import core, delivery, journal, strangers, transports, verbs
 
 FAULTS: tuple[Fault, ...] = (
     *core.FAULTS,
     *journal.FAULTS,
     *delivery.FAULTS,
     *transports.FAULTS,
+    *strangers.FAULTS,
     *verbs.FAULTS,
 )
 """Every fault, in the order of the floors."""

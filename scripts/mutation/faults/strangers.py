@@ -1,0 +1,112 @@
+"""Faults in what keeps strangers from costing others: tolls, entrances, turns."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+TOLLS = "chatserver/delivery/tolls.py"
+POLL = "chatserver/transports/longpoll.py"
+JOINS = "chatserver/delivery/joins.py"
+
+T_TOLLS = ("tests/delivery/test_tolls.py",)
+T_FLOODS = "tests/traffic/test_request_floods.py"
+T_FOREIGN = "tests/site/test_bad_requests.py::test_a_foreign_page_is_refused_wherever_a_cookie_counts_or_is_set"
+T_UPGRADE = "tests/site/test_bad_requests.py::test_a_foreign_page_begins_no_websocket"
+
+FAULTS = (
+    Fault(
+        "a request that nobody can pay for is answered",
+        TOLLS,
+        "        if wait_s > patience_s:",
+        "        if wait_s > 1e9:",
+        T_TOLLS,
+    ),
+    Fault(
+        "an address pays for all who are signed in behind it",
+        TOLLS,
+        "        self._addresses.give_back(address, cost)\n",
+        "",
+        T_TOLLS,
+    ),
+    Fault(
+        "a user whose login was not known asks for nothing",
+        TOLLS,
+        "        self._users.borrow(user_id, self._clock_s(), cost, IN_DEBT_S)\n",
+        "",
+        T_TOLLS,
+    ),
+    Fault(
+        "polls cost nothing",
+        POLL,
+        "            self._connection.charge(self._headers)\n",
+        "",
+        (f"{T_FLOODS}::test_twenty_connections_that_ask_without_a_pause_cost_another_user_little",),
+    ),
+    Fault(
+        "a connection that was refused asks on at once",
+        "chatserver/transports/watched.py",
+        "        self._rest_s = rest_s",
+        "        self._rest_s = 0.0",
+        (f"{T_FLOODS}::test_twenty_connections_that_ask_without_a_pause_cost_another_user_little",),
+    ),
+    Fault(
+        "a file that cannot be paid at once is refused",
+        "chatserver/site/dispatch.py",
+        "PATIENCE_S if is_file or line.path in PAGES else 0.0",
+        "0.0",
+        (f"{T_FLOODS}::test_a_page_that_asks_for_more_files_than_can_be_paid_gets_every_one",),
+    ),
+    Fault(
+        "the origin is not looked at by polls",
+        POLL,
+        "self._admission.ask(self._headers, query)",
+        "self._admission.ask(self._headers, query, navigates=True)",
+        (T_FOREIGN,),
+    ),
+    Fault(
+        "the origin is not looked at by WebSockets",
+        "chatserver/transports/handshake.py",
+        "    def check_origin(self, origin: str) -> bool:",
+        "    def ask(self, last_event_id: str | None = None) -> Any:\n"
+        "        return self._admission.ask(self.request.headers, navigates=True)\n\n"
+        "    def check_origin(self, origin: str) -> bool:",
+        (T_UPGRADE,),
+    ),
+    Fault(
+        "the origin is not looked at by event streams",
+        "chatserver/transports/sse.py",
+        "    async def _begin(self, arrival: Arrival) -> None:",
+        "    def ask(self, last_event_id: str | None = None) -> Any:\n"
+        "        return self._admission.ask(self.request.headers, navigates=True)\n\n"
+        "    async def _begin(self, arrival: Arrival) -> None:",
+        (T_FOREIGN,),
+    ),
+    Fault(
+        "whatever is ready is looked at in one turn",
+        "chatserver/command/loop.py",
+        "self._epoll.poll(wait_s, self._most)",
+        "self._epoll.poll(wait_s)",
+        ("tests/command/test_loop.py",),
+    ),
+    Fault(
+        "a reader that is cancelled on its way back into its join is counted out twice",
+        JOINS,
+        "            self.under_way += 1\n            raise",
+        "            raise",
+        ("tests/delivery/test_joins.py",),
+    ),
+    Fault(
+        "everybody is sent away in one turn",
+        "chatserver/delivery/readers.py",
+        "            if number % ENDS_A_TURN == 0:",
+        "            if number < 0:",
+        ("tests/delivery/test_readers.py",),
+    ),
+    Fault(
+        "unread broadcasts are those of yesterday's friends",
+        "chatserver/store/mongo/unread.py",
+        ' and kept["whose"] == whose:',
+        ":",
+        ("tests/store/test_unread_contract.py",),
+    ),
+)
