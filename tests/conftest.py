@@ -17,6 +17,9 @@ from tests.support.process import ServerProcess
 FAST = ("--meter", "off")
 """No rate that a test would wait for."""
 
+ServerProcess.module = "tests.support.quick"
+"""Passwords are hashed quickly, where hashing is not what a test is about."""
+
 Backend = Callable[[], tuple[str, ...]]
 """The options that give a server an empty database; the data folder comes on top."""
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, ClassVar, Self
 
 READY_S = 30.0
 STOP_S = 35.0
@@ -157,10 +157,13 @@ class Program:
 class ServerProcess(Program):
     """`chatserver serve`, started and stopped as often as a test likes on the same data and port."""
 
+    module: ClassVar[str] = "chatserver"
+    """What is run. The tests run one that hashes passwords quickly (`tests.conftest`); what measures runs this."""
+
     def __init__(self, data: Path, *options: str, demo: bool = False) -> None:
         # A setting in the tester's own environment must not reach the server under test.
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CHATSERVER_")}
-        super().__init__(sys.executable, "-m", "chatserver", environment=clean)
+        super().__init__(sys.executable, "-m", self.module, environment=clean)
         self.data = data
         self.options = (*options, "--demo") if demo else options
 

@@ -19,7 +19,7 @@ OPTIONS = ("--socketio",)
 CLEAN = {"lost": 0, "doubled": 0, "disordered": 0, "resets": 0}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_hopping_clients_see_each_message_once_and_in_order(
     server: ServerProcess, seed: int
 ) -> None:
@@ -37,7 +37,7 @@ async def test_crashes_in_mid_traffic_lose_nothing_that_was_acknowledged(
 ) -> None:
     server = ServerProcess(data, *FAST, *OPTIONS, *backend()).start()
     # On MongoDB each restart waits ten seconds, until the lease of the one that was killed is over.
-    crashes = 3 if "--mongodb" in server.options else 10
+    crashes = 2 if "--mongodb" in server.options else 6
 
     async def crash(traffic: Traffic) -> None:
         for _ in range(crashes):
