@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection
@@ -90,7 +90,9 @@ class _Choice(HTTPMessageDelegate):
         try:
             wait_s = self._charge(line, headers)
         except RateLimited as error:
-            self._chosen = _Refused(connection, line.method, error)
+            refused = _Refused(connection, line.method, error)
+            refused.headers = self._dispatch.house.admission.cors.headers(headers)
+            self._chosen = refused
             return None
         self._chosen = self._dispatch.application.start_request(self._server_conn, connection)
         if wait_s:
@@ -152,10 +154,13 @@ class _Refused(HTTPMessageDelegate):
         self._connection = connection
         self._method = method
         self._error = error
+        self.headers: Mapping[str, str] = {}
+        """More that is said, beside the problem."""
 
     def finish(self) -> None:
         status, headers, body = problem_response(self._error)
         headers["Date"] = http_date()
+        headers.update(self.headers)
         start = ResponseStartLine("HTTP/1.1", status, self._error.title)
         self._connection.write_headers(start, headers, b"" if self._method == "HEAD" else body)
         self._connection.finish()
