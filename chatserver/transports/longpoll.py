@@ -36,7 +36,6 @@ MARGIN_S = 10.0
 JITTER = 0.1
 """By so much of itself, at most, a wait is shortened: or all who came together come back together."""
 
-
 _HEADERS = (
     "Content-Type: application/json\r\n"
     "Cache-Control: no-store\r\n"

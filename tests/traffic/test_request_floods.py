@@ -117,7 +117,7 @@ async def test_a_client_that_polls_as_fast_as_it_can_write_is_not_held_up(
 
 async def test_a_page_of_a_named_origin_reads_that_it_asks_too_fast(data: Path) -> None:
     origin = {"Origin": "https://other.example"}
-    options = ("--http-rate-per-address", "0.1", "--http-burst-per-address", "1")
+    options = ("--http-rate-per-address", "0.01", "--http-burst-per-address", "1")
     with ServerProcess(data, *options, "--origin", origin["Origin"]) as server:
         async with httpx.AsyncClient(base_url=server.url, headers=origin) as http:
             answers = [await http.get(path) for path in ("/api/me", "/api/me", "/poll")]
