@@ -326,7 +326,7 @@ def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise SettingsError("--silence-s is above --heartbeat-s.")
     if not limits["meter"] and not is_loopback(values["address"]):
         raise SettingsError("--meter off is for a server that listens on loopback only.")
-    if values["demo"] and not _is_loopback(values["address"]):
+    if values["demo"] and not is_loopback(values["address"]):
         raise SettingsError(
             "--demo is for a server that listens on loopback only: everybody knows its password."
         )
