@@ -123,8 +123,8 @@ class Friendships:
         user, seen_ms = friend
         online = self._presence.is_online(user.id)
         row = {**vocabulary.user(user), "online": online, "lastSeen": seen_ms or None}
-        ends_at_ms = self.partings.ends_at_ms(user_id, user.id)
-        return row if ends_at_ms is None else {**row, "endsAt": ends_at_ms}
+        ends_in_s = self.partings.ends_in_s(user_id, user.id)
+        return row if ends_in_s is None else {**row, "endsIn": ends_in_s}
 
     def are_known_friends(self, user_id: str, other_id: str) -> bool:
         """Whether the two are friends, as far as that is in memory: False says nothing, then ask `are_friends`."""

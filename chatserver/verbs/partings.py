@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ _Key = tuple[str, str]
 @dataclass(slots=True)
 class _Parting:
     task: asyncio.Task[None]
-    ends_at_ms: int
+    ends_at_s: float
+    """Monotonic."""
     begun: bool = False
     """It is being carried out: too late to take it back."""
 
@@ -58,15 +60,15 @@ class Partings:
         if self._of_each.get(user_id, 0) >= PARTINGS_OF_EACH:
             raise RateLimited("You are ending too many friendships at once.", delay_s)
         key = (user_id, other_id)
-        ends_at_ms = int((time.time() + delay_s) * 1000)
+        ends_at_s = time.monotonic() + delay_s
         task = asyncio.create_task(self._wait(key, delay_s + GRACE_S), name="parting")
-        self._waiting[key] = _Parting(task, ends_at_ms)
+        self._waiting[key] = _Parting(task, ends_at_s)
         self._of_each[user_id] = self._of_each.get(user_id, 0) + 1
 
-    def ends_at_ms(self, user_id: str, other_id: str) -> int | None:
-        """Until when the user may take it back; None where nothing waits."""
+    def ends_in_s(self, user_id: str, other_id: str) -> int | None:
+        """For how long the user may still take it back; None where nothing waits."""
         parting = self._waiting.get((user_id, other_id))
-        return None if parting is None else parting.ends_at_ms
+        return None if parting is None else max(0, math.ceil(parting.ends_at_s - time.monotonic()))
 
     def take_back(self, user_id: str, other_id: str) -> bool:
         """Let the friendship be as it was; False where no end of this user waits."""

@@ -154,9 +154,9 @@ def test_the_end_of_a_friendship_can_be_put_off_and_taken_back(browser: Make) ->
     ann.befriend(bob)
     later = ann.http.delete(f"/api/friends/{bob.id}?delay=10")
     assert (later.status_code, later.json()) == (202, {"endsIn": 10})
-    assert "endsAt" in ann.http.get("/api/friends").json()["friends"][0]
+    assert "endsIn" in ann.http.get("/api/friends").json()["friends"][0]
     assert ann.http.put(f"/api/friends/{bob.id}").json() == {"relation": "friend"}
-    assert "endsAt" not in ann.http.get("/api/friends").json()["friends"][0]
+    assert "endsIn" not in ann.http.get("/api/friends").json()["friends"][0]
     problem(ann.http.delete(f"/api/friends/{bob.id}?delay=61"), 422, "invalid_field")
     assert ann.http.delete(f"/api/friends/{bob.id}?delay=0").status_code == 204
     assert ann.http.delete(f"/api/friends/{bob.id}?delay=10").status_code == 204

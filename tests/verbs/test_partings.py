@@ -25,7 +25,7 @@ async def _friend_events(house: House, who: User) -> list[str]:
 
 
 async def _ends_at(house: House, who: User) -> list[bool]:
-    return ["endsAt" in row for row in (await house.friendships.friends(who.id))["friends"]]
+    return ["endsIn" in row for row in (await house.friendships.friends(who.id))["friends"]]
 
 
 async def test_an_end_that_is_taken_back_has_never_been(data: Path) -> None:

@@ -18,6 +18,7 @@ const SNAPSHOTS = {
   '/api/friends': { friends: [BOB], incoming: [], outgoing: [], seq: 7 },
   '/api/messages': { messages: [], more: false, seq: 7 },
   '/api/read': { read: [], peers: [], unread: [], seq: 7 },
+  '/api/conversations': { conversations: [], seq: 7 },
 };
 
 const paperStorage = (kept) => ({
@@ -140,7 +141,7 @@ test('every request of a page says whose it is', { timeout }, async (t) => {
   model.chat.send('x', direct('bob'));
   await settle();
   assert.deepEqual([...new Set(asked.map(({ pathname }) => pathname))].sort(),
-    ['/api/friends', '/api/me', '/api/messages', '/api/read', '/poll']);
+    ['/api/conversations', '/api/friends', '/api/me', '/api/messages', '/api/read', '/poll']);
   assert.deepEqual(asked.filter(({ user }) => user !== 'me'), []);
   const bodies = asked.filter(({ body }) => body).map(({ body }) => JSON.parse(body));
   assert.deepEqual(bodies.slice(0, 2), [{ upTo: 3 }, { with: 'bob', upTo: 4 }]);

@@ -188,6 +188,7 @@ function compare({ model, service, shown, read }) {
     outgoing: model.outgoing.map(({ id }) => id).sort(),
     peers: [...model.peers].sort(),
     unread: TALKS.map((talk) => model.unreadIn(talk)),
+    lasts: TALKS.map((talk) => model.lastOf(talk)?.seq ?? 0),
   };
   const { peers } = service.answer('/api/read');
   const server = {
@@ -196,6 +197,7 @@ function compare({ model, service, shown, read }) {
     incoming: [...service.incoming].sort(), incomingCount: service.incoming.length,
     outgoing: [...service.outgoing].sort(),
     peers: peers.map(({ user, upTo }) => [user, upTo]).sort(),
+    lasts: [null, ...OTHERS].map((other) => (other && !service.friends.has(other) ? 0 : service.history(other).at(-1)?.seq ?? 0)),
     unread: [null, ...OTHERS].map((other) => (other && !service.friends.has(other) ? 0 : service.unread(other))),
   };
   assert.deepEqual(page, server);

@@ -107,6 +107,10 @@ export class PaperService {
         unread: unread.map((other) => ({ with: other, count: this.unread(other) })), seq,
       };
     }
+    if (pathname === '/api/conversations') {
+      const conversations = [null, ...this.friends.keys()].map((other) => ({ with: other, last: this.history(other).at(-1) ?? null }));
+      return { conversations, seq };
+    }
     const before = Number(searchParams.get('before') ?? Infinity);
     const found = this.history(searchParams.get('with')).filter((one) => one.seq < before);
     return { messages: found.slice(-PAGE), more: found.length > PAGE, seq };

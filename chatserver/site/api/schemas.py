@@ -94,9 +94,9 @@ _PEOPLE: dict[str, Schema] = {
     "FriendUser": record(
         "A friend, and whether they are here.",
         {
-            "endsAt": {
-                **MS,
-                "description": "One has ended this friendship, and may take that back until then.",
+            "endsIn": {
+                **COUNT,
+                "description": "One has ended this friendship, and may take that back for so many seconds.",
             }
         },
         **_USER,

@@ -6,7 +6,10 @@ import { Presence } from './presence.js';
 
 /** @typedef {import('./types.js').ChatEvent} ChatEvent */
 /** @typedef {import('./types.js').User} User */
-/** @typedef {User & {online: boolean, lastSeen: number | null}} Friend */
+/**
+ * `endsIn`: for so many seconds one may take back that the friendship ends.
+ * @typedef {User & {online: boolean, lastSeen: number | null, endsIn?: number}} Friend
+ */
 /**
  * What `GET /api/friends` answers. `incoming` are the oldest requests, `incomingCount` is how many there are.
  * @typedef {{friends: Friend[], incoming: User[], incomingCount?: number, outgoing: User[], seq: number}} PeopleList
@@ -25,6 +28,8 @@ export class People {
   outgoing = [];
   /** Up to here everything is in what stands here. */
   #seq = -1;
+  /** @type {Map<string, string>} the names of those who were friends while the page lived, by id */
+  former = new Map();
   #presence = new Presence();
 
   /** To be noted before a list is asked for. */
@@ -49,6 +54,7 @@ export class People {
    */
   adopt({ friends, incoming, incomingCount, outgoing, seq }, later, asked) {
     this.#presence.adopt(friends, asked);
+    for (const { id, name } of this.friends.values()) this.former.set(id, name);
     this.friends = new Map(friends.map((friend) => [friend.id, { ...friend, ...this.#presence.of(friend.id) }]));
     this.incoming = incoming;
     this.incomingCount = incomingCount ?? incoming.length;
@@ -91,7 +97,11 @@ export class People {
       this.incomingCount += 1;
     } else if (relation === 'outgoing') this.outgoing.push(user);
     if (relation === 'friend') this.friends.set(user.id, { ...user, ...this.#presence.of(user.id) });
-    else this.friends.delete(user.id);
+    else {
+      const left = this.friends.get(user.id);
+      if (left) this.former.set(user.id, left.name);
+      this.friends.delete(user.id);
+    }
     if (relation === 'none') this.#presence.forget(user.id);
   }
 

@@ -5,6 +5,7 @@
 
 import { BROADCASTS, between, keyOf, ofKey } from './conversation.js';
 import { Known } from './known.js';
+import { Lasts } from './lasts.js';
 import { People } from './people.js';
 import { Reads } from './reads.js';
 import { Recent } from './recent.js';
@@ -17,12 +18,13 @@ import { Recent } from './recent.js';
 /** @typedef {import('./types.js').User} User */
 /** @typedef {import('./people.js').PeopleList} PeopleList */
 /** @typedef {import('./reads.js').ReadList} ReadList */
+/** @typedef {import('./lasts.js').LastsList} LastsList */
 /** @typedef {{messages: MessageEvent[], more: boolean, seq: number}} Page what `GET /api/messages` answers */
 /**
  * Noted before something is asked for: what the page had been told by then.
  * @typedef {{epoch: number, turn: number, profiles: number}} Asked
  */
-/** @typedef {{people: boolean, reads: boolean, arrived: boolean}} Told what to ask for, and what is new */
+/** @typedef {{people: boolean, reads: boolean, lasts: boolean, arrived: boolean}} Told what to ask for, and what is new */
 
 export class Picture {
   /** Counted up by each reset: an answer to what was asked before it is of another order. */
@@ -42,6 +44,7 @@ export class Picture {
   constructor(me) {
     this.me = me;
     this.people = new People();
+    this.lasts = new Lasts(me.id);
     this.reads = new Reads(me.id, (key, after, upTo) => this.known(ofKey(key)).live.count(after, upTo, me.id));
   }
 
@@ -92,15 +95,17 @@ export class Picture {
 
   /**
    * The first answers. Each is true at its own place.
-   * @param {PeopleList} people @param {Page} page of the broadcasts @param {ReadList} reads @param {Asked} asked
+   * @param {PeopleList} people @param {Page} page of the broadcasts @param {ReadList} reads @param {LastsList} lasts
+   * @param {Asked} asked
    * @returns {number} where the stream is to be followed from: nothing is missed, and nothing counts twice
    */
-  begin(people, page, reads, asked) {
-    this.#position = Math.min(people.seq, page.seq, reads.seq);
+  begin(people, page, reads, lasts, asked) {
+    this.#position = Math.min(people.seq, page.seq, reads.seq, lasts.seq);
     this.#startSeq = reads.seq;
     this.#recent.startAt(this.#position);
     this.people.adopt(people, [], asked.turn);
     this.reads.adopt(reads, []);
+    this.lasts.adopt(lasts, []);
     for (const known of this.#known.values()) known.timeline.followFrom(this.#position);
     this.known(BROADCASTS).timeline.addPage(page.messages, page.more, page.seq);
     return this.#position;
@@ -114,12 +119,13 @@ export class Picture {
     if (event.type === 'profile' && event.user.id === this.me.id) this.#profile(event.user);
     if (hides(event)) this.#hide(event);
     const arrived = event.type === 'message' && event.from.id !== this.me.id && event.seq > this.#startSeq;
-    return { people: this.people.apply(event), reads: this.reads.apply(event), arrived };
+    return { people: this.people.apply(event), reads: this.reads.apply(event), lasts: this.lasts.apply(event), arrived };
   }
 
   /** A message of the stream, or an own one that the server has. @param {MessageEvent} message */
   add(message) {
     this.known(between(message.from.id, message.to, this.me.id)).add(message);
+    this.lasts.add(message);
   }
 
   /** Something may have been missed: all of it is to be asked for, and what is here stays until then. @param {number} seq */
@@ -129,6 +135,7 @@ export class Picture {
     this.#recent.startAt(seq);
     this.people.reset(seq);
     this.reads.reset(seq);
+    this.lasts.reset(seq);
     for (const known of this.#known.values()) known.reset(seq);
   }
 
@@ -143,6 +150,12 @@ export class Picture {
   takeReads(list, asked) {
     const later = this.#after(list.seq, asked);
     return later !== null && this.reads.adopt(list, later);
+  }
+
+  /** @param {LastsList} list @param {Asked} asked @returns {boolean} false: it does not tell all, ask again */
+  takeLasts(list, asked) {
+    const later = this.#after(list.seq, asked);
+    return later !== null && this.lasts.adopt(list, later);
   }
 
   /**

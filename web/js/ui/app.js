@@ -8,6 +8,7 @@ import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
 import { answerFiles } from './files.js';
 import { Model } from './model.js';
+import { PartingBars } from './partings.js';
 import { hearTime } from './time.js';
 import { hearTabs, tellTabs } from './whose.js';
 
@@ -54,6 +55,8 @@ const ROUTES = new Map([
 
 /** @type {{name: string, part: string, model: Model | null, placed: Placed} | null} what stands in `main` */
 let shown = null;
+/** @type {PartingBars | null} what is about to end, over every view */
+let bars = null;
 /** Counted, so that a view that was loaded too late is not shown. */
 let shows = 0;
 /** Where to go after the sign-in that was asked for. */
@@ -118,6 +121,7 @@ function signOut() {
   if (app.model) app.was = app.model.me;
   app.model?.stop();
   app.model = null;
+  bars?.close();
   app.api = new Api();
   document.title = t('name');
 }
@@ -131,8 +135,14 @@ function begin(user) {
   app.words = '';
   app.was = null;
   offer(null);
+  const lines = new PartingBars(app.api, model);
+  bars?.close();
+  bars = lines;
+  main.before(lines.element);
   model.addEventListener('change', () => {
-    if (app.model === model) drawFrame();
+    if (app.model !== model) return;
+    drawFrame();
+    lines.draw();
   });
   model.addEventListener('stop', ({ detail }) => stopped(model, detail));
   load(model).catch(() => {});

@@ -1,30 +1,30 @@
 // The chat view: the conversations, the stream of one of them, the input, the status line.
 
-import { readable } from '../core/color.js';
-import { BROADCASTS, addressOf, direct, keyOf, ofKey, same } from '../core/conversation.js';
+import { ofKey, same } from '../core/conversation.js';
 import { LADDER } from '../core/transports.js';
 import { listed, parts, said, t } from '../words.js';
 import { makeComposer } from './composer.js';
 import { arrange, h, say } from './dom.js';
+import { Inside } from './inside.js';
+import { ConversationList } from './list.js';
 import { Stream } from './stream.js';
 import { agoOf, asTimePasses } from './time.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
 /** @typedef {import('./model.js').Model} Model */
 
-
-const dark = matchMedia('(prefers-color-scheme: dark)');
-
 /** @type {import('./app.js').View} */
 export function chatView(app, model, key) {
-  const list = h('ul', {});
+  const list = new ConversationList(app, model, () => pane.focus());
   const status = makeStatus(model);
   const section = h('section', { class: 'conversation', 'aria-label': t('chat.conversation') });
   const closing = new AbortController();
   const { signal } = closing;
-  let pane = makePane(model, ofKey(key));
+  const element = h('div', { class: 'chat-view' }, list.element, section);
+  const inside = new Inside(element, signal);
+  let pane = makePane(model, ofKey(key), inside);
   const draw = () => {
-    drawList(list, model, pane.conversation);
+    list.draw(inside.shows ? pane.conversation : null);
     pane.draw();
     status.draw();
   };
@@ -34,8 +34,18 @@ export function chatView(app, model, key) {
     queueMicrotask(pane.begin);
   };
   model.addEventListener('change', draw, { signal });
-  dark.addEventListener('change', draw, { signal });
   asTimePasses(draw, signal);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw, { signal });
+  inside.addEventListener('change', () => {
+    draw();
+    pane.begin();
+  }, { signal });
+  document.addEventListener('keydown', (event) => {
+    if (event.key.toLowerCase() !== 'k' || event.shiftKey || event.altKey || event.ctrlKey === event.metaKey) return;
+    event.preventDefault();
+    inside.leave();
+    list.find();
+  }, { signal });
   model.addEventListener('connected', () => {
     draw();
     // Whoever is busy elsewhere on the page is not called away.
@@ -45,11 +55,10 @@ export function chatView(app, model, key) {
   model.addEventListener('arrival', ({ detail }) => say(t('chat.arrival', { name: detail.from.name, text: detail.text })), { signal });
   show();
   return {
-    element: h('div', { class: 'chat-view' },
-      h('nav', { class: 'conversations', 'aria-label': t('chat.conversations') }, list), section),
+    element,
     move(part) {
       pane.close();
-      pane = makePane(model, ofKey(part));
+      pane = makePane(model, ofKey(part), inside);
       show();
     },
     close() {
@@ -59,16 +68,22 @@ export function chatView(app, model, key) {
   };
 }
 
-/** One conversation: its title, its messages, who is typing, the input. @param {Model} model @param {Conversation} conversation */
-function makePane(model, conversation) {
+/**
+ * One conversation: its title, its messages, who is typing, the input.
+ * @param {Model} model @param {Conversation} conversation @param {Inside} inside
+ */
+function makePane(model, conversation, inside) {
   const stream = new Stream(model, conversation);
   const title = h('h1', {});
+  const notice = h('p', { class: 'notice', role: 'status', hidden: true });
   const typing = h('p', { class: 'typing', 'aria-live': 'polite' });
   const composer = makeComposer(model, conversation, () => stream.toNewest());
   return {
     conversation,
-    elements: [title, h('div', { class: 'stage' }, stream.box, stream.jump), typing, composer.element],
+    elements: [h('div', { class: 'head' }, inside.back(), title),
+      h('div', { class: 'stage' }, stream.box, stream.jump), notice, typing, composer.element],
     draw() {
+      drawNotice(notice, model, conversation);
       drawTitle(title, model, conversation);
       typing.textContent = typingWords(model, conversation);
       composer.draw();
@@ -100,7 +115,7 @@ function drawTitle(title, model, conversation) {
   let words;
   if (conversation.kind === 'direct') {
     const friend = model.friends.get(conversation.user);
-    name = friend?.name ?? t('chat.nobody');
+    name = friend?.name ?? model.formerName(conversation.user) ?? t('chat.nobody');
     words = presenceWords(friend);
   } else {
     const online = [...model.friends.values()].filter((one) => one.online).length;
@@ -109,51 +124,18 @@ function drawTitle(title, model, conversation) {
   if (title.textContent !== name + words) title.replaceChildren(h('bdi', {}, name), h('small', {}, words));
 }
 
-/**
- * @typedef {{conversation: Conversation, name: string, unread: number, friend: import('./model.js').Friend | null}} Entry
- * @param {Model} model
- * @returns {Entry[]} all friends first, then who is online, by name
- */
-function entriesOf(model) {
-  const friends = [...model.friends.values()].sort((one, other) =>
-    Number(other.online) - Number(one.online) || one.name.localeCompare(other.name));
-  return [
-    { conversation: BROADCASTS, name: t('chat.all'), unread: model.unreadIn(BROADCASTS), friend: null },
-    ...friends.map((friend) => {
-      const conversation = direct(friend.id);
-      return { conversation, name: friend.name, unread: model.unreadIn(conversation), friend };
-    }),
-  ];
-}
-
-/** @param {HTMLElement} list @param {Model} model @param {Conversation} shown */
-function drawList(list, model, shown) {
-  const entries = entriesOf(model);
-  const state = JSON.stringify([entries, keyOf(shown), dark.matches]);
-  if (list.dataset.state === state) return;
-  const focused = document.activeElement instanceof HTMLAnchorElement && list.contains(document.activeElement)
-    ? document.activeElement.hash : null;
-  list.dataset.state = state;
-  list.replaceChildren(...entries.map((entry) => entryRow(entry, same(entry.conversation, shown))));
-  if (!model.friends.size) {
-    list.append(h('li', { class: 'quiet' },
-      parts('chat.noFriends', { find: h('a', { href: '#/friends' }, t('chat.findSome')) })));
-  }
-  if (focused !== null) {
-    for (const link of list.querySelectorAll('a')) if (link.hash === focused) link.focus();
-  }
-}
-
-/** @param {Entry} entry @param {boolean} shown */
-function entryRow({ conversation, name, unread, friend }, shown) {
-  const label = h('bdi', { class: 'name' }, name);
-  if (friend) label.style.color = readable(friend.color, dark.matches ? '#1f2229' : '#f4f5f7');
-  const online = t(friend?.online ? 'presence.online' : 'presence.offline');
-  return h('li', {}, h('a', { href: addressOf(conversation), 'aria-current': shown && 'page' },
-    friend && h('span', { class: `dot${friend.online ? ' online' : ''}`, title: online },
-      h('span', { class: 'unseen' }, t('presence.named', { presence: online }))),
-    label,
-    unread > 0 && h('span', { class: 'badge' }, unread, h('span', { class: 'unseen' }, t('badge.unread')))));
+/** Why nobody would read it, before one writes. @param {HTMLElement} notice @param {Model} model @param {Conversation} conversation */
+function drawNotice(notice, model, conversation) {
+  const find = h('a', { href: '#/friends' }, t('chat.findSome'));
+  /** @type {(string | Node)[]} */
+  let words = [];
+  if (model.ready && conversation.kind === 'direct' && !model.isOpen(conversation)) {
+    const name = model.formerName(conversation.user);
+    words = name === null ? parts('chat.stranger', { find }) : parts('chat.left', { name: h('bdi', {}, name), find });
+  } else if (model.ready && !model.friends.size) words = parts('chat.nobodyReads', { find });
+  const text = words.map((part) => (typeof part === 'string' ? part : part.textContent)).join('');
+  if (notice.textContent !== text) notice.replaceChildren(...words);
+  notice.hidden = !text;
 }
 
 /** @param {Model} model @param {Conversation} shown */

@@ -2,32 +2,41 @@
 
 import { addressOf, direct } from '../core/conversation.js';
 import { parts, t, wordsOf } from '../words.js';
+import { ask } from './ask.js';
 import { actionButton, h } from './dom.js';
+import { endFriendship, friendPath, stayFriends } from './partings.js';
 
 /** @typedef {import('../core/types.js').User} User */
 /** @typedef {import('../core/types.js').Relation} Relation */
 
 const SEARCH_MS = 200;
 
+/** What tells people of one name apart. @param {User & {inCommon?: number, email?: string}} user */
+const apart = ({ inCommon, email }) => [
+  inCommon ? t('friends.inCommon', { count: inCommon }) : '', email ?? ''].filter(Boolean).join(' · ');
+
 /** @param {User} user @param {(Node | string | false)[]} actions */
-const person = (user, actions) => h('li', {}, h('bdi', { class: 'who' }, user.name),
+const person = (user, actions) => h('li', {},
+  h('span', { class: 'who' }, h('bdi', {}, user.name), Boolean(apart(user)) && h('small', {}, h('bdi', {}, apart(user)))),
   Boolean(user.looksLike) && h('strong', { class: 'bad' }, t('friends.looksLike')),
   h('span', { class: 'row' }, actions));
 
 /** What one can do about another; after each the page shows what is true then. */
 class Actions {
   #api;
+  #model;
   #after;
 
-  /** @param {import('../api.js').Api} api @param {() => Promise<unknown>} after */
-  constructor(api, after) {
+  /** @param {import('../api.js').Api} api @param {import('./model.js').Model} model @param {() => Promise<unknown>} after */
+  constructor(api, model, after) {
     this.#api = api;
+    this.#model = model;
     this.#after = after;
   }
 
   /** @param {User} user @param {Relation} relation */
   buttons(user, relation) {
-    if (relation === 'friend') return [this.#end(user, 'friends.end'), this.#block(user)];
+    if (relation === 'friend') return [this.#endOrKeep(user), this.#block(user)];
     if (relation === 'incoming') return [this.#ask(user, 'friends.accept'), this.#end(user, 'friends.decline'), this.#block(user)];
     if (relation === 'outgoing') return [this.#end(user, 'friends.withdraw')];
     return [this.#ask(user, 'friends.ask'), this.#block(user)];
@@ -48,11 +57,20 @@ class Actions {
     return this.#button(action, user, () => this.#api.delete(friendPath(user)));
   }
 
+  /** The end of a friendship, or the way back while there is one. @param {User} user */
+  #endOrKeep(user) {
+    const ends = this.#model.friends.get(user.id)?.endsIn !== undefined;
+    return ends
+      ? this.#button('ending.undo', user, () => stayFriends(this.#api, this.#model, user))
+      : this.#button('friends.end', user, () => endFriendship(this.#api, this.#model, user));
+  }
+
   /** @param {User} user */
   #block(user) {
+    const { name } = user;
     return this.#button('friends.block', user, async () => {
-      const sure = confirm(t('friends.sureBlock', { name: user.name }));
-      if (sure) await this.#api.put(blockPath(user));
+      const lost = this.#model.friends.has(user.id) ? 'ending.lostByBlock' : 'ending.blocked';
+      if (await ask(t('ending.askBlock', { name }), t(lost, { name }), t('friends.block'))) await this.#api.put(blockPath(user));
     });
   }
 
@@ -66,7 +84,6 @@ class Actions {
   }
 }
 
-const friendPath = (/** @type {User} */ user) => `/api/friends/${encodeURIComponent(user.id)}`;
 const blockPath = (/** @type {User} */ user) => `/api/blocks/${encodeURIComponent(user.id)}`;
 
 /**
@@ -114,6 +131,7 @@ function drawStanding(box, model, actions) {
     ...group(t('friends.incoming'), model.incoming, 'incoming'),
     ...group(t('friends.outgoing'), model.outgoing, 'outgoing'),
     ...group(t('friends.friends'), [...model.friends.values()], 'friend'));
+  if (model.ready && !box.childElementCount) box.append(h('p', { class: 'quiet' }, t('friends.empty')));
 }
 
 /** @type {import('./app.js').View} */
@@ -126,11 +144,11 @@ export function friendsView({ api }, model) {
     blocked.replaceChildren(...(users.length ? [h('h2', {}, t('friends.blocked')),
       h('ul', { class: 'people' }, users.map((/** @type {User} */ user) => person(user, [actions.unblock(user)])))] : []));
   };
-  const actions = new Actions(api, () => Promise.all([model.refresh(), search(), drawBlocked()]));
+  const actions = new Actions(api, model, () => Promise.all([model.refresh(), search(), drawBlocked()]));
   const { input, found, search } = makeSearch(api, (user, relation) => actions.buttons(user, relation));
   let drawn = '';
   const draw = () => {
-    const state = JSON.stringify([model.incoming, model.outgoing, [...model.friends.values()].map(({ id, name }) => [id, name])]);
+    const state = JSON.stringify([model.incoming, model.outgoing, [...model.friends.values()].map(({ id, name, endsIn }) => [id, name, endsIn !== undefined])]);
     if (state === drawn) return;
     drawn = state;
     drawStanding(standing, model, actions);
@@ -143,6 +161,7 @@ export function friendsView({ api }, model) {
   });
   const element = h('div', { class: 'page' },
     h('h1', {}, t('nav.friends')),
+    h('p', { class: 'quiet' }, t('friends.how')),
     h('form', { role: 'search', onsubmit: (/** @type {Event} */ event) => event.preventDefault() },
       h('div', { class: 'field' }, h('label', { for: 'q' }, t('friends.search')), input)),
     found, standing, blocked);

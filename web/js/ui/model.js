@@ -82,6 +82,8 @@ export class Model extends Emitter {
     this.#refreshes = {
       people: new Refresh(() => this.#load('/api/friends', (list, asked) => this.#picture.takePeople(list, asked)), effects),
       reads: new Refresh(() => this.#load('/api/read', (list, asked) => this.#takeReads(list, asked)), effects),
+      lasts: new Refresh(
+        () => this.#load('/api/conversations', (list, asked) => this.#picture.takeLasts(list, asked)), effects),
       me: new Refresh(() => this.adoptProfile(() => this.#api.get('/api/me')).then(() => true), effects),
     };
     const kept = new Kept(me.id);
@@ -142,6 +144,16 @@ export class Model extends Emitter {
     return this.#picture.reads.peers;
   }
 
+  /** What was written last in a conversation, by anybody. @param {Conversation} conversation */
+  lastOf(conversation) {
+    return this.isOpen(conversation) ? this.#picture.lasts.of(conversation) : null;
+  }
+
+  /** The name of somebody who was a friend while this page lived; null where nothing is known of them. @param {string} id */
+  formerName(id) {
+    return this.#picture.people.former.get(id) ?? null;
+  }
+
   /** Unread messages of all conversations. */
   get unread() {
     return this.#picture.unread;
@@ -170,13 +182,14 @@ export class Model extends Emitter {
   /** Load what is there, then follow from where it stood. @throws {import('../api.js').ApiError} when it could not be loaded */
   async start() {
     const { asked } = this.#picture;
-    const [people, page, reads] = await Promise.all([
+    const [people, page, reads, lasts] = await Promise.all([
       this.#api.get('/api/friends'),
       this.#api.get(`/api/messages?${pageQuery(BROADCASTS, null)}`),
       this.#api.get('/api/read'),
+      this.#api.get('/api/conversations'),
     ]);
     if (this.#stopped) return;
-    this.chat.connect(this.#picture.begin(people, page, reads, asked));
+    this.chat.connect(this.#picture.begin(people, page, reads, lasts, asked));
     // It has no place in the order: only what is asked for now is no older than where the stream begins.
     ask(this.#refreshes.me);
     this.#changed();
@@ -339,9 +352,10 @@ export class Model extends Emitter {
 
   /** @param {Exclude<ChatEvent, ResetEvent>} event */
   #apply(event) {
-    const { people, reads, arrived } = this.#picture.apply(event);
+    const { people, reads, lasts, arrived } = this.#picture.apply(event);
     if (people) ask(this.#refreshes.people);
     if (reads) ask(this.#refreshes.reads);
+    if (lasts) ask(this.#refreshes.lasts);
     if (event.type === 'message') this.#stopTyping(event.from.id);
     if (event.type === 'message' && arrived) this.emit('arrival', event);
     this.#changed();
