@@ -112,8 +112,7 @@ class Desk(Links):
         self.welcome(link, asked)
         line = asked.line
         if line is not None:
-            line.link = link
-            link.line = line
+            line.belong_to(link)
         await self._library["connect"](sid, {"chatserver.link": link})
 
     async def _finished(self, sid: str, reason: str) -> None:

@@ -59,6 +59,7 @@ class Line(FrameReading):
 
     __slots__ = (
         *FrameReading.SLOTS,
+        "_bound",
         "_inbox",
         "_news",
         "attached",
@@ -71,7 +72,8 @@ class Line(FrameReading):
     outlet: Connection
 
     def __init__(self, delivery: Delivery) -> None:
-        """`outlet` and `link` are set right after."""
+        """`outlet` is set right after, `link` by `belong_to`."""
+        self._bound = False
         self.delivery = delivery
         self.attached = True
         self._inbox: deque[str] = deque()
@@ -81,6 +83,17 @@ class Line(FrameReading):
     def sign_in(self, user_id: str) -> None:
         """Somebody has signed in over this connection, and pays for it."""
         self.outlet.sign_in(user_id)
+
+    def belong_to(self, link: Link) -> None:
+        """It is under this link, and read from now on."""
+        self.link = link
+        self._bound = True
+        link.line = self
+        if link.reader is not None:
+            self.sign_in(link.reader.mailbox.user_id)
+        if self._rest:
+            self._read_rest_in(0.0)
+        self.outlet.resume()
 
     # For the library.
 
@@ -126,6 +139,14 @@ class Line(FrameReading):
         if self.attached and not self._is_full:
             self._resume_frames()
 
+    def receive_data(self, data: bytes) -> None:
+        """Bytes from the client; a hasty one's wait until the library has made its link."""
+        if self._bound:
+            super().receive_data(data)
+        else:
+            self._rest += data
+            self.outlet.pause()
+
     @property
     def _is_full(self) -> bool:
         return self.link.is_paused or len(self._inbox) >= INBOX_FRAMES
@@ -154,17 +175,20 @@ class Line(FrameReading):
 
     def drained(self) -> None:
         """The kernel has taken everything."""
-        self.link.drained()
+        if self._bound:
+            self.link.drained()
 
     def stuck(self) -> None:
         """The peer takes nothing."""
-        if self.link.reader is not None:
+        if self._bound and self.link.reader is not None:
             self.link.reader.stuck()
 
     def connection_lost(self) -> None:
         """The connection is gone, and the link with it; not where it only asked for the upgrade."""
         self.attached = False
         self._wake()
+        if not self._bound:
+            return
         link = self.link
         if link.line is self and link.engine.upgraded:
             link.abort()

@@ -331,10 +331,7 @@ class SocketIoHandler(StreamHandler, Beginning):
             if link.ended or link.line is not None:
                 line.outlet.abort()
                 return
-            line.link = link
-            link.line = line
-            if link.reader is not None:
-                line.sign_in(link.reader.mailbox.user_id)
+            line.belong_to(link)
         run_on(links.handle(Asked(self, line=line)))
 
 

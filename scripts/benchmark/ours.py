@@ -56,7 +56,10 @@ class ChatServer:
 
     def launch(self) -> None:
         """Starts the process on the data folder as it is."""
-        options = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        # A switch has no value.
+        options = [
+            word for name, value in self._options.items() for word in (f"--{name}", value) if word
+        ]
         process = ServerProcess(self.folder / "data", *options)
         if self._checkout is not None:
             process.folder = self._checkout
@@ -133,3 +136,25 @@ class ChatServer:
         )
         padding = "x" * max(0, EVENT_BYTES - len(event) - STAMP_CHARS - ID_CHARS)
         return f'{{"type":"send","text":"{{stamp}}{padding}","clientId":"{prefix}{{id}}"}}'
+
+
+class OnSocketIO(ChatServer):
+    """The same server, whose clients come by Socket.IO, over WebSocket alone."""
+
+    ways = frozenset({"ws"})
+
+    def __init__(self) -> None:
+        # As the peers' pings: none falls into a measurement.
+        super().__init__({"socketio": "", "heartbeat-s": "300", "silence-s": "300"})
+        self.name = f"{OURS}, Socket.IO"
+
+    def version(self) -> str:
+        """See `Server.version`."""
+        return f"on python-socketio {installed('python-socketio')}"
+
+    def connect(self, way: str, user: int, sends: bool = False) -> Conn:
+        """See `Server.connect`."""
+        opening = upgrade("/socket.io/?EIO=4&transport=websocket", self.port)
+        hello = f'40{{"token":"{seed.token(user)}"}}'
+        said = self.message().replace('{"type":"send",', '42["client-talking",{') + "]"
+        return Conn("ws", opening, sends, hello=hello, then=said if sends else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import resource
 import socket
@@ -22,7 +23,14 @@ NUMBER = re.compile(rb'"text":"(\d+)x')
 SIGN_OF_LIFE = b"\x8a\x80\0\0\0\0"
 """A pong that answers nothing (RFC 6455, section 5.5.3), so that nobody has to answer pings."""
 
-Paths = pytest.mark.parametrize("path", ["/ws", "/events"])
+SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
+Paths = pytest.mark.parametrize("path", ["/ws", "/events", SOCKETIO])
+OPTIONS = ("--socketio",)
+
+
+def frame(text: str) -> bytes:
+    """A text of less than 126 bytes, masked with nothing."""
+    return bytes((0x81, 0x80 | len(text))) + bytes(4) + text.encode()
 
 
 class Stream:
@@ -36,6 +44,8 @@ class Stream:
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         ).encode()
+        if path == SOCKETIO:
+            self.head += frame("40" + json.dumps({"token": token}))
         self.seen = 0
         self.rest = b""
 
@@ -79,12 +89,15 @@ async def test_one_of_two_hundred_that_stops_reading_costs_the_others_nothing(
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    options = ("--stuck-s", "3", "--heartbeat-s", "4", "--silence-s", "4", *FAST)
+    options: tuple[str, ...] = ("--stuck-s", "3", *FAST, *OPTIONS)
+    users = 5 if path == SOCKETIO else USERS  # whose connections are dearer to open
+    if path != SOCKETIO:  # whose pings have to be answered
+        options += ("--heartbeat-s", "4", "--silence-s", "4")
     with ServerProcess(data, *options) as server:
         url = server.url
         ann = await Person.register(url, "Ann")
         streams: list[Stream] = []
-        for _ in range(USERS):
+        for _ in range(users):
             friend = await Person.register(url)
             await ann.befriend(friend)
             streams += [Stream(url, path, friend.token) for _ in range(READERS_EACH)]
@@ -94,8 +107,8 @@ async def test_one_of_two_hundred_that_stops_reading_costs_the_others_nothing(
         for start in range(0, len(others), 100):
             await asyncio.gather(*[each.connect() for each in others[start : start + 100]])
         last, rounds_with_it = 0, 0
-        name = {"/ws": "websocket", "/events": "sse"}[path]
-        all_of_them = f'connections{{transport="{name}"}} {USERS * READERS_EACH}.0'
+        name = {"/ws": "websocket", "/events": "sse", SOCKETIO: "socketio"}[path]
+        all_of_them = f'connections{{transport="{name}"}} {users * READERS_EACH}.0'
         while all_of_them in (await ann.http.get("/metrics")).text:
             last = await write(ann, last, 10)
             async with asyncio.timeout(20):

@@ -364,3 +364,29 @@ async def test_without_the_option_there_is_nothing_at_the_address(data: Path) ->
         async with httpx.AsyncClient(base_url=server.url) as http:
             assert (await http.get(PATH)).status_code == 404
         assert server.stop() == 0
+
+
+async def test_a_hasty_client_is_heard_that_says_everything_in_one_write(
+    server: ServerProcess,
+) -> None:
+    ann = await Person.register(server.url, "Ann")
+    host, _, port = server.url.removeprefix("http://").partition(":")
+
+    def frame(text: str) -> bytes:
+        payload = text.encode()
+        assert len(payload) < 126
+        return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload
+
+    head = (
+        f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode()
+    for at_once in (True, False):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head + (frame("40" + json.dumps({"token": ann.token})) if at_once else b""))
+        await reader.readuntil(b"\r\n\r\n")
+        if not at_once:
+            writer.write(frame("40" + json.dumps({"token": ann.token})))
+        await asyncio.wait_for(reader.readuntil(b'"presence"'), 10)
+        writer.close()

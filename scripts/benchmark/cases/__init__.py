@@ -12,6 +12,7 @@ from .headroom import headroom
 from .longpoll import longpoll
 from .mongodb import mongodb
 from .responsiveness import stall, start
+from .socketio import socketio
 
 Case = Callable[[Bench], list[Table]]
 
@@ -19,6 +20,7 @@ CASES: dict[str, Case] = {
     "headroom": headroom,
     "ws": ws,
     "sse": sse,
+    "socketio": socketio,
     "groups": groups,
     "longpoll": longpoll,
     "chat": chat,

@@ -27,7 +27,7 @@ def memory(bench: Bench) -> list[Table]:
     columns = [Column("kb", "KB a connection"), Column("open_us", "CPU µs to open one", 0)]
     for way, (title, limit_kb) in WAYS.items():
         servers = [s for s in bench.servers(way) if "send()" not in s.name]
-        rows = [_row(bench, server, way, count, rounds) for server in servers]
+        rows = [idle_row(bench, server, way, count, rounds) for server in servers]
         table = Table(f"memory-{way}", f"Memory: {count:,} idle {title}", columns, rows)
         # A few hundred connections do not yet fill what an allocator takes at once.
         if not bench.quick:
@@ -36,7 +36,7 @@ def memory(bench: Bench) -> list[Table]:
     if not bench.quick and machine.open_files_limit() > MANY + 500:
         rows = []
         for way, (title, _) in WAYS.items():
-            row = _row(bench, bench.ours(), way, MANY, 1)
+            row = idle_row(bench, bench.ours(), way, MANY, 1)
             row.name = f"{OURS}, {title}"
             rows.append(row)
         tables.append(Table("memory-many", f"Memory: {MANY:,} idle connections", columns, rows))
@@ -85,7 +85,8 @@ def churn(bench: Bench) -> Table:
     return table
 
 
-def _row(bench: Bench, server: Server, way: str, count: int, rounds: int) -> Row:
+def idle_row(bench: Bench, server: Server, way: str, count: int, rounds: int) -> Row:
+    """What an idle connection costs on one server."""
     row = Row(server.name)
     crowd = strangers(count + FIRST)
     looks = []

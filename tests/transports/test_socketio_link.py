@@ -1,0 +1,130 @@
+"""What waits for a Socket.IO client, without a library: one batch, on whichever way it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from chatserver.core import packets
+from chatserver.core.people import User
+from chatserver.http.admission import Arrival
+from chatserver.transports.socketio_link import Link, WatchedQueue
+from chatserver.transports.socketio_reader import SocketIoReader
+from chatserver.transports.talking import SocketVerbs
+from tests.delivery.kit import Place, opened
+from tests.store.kit import login
+
+
+class Engine:
+    """The library's side, as far as a link looks at it."""
+
+    upgraded = False
+    upgrading = False
+    closed = False
+    last_ping: float | None = None
+
+
+@asynccontextmanager
+async def joined(folder: Path) -> AsyncIterator[tuple[Place, Link, SocketIoReader, list[Link]]]:
+    """Ann's link with a reader that was greeted, all taken; and the links that have ended."""
+    async with opened(folder) as place:
+        ended: list[Link] = []
+        verbs = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        link = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
+        who = User("ann", "ann", "", "#0000aa")
+        mailbox = await place.delivery.mailboxes.open("ann")
+        reader = SocketIoReader(
+            place.delivery, verbs, Arrival(login("l", "ann"), who, None, ""), mailbox
+        )
+        place.delivery.readers.attach(reader)
+        reader.outlet = link
+        link.signed_in(reader)
+        await reader.join(who, None)
+        take(link)
+        await turn()
+        yield place, link, reader, ended
+
+
+async def turn() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def take(link: Link) -> list[str]:
+    """A poll: everything that is in the queue."""
+    taken: list[str] = []
+    while not link.queue.empty():
+        taken += link.queue.get_nowait().encode().split(packets.SEPARATOR)
+    return taken
+
+
+async def test_a_client_that_does_not_poll_holds_one_batch_and_gets_the_rest_once_and_in_order(
+    tmp_path: Path,
+) -> None:
+    async with joined(tmp_path) as (place, link, reader, _):
+        for number in range(50):
+            await place.say("ann", f"{number}")
+        await turn()
+        assert link.queue.qsize() == 1 and link.waits
+        heard = take(link)
+        async with asyncio.timeout(10):
+            while len(heard) < 50:  # the mailbox of this place is small: most of it is replayed
+                await turn()
+                assert link.queue.qsize() <= 1, "a batch, whatever came meanwhile"
+                heard += take(link)
+        await turn()
+        assert not link.waits and reader.has_everything
+        texts = [f'"text":"{number}"' for number in range(50)]
+        assert all(text in packet for text, packet in zip(texts, heard, strict=True))
+
+
+async def test_what_was_taken_but_is_not_on_the_websocket_yet_still_waits(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, _, _):
+        await place.say("ann", "before the upgrade")
+        await turn()
+        link.engine.upgraded = True
+        assert link.queue.get_nowait().encode().startswith("42")
+        assert link.waits, "the library has it in its hands"
+        await place.say("ann", "after it")
+        await turn()
+        assert link.queue.empty(), "or the two could change places"
+        link.queue.left()
+        await turn()
+        assert link.queue.qsize() == 1
+
+
+async def test_more_than_a_megabyte_of_answers_that_nobody_takes_ends_it(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, reader, ended):
+        for _ in range(20):
+            link.send(packets.named("error", b'"' + b"x" * 60_000 + b'"'))
+        await turn()
+        assert ended == [link] and not reader.attached
+        assert place.delivery.connections.counts["overrun"] == 1
+
+
+async def test_a_link_on_which_nobody_signs_in_or_nobody_answers_ends(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, reader, ended):
+        limits, now_s = place.delivery.limits, place.delivery.clockwork.clock_s()
+        assert link.visit(now_s) is not None
+        link.engine.last_ping = 1.0  # long ago
+        assert link.visit(now_s) is None
+        assert ended == [link] and not reader.attached
+        verbs: Any = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        other = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
+        assert other.visit(now_s + limits.head_s / 2) is not None
+        assert other.visit(now_s + limits.head_s + 1) is None
+        assert ended == [link, other]
+
+
+async def test_what_nobody_signed_in_for_ends_the_link(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        ended: list[Link] = []
+        verbs = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        link = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
+        assert link.receive("3", False) == "3"
+        assert link.receive("5", True) == "5"
+        assert link.receive('42["typing",{}]', False) is None
+        assert ended == [link]
