@@ -26,7 +26,7 @@ class TallyTotals(RowHandler):
                     "bytesDown": tally.bytes_down + down,
                 }
             )
-        self.answer({"lanes": totals})
+        self.answer({"lanes": totals, "socketio": self.house.settings.socketio})
 
 
 class CutClient(RowHandler):

@@ -178,6 +178,7 @@ class Desk(Links):
             reader = SocketIoReader(delivery, self._verbs, arrival, mailbox)
             delivery.readers.attach(reader)
         reader.outlet = link
+        delivery.tallies.count(arrival.user.id, arrival.client, reader.transport, requests=1)
         link.signed_in(reader)
         self.signed_in(link)
         return arrival, reader

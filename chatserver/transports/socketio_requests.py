@@ -41,6 +41,9 @@ YOUNG_S = 5.0
 AGAIN_S = 5.0
 """When somebody who was refused should come again."""
 
+OPENED_BYTES = 250
+"""About the answer to a handshake, its headers included."""
+
 _SID = re.compile(r"[A-Za-z0-9_-]{20}")
 
 _WHO = ("Cookie", "Origin", "Sec-Fetch-Site", "Host", "X-Chat-User", "X-Forwarded-Proto")
@@ -62,6 +65,8 @@ class Asked:
                 self.headers.add(name, value)
         self.body = body
         self.line = line
+        self.up_bytes = request_bytes(self.method, request.uri or "", request.headers.get_all())
+        """Of its head."""
         self.payer = handler.payer
         self._handler = None if line is not None else handler
 
@@ -136,6 +141,7 @@ class Links(ABC):
             for name, value in parse_query(request.query).items()
             if name in ("after", "client", "user")
         }
+        link.count(request.up_bytes, OPENED_BYTES)
         self.open[link.sid] = link
         self.wait(link)
 

@@ -5,8 +5,8 @@
     scripts/lab --seconds 30 --rate 5 --poll 2     more messages, other intervals
     scripts/lab --picture docs/screenshots/transports.svg
 
-Registers an account without friends, reads it over WebSocket, SSE, long-polling, polling and the
-classic pages at once, writes numbered messages, prints the table, and deletes the account.
+Registers an account without friends, reads it over WebSocket, SSE, long-polling, polling, the
+classic pages and, where the server answers it, Socket.IO at once, writes numbered messages, prints the table, and deletes the account.
 It reads with the clients of the tests, and so installs what the tests need.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import httpx
 
-from scripts.laboratory.comparison import Comparison
+from scripts.laboratory.comparison import KINDS, SOCKETIO, Comparison
 from scripts.laboratory.picture import picture
 from scripts.laboratory.table import table
 from tests.support.clients import Person, close_opened, expect
@@ -41,7 +41,7 @@ def server(url: str | None) -> Iterator[str]:
         yield url.rstrip("/")
         return
     with tempfile.TemporaryDirectory() as data:
-        running = ServerProcess(Path(data)).start()
+        running = ServerProcess(Path(data), "--socketio").start()
         try:
             yield running.url
         finally:
@@ -53,7 +53,10 @@ async def compare(url: str, options: argparse.Namespace) -> None:
     password = uuid.uuid4().hex
     person = await Person.register(url, "Laboratory", password)
     try:
-        comparison = Comparison(url, person, options.poll)
+        # Without EIO it is a refusal, or an address at which there is nothing.
+        answered = (await person.http.get("/socket.io/")).status_code != 404
+        kinds = {**KINDS, **SOCKETIO} if answered else KINDS
+        comparison = Comparison(url, person, options.poll, kinds)
         await comparison.measure(options.rate, options.seconds)
         counted = expect(await person.http.get("/api/lab/lanes"), 200).json()["lanes"]
         print(table(comparison, {lane["client"]: lane for lane in counted}))

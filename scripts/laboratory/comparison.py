@@ -19,6 +19,7 @@ from tests.support.clients import (
     ShortPollReader,
     WebSocketReader,
 )
+from tests.support.socketio_readers import SocketIoReader
 
 SETTLE_S = 10.0
 """What the lanes may take to be ready, and what the last messages may take to arrive beyond the interval."""
@@ -31,6 +32,8 @@ KINDS: dict[str, type[Reader]] = {
     "Polling": ShortPollReader,
     "Classic": ClassicReader,
 }
+SOCKETIO: dict[str, type[Reader]] = {"Socket.IO": SocketIoReader}
+"""One more, where the server answers its clients."""
 
 
 class Lane:
@@ -55,13 +58,15 @@ class Lane:
 class Comparison:
     """What a run sends, and what its lanes see of it."""
 
-    def __init__(self, url: str, person: Person, poll_s: float) -> None:
+    def __init__(
+        self, url: str, person: Person, poll_s: float, kinds: dict[str, type[Reader]] = KINDS
+    ) -> None:
         self.person = person
         self.poll_s = poll_s
         self.run = uuid.uuid4().hex[:8]
         self.sent_at_s: dict[int, float] = {}
         self.lanes: list[Lane] = []
-        for place, (name, kind) in enumerate(KINDS.items()):
+        for place, (name, kind) in enumerate(kinds.items()):
             client = f"lab-{self.run}-{place}"
             reader = kind(url, person.token, client)
             if isinstance(reader, ShortPollReader | ClassicReader):

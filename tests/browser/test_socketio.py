@@ -164,6 +164,42 @@ def page_with_client(context: BrowserContext, url: str) -> Page:
     return page
 
 
+def test_a_page_of_a_named_origin_polls_with_the_cookie_too(
+    chromium: Browser, chat: ServerProcess, site: str
+) -> None:
+    context = signed_in(chromium, chat, "bob")
+    page = context.new_page()
+    page.goto(f"{site}/socket.io.min.js")  # any page of that site
+    page.add_script_tag(path=browser_script())
+    page.evaluate(
+        LISTEN.replace("{ transports }", "{ transports, withCredentials: true }"),
+        [chat.url, ["polling"]],
+    )
+    say(chat, "ann", "to another origin")
+    page.wait_for_function("heard.includes('to another origin')")
+    context.close()
+
+
+def test_the_laboratory_has_one_more_lane_that_recovers(
+    chromium: Browser, chat: ServerProcess
+) -> None:
+    context = signed_in(chromium, chat, "dee")
+    page = context.new_page()
+    page.goto(f"{chat.url}/lab")
+    page.get_by_role("button", name="Start").click()
+    row = "[...document.querySelectorAll('#summary tbody tr')].map(row => [...row.cells].map(cell => cell.textContent)).find(row => row[0] === 'Socket.IO')"
+    enough = f"least => {{ const row = {row}; return row && Number(row[4]) >= least; }}"
+    page.wait_for_function(enough, arg=2)
+    page.get_by_label("Cut here: Socket.IO").click()
+    page.wait_for_function(enough, arg=5)
+    page.get_by_label("Close the server's side of Socket.IO").click()
+    page.wait_for_function(enough, arg=8)
+    figures = page.evaluate(row)
+    assert figures[5:7] == ["0", "0"], "missed and doubled"
+    assert int(figures[7]) >= 1, "requests"
+    context.close()
+
+
 WHOLE = """
 daemon off;
 pid {folder}/nginx.pid;

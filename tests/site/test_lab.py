@@ -15,6 +15,9 @@ from tests.support.clients import (
     WebSocketReader,
 )
 from tests.support.process import ServerProcess
+from tests.support.socketio_readers import SocketIoReader
+
+OPTIONS = ("--socketio",)
 
 
 async def lanes(person: Person) -> dict[str, dict[str, int]]:
@@ -27,7 +30,8 @@ async def test_each_transport_is_counted_with_its_headers(server: ServerProcess)
     socket = WebSocketReader(server.url, bob.token, "lab-ws")
     events = EventsReader(server.url, bob.token, "lab-sse")
     poll = PollReader(server.url, bob.token, "lab-poll")
-    for reader in (socket, events, poll):
+    socketio = SocketIoReader(server.url, bob.token, "lab-socketio")
+    for reader in (socket, events, poll, socketio):
         await reader.connect()
     await bob.http.get("/classic", params={"client": "lab-classic"})
     before = await lanes(bob)
@@ -35,14 +39,15 @@ async def test_each_transport_is_counted_with_its_headers(server: ServerProcess)
         "lab-ws": 1,
         "lab-sse": 1,
         "lab-poll": 1,
+        "lab-socketio": 1,
         "lab-classic": 1,
     }
     assert all(lane["bytesUp"] > 100 and lane["bytesDown"] > 200 for lane in before.values())
     await bob.send("x" * 1000)
-    for reader in (socket, events, poll):
+    for reader in (socket, events, poll, socketio):
         await reader.next_event()
     after = await lanes(bob)
-    for name in ("lab-ws", "lab-sse", "lab-poll"):
+    for name in ("lab-ws", "lab-sse", "lab-poll", "lab-socketio"):
         assert after[name]["bytesDown"] - before[name]["bytesDown"] > 1000
     assert after["lab-ws"]["requests"] == 1 and after["lab-poll"]["requests"] == 2
     stranger = await Person.register(server.url, "Cho")

@@ -17,7 +17,6 @@ from chatserver.transports.talking import SocketVerbs
 from tests.delivery.kit import Place, opened
 from tests.store.kit import login
 
-
 MESSAGES = 12
 """Fewer than the mailboxes of this place hold."""
 

@@ -251,12 +251,13 @@ _ANSWERS: dict[str, Schema] = {
         timeout=COUNT,
     ),
     "Lanes": record(
-        "",
+        "`socketio`: whether Socket.IO clients are answered here.",
+        socketio=SWITCH,
         lanes=listed(
             record(
                 "What a client has cost, headers included.",
                 client=TEXT,
-                transport=only("websocket", "sse", "longpoll"),
+                transport=only("websocket", "sse", "longpoll", "socketio"),
                 requests=COUNT,
                 bytesUp=COUNT,
                 bytesDown=COUNT,

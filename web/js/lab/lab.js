@@ -7,6 +7,7 @@ import { randomId } from '../ids.js';
 import { h, say } from '../ui/dom.js';
 import { parts, said, t, wordsOf } from '../words.js';
 import { ClassicLane, StreamLane } from './lanes.js';
+import { SocketIoLane } from './socketio_lane.js';
 import { drawBars, drawDots, msWords } from './plot.js';
 
 /** @typedef {import('./lanes.js').Run} Run */
@@ -24,7 +25,9 @@ const board = /** @type {HTMLElement} */ (document.getElementById('lanes'));
 
 /** @type {Run} */
 let run = newRun();
-/** @type {(StreamLane | ClassicLane)[]} */
+/** Whether the server answers Socket.IO clients. */
+let socketio = false;
+/** @type {(StreamLane | ClassicLane | SocketIoLane)[]} */
 let lanes = [];
 /** @type {Map<object, {state: HTMLElement, dots: HTMLCanvasElement, bars: HTMLCanvasElement}>} */
 const cards = new Map();
@@ -54,8 +57,11 @@ function slider(label, props, words, apply) {
 const HEADS = ['status.transport', 'lab.median', 'lab.share', 'lab.longest', 'lab.seen', 'lab.missed', 'lab.doubled',
   'lab.requests', 'lab.bytesUp', 'lab.bytesDown', 'lab.bytesEach'];
 
-/** @param {StreamLane | ClassicLane} lane */
-const titleOf = (lane) => (lane instanceof StreamLane ? t(`transport.${lane.rung}`) : t('lab.classic'));
+/** @param {StreamLane | ClassicLane | SocketIoLane} lane */
+function titleOf(lane) {
+  if (lane instanceof StreamLane) return t(`transport.${lane.rung}`);
+  return t(lane instanceof SocketIoLane ? 'lab.socketio' : 'lab.classic');
+}
 
 /** @param {boolean} temporary @param {number} friends */
 function drawControls(temporary, friends) {
@@ -84,6 +90,7 @@ function makeLanes() {
   lanes = [
     ...LADDER.map((rung) => new StreamLane(run, rung)),
     new ClassicLane('Classic', run),
+    ...(socketio ? [new SocketIoLane(run)] : []),
   ];
   cards.clear();
   board.replaceChildren(...lanes.map((lane) => {
@@ -100,7 +107,7 @@ function makeLanes() {
       h('h2', {}, name, ' ', state), dots, bars,
       h('div', { class: 'row' },
         h('button', { type: 'button', onclick: () => lane.cut(), 'aria-label': t('lab.cutNamed', { name }) }, t('lab.cut')),
-        lane instanceof StreamLane && close,
+        !(lane instanceof ClassicLane) && close,
         slider(t('lab.delay'), { min: 0, max: 3000, step: 100, value: 0, 'aria-label': t('lab.delayOf', { name }) }, msWords, (value) => {
           lane.delayMs = value;
         })));
@@ -240,6 +247,7 @@ async function open() {
   user = visitor.id;
   api = new Api('', user);
   run = newRun();
+  ({ socketio } = await api.get('/api/lab/lanes'));
   const { friends } = await api.get('/api/friends');
   drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
   makeLanes();

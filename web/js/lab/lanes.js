@@ -16,7 +16,7 @@ import { TRANSPORTS } from '../core/transports.js';
  * @property {number} pollMs
  */
 
-class Lane {
+export class Lane {
   tally = new Tally();
   /** @type {Sighting[]} */
   sightings = [];

@@ -266,6 +266,7 @@ export default {
   "lab.friends": {"one": "You have {count} friend: they see these messages too.", "other": "You have {count} friends: they see these messages too."},
   "lab.bound": "The service takes 5 messages a second from one person, so the rate ends there.",
   "lab.classic": "Classic",
+  "lab.socketio": "Socket.IO",
   "lab.dots": "{name}: latency over the last minute; the table has the numbers",
   "lab.bars": "{name}: distribution of latencies, milliseconds",
   "lab.close": "Close the server's side",

@@ -265,6 +265,7 @@ export default {
   "lab.friends": {"other": "您有 {count} 位好友：他们也会看到这些消息。"},
   "lab.bound": "服务每秒最多接受同一个人的 5 条消息，所以速率到此为止。",
   "lab.classic": "经典页面",
+  "lab.socketio": "Socket.IO",
   "lab.dots": "{name}：最近一分钟的延迟；数字见表格",
   "lab.bars": "{name}：延迟分布（毫秒）",
   "lab.close": "关闭服务器端连接",
