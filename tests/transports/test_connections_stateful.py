@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -42,8 +43,10 @@ from tests.support.websocket_cases import close, frame
 
 T = TypeVar("T")
 
-TURN_MAX_S = 0.2
-"""Ten times what the house promises, of CPU time: machines that run tests are slow now and then."""
+TURN_MAX_S = 0.02
+"""What the house promises, of CPU time and without the collector of garbage, which the server keeps out of its turns."""
+LONG_TURNS_MAX = 2
+"""So many may be longer, of thousands: a machine that runs tests stands still now and then. None is ten times as long."""
 
 FIRST_BYTES = 64 * 1024
 """What Tornado may have read too far, which comes in one piece."""
@@ -70,6 +73,7 @@ class Stage:
         self.connections: list[Connection] = []
         self.now_s = time.monotonic()
         self.slowest_s = 0.0
+        self.long_turns = 0
         self._stack = AsyncExitStack()
         limits = Limits(
             send_rate=1e6,
@@ -97,9 +101,13 @@ class Stage:
     def turn(self) -> float:
         """One turn of the loop; the CPU time that it took, in which other programs do not count."""
         self.loop.call_soon(self.loop.stop)
+        gc.disable()
         began_s = time.thread_time()
         self.loop.run_forever()
-        return time.thread_time() - began_s
+        took_s = time.thread_time() - began_s
+        gc.enable()
+        self.long_turns += took_s > TURN_MAX_S
+        return took_s
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass, at most a heartbeat at once."""
@@ -239,7 +247,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def no_turn_is_long(self) -> None:
-        assert self.stage.slowest_s < TURN_MAX_S
+        assert self.stage.long_turns <= LONG_TURNS_MAX
+        assert self.stage.slowest_s < 10 * TURN_MAX_S
 
     @invariant()
     def nothing_escapes(self) -> None:
@@ -362,7 +371,7 @@ def test_whatever_happens_a_connection_is_bounded_and_ends(
         pass
 
     Here.stage = stage
-    stage.slowest_s = 0.0
+    stage.slowest_s, stage.long_turns = 0.0, 0
     Here.first = f"{FIRST[kind]}Authorization: Bearer {stage.it.token}\r\n\r\n".encode()
     examples = 25 * int(request.config.getoption("--fuzz"))
     run_state_machine_as_test(
