@@ -7,7 +7,6 @@ is CPU time, and the best of three tries: the machine that runs this is shared.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -24,8 +23,8 @@ from websockets.sync.client import connect
 from chatserver.command.settings import Settings
 from chatserver.core.addresses import network
 from chatserver.core.limits import Limits
-from chatserver.site.api.routes import ROUTES
 from tests.site.conftest import PASSWORD
+from tests.support.bodies import BODIES
 from tests.support.clients import opened
 from tests.support.turns import Watched, watched
 
@@ -49,17 +48,6 @@ LIMITS = replace(
     sign_in_failures_per_address=10**6,
 )
 
-VERBS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("POST", "/api/register"): ("email", "password", "firstName", "lastName"),
-    ("POST", "/api/login"): ("email", "password"),
-    ("PATCH", "/api/me"): ("firstName", "lastName", "color", "password", "currentPassword"),
-    ("DELETE", "/api/me"): ("password",),
-    ("POST", "/api/tokens"): ("label", "expiresIn"),
-    ("POST", "/api/messages"): ("text", "to", "clientId"),
-    ("POST", "/api/typing"): ("to",),
-    ("POST", "/api/read"): ("with", "upTo"),
-    ("POST", "/api/lab/close"): ("client",),
-}
 RIGHT: dict[str, Any] = {
     "email": "somebody@example.com",
     "password": PASSWORD,
@@ -220,27 +208,12 @@ async def expect_short(server: Watched, tried: dict[str, float], name: str, *wor
         tried[name] = took_s
 
 
-def test_the_table_has_every_verb_that_reads_fields() -> None:
-    found = {
-        (method, path)
-        for path, handler in ROUTES
-        for method in ("POST", "PUT", "PATCH", "DELETE")
-        if "self.fields()"
-        in inspect.getsource(vars(handler).get(method.lower(), test_turns_nothing))
-    }
-    assert found == set(VERBS)
-
-
-def test_turns_nothing() -> None:
-    """Stands for a method that a handler does not have."""
-
-
 @pytest.mark.timeout(240)
 async def test_no_field_of_a_body_makes_a_turn_long(settings: Settings) -> None:
     slow: dict[str, float] = {}
     async with watched(settings) as server:
         visitor = await asyncio.to_thread(Visitor, server.url)
-        for (method, path), fields in VERBS.items():
+        for (method, path), fields in BODIES.items():
             for field in fields:
                 rest = {name: RIGHT[name] for name in fields if name in RIGHT and name != field}
                 begun = json.dumps(rest)[:-1] + ("," if rest else "")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from chatserver.site.api.table import TABLE
+from tests.support.bodies import BODIES
 from tests.support.clients import Person, WebSocketReader
 from tests.support.process import ServerProcess
 
@@ -39,18 +40,15 @@ GOOD: dict[str, Any] = {
     "expiresIn": 60,
     "with": None,
     "upTo": 1,
+    "quietFrom": None,
+    "quietTo": None,
+    "zone": "UTC",
+    "muted": [],
+    "endpoint": "https://push.example.com/x",
+    "p256dh": "A",
+    "auth": "A",
+    "client": "lab-x",
 }
-BODIES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("POST", "/api/register"): ("email", "password", "firstName", "lastName"),
-    ("POST", "/api/login"): ("email", "password"),
-    ("PATCH", "/api/me"): ("firstName", "lastName", "color", "password", "currentPassword"),
-    ("DELETE", "/api/me"): ("password",),
-    ("POST", "/api/tokens"): ("label", "expiresIn"),
-    ("POST", "/api/messages"): ("text", "to", "clientId"),
-    ("POST", "/api/typing"): ("to",),
-    ("POST", "/api/read"): ("with", "upTo"),
-}
-"""Every endpoint whose body says something, with its fields."""
 EMPTY = {
     ("POST", "/api/logout"),
     ("DELETE", "/api/tokens/([^/]+)"),
@@ -82,7 +80,7 @@ def test_these_are_all_endpoints_that_take_a_body() -> None:
         for row in TABLE
         if row.reads_body and not row.path.startswith("/api/lab/")
     }
-    assert taken == BODIES.keys() | EMPTY
+    assert taken == {each for each in BODIES if not each[1].startswith("/api/lab/")} | EMPTY
 
 
 @pytest.mark.parametrize("endpoint", BODIES, ids=" ".join)
