@@ -54,10 +54,6 @@ SECURE_FORM_COOKIE = "__Host-chatserver_form"
 REFRESH_MIN_S = 5
 REFRESH_MAX_S = 600
 
-ACTIONS = {"ask": "befriend", "accept": "befriend", "end": "unfriend"}
-ACTIONS |= {"block": "block", "unblock": "unblock"}
-"""What a button says, and the verb that it calls."""
-
 
 class ClassicHandler(PageHandler):
     """A page of this kind: signed in or out, with its secret."""
@@ -327,60 +323,18 @@ class SignOutForm(ClassicHandler):
         self.go(self.now())
 
 
-class FriendsPage(ClassicHandler):
-    """Friends, who has asked whom, a search, and the buttons for all that."""
-
-    async def get(self) -> None:
-        arrival = await self.signed_in()
-        await self._show(arrival, self.argument("q") or "")
-
-    async def post(self) -> None:
-        arrival = await self.signed_in()
-        form = self.form(arrival.login)
-        verb = ACTIONS.get(form.get("action", ""))
-        if verb is None:
-            raise BadRequest("The form makes no sense.")
-        other_id = rules.an_id(form.get("id"), "id")
-        try:
-            await getattr(self.house.friendships, verb)(arrival.user.id, other_id)
-        except ChatError as error:
-            await self._show(arrival, "", error.status, error.detail)
-            return
-        self.set_status(303)
-        self.set_header("Location", f"{HERE}/friends?m={self.now()}")
-        self.finish()
-
-    async def _show(
-        self, arrival: Arrival, query: str, status: int = 200, error: str | None = None
-    ) -> None:
-        verbs = self.house.friendships
-        found = await verbs.find_people(arrival.user.id, rules.query(query), PEOPLE_SHOWN)
-        state = await verbs.friends(arrival.user.id)
-        self.page(
-            "friends.html",
-            arrival.login,
-            status,
-            user=arrival.user,
-            error=error,
-            query=query,
-            found=found,
-            incoming_count=state["incomingCount"],
-            incoming_shown=len(state["incoming"]),
-            **self.part("blocked", await verbs.blocks(arrival.user.id)),
-            **self.part("friends", state["friends"]),
-            **self.part("incoming", state["incoming"]),
-            **self.part("outgoing", state["outgoing"]),
-        )
-
-
 def _shown(message: dict[str, Any]) -> dict[str, Any]:
     """A message with its time as people in no particular place read it."""
     at = datetime.datetime.fromtimestamp(message["at"] / 1000, datetime.UTC)
     return {**message, "time": at.strftime("%Y-%m-%d %H:%M UTC")}
 
 
-def routes(house: House, web_folder: Path, web: Web) -> list[Any]:
-    """The classic part of the application; templates are read from `web_folder`/templates."""
+Page = tuple[str, type[ClassicHandler]]
+"""An address, and who answers there."""
+
+
+def routes(house: House, web_folder: Path, web: Web, more: Sequence[Page]) -> list[Any]:
+    """The classic part of the application, with `more` pages; templates are read from `web_folder`/templates."""
     loader = Loader(
         str(web_folder / "templates"),
         autoescape="xhtml_escape",
@@ -388,12 +342,12 @@ def routes(house: House, web_folder: Path, web: Web) -> list[Any]:
         namespace={"static": web.url},
     )
     arguments = {"house": house, "loader": loader}
-    table: tuple[tuple[str, type[ClassicHandler]], ...] = (
+    table: tuple[Page, ...] = (
         (HERE, Timeline),
         (f"{HERE}/messages", Write),
         (f"{HERE}/login", SignInForm),
         (f"{HERE}/register", RegisterForm),
         (f"{HERE}/logout", SignOutForm),
-        (f"{HERE}/friends", FriendsPage),
+        *more,
     )
     return [URLSpec(pattern, handler, arguments) for pattern, handler in table]

@@ -11,7 +11,7 @@ from tornado.web import Application, RequestHandler
 
 from chatserver.http.house import House
 from chatserver.http.problems import log_request
-from chatserver.site import classic, pages
+from chatserver.site import classic, classic_friends, pages
 from chatserver.site.api import routes as api
 from chatserver.site.files import Web
 from chatserver.site.metrics import Metrics, by_transport
@@ -32,7 +32,7 @@ def make_app(house: House, web_folder: Path) -> Application:
         *_socketio_routes(house),
         *api.routes(house, metrics),
         *api.unknown(house),
-        *classic.routes(house, web_folder, web),
+        *classic.routes(house, web_folder, web, classic_friends.PAGES),
         *pages.routes(house, web),
     ]
     return Application(

@@ -22,7 +22,7 @@ from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
 from chatserver.verbs.lookalikes import marked
-from chatserver.verbs.partings import Partings
+from chatserver.verbs.partings import UNDO_S, Partings
 from chatserver.verbs.prices import Prices, pair
 from chatserver.verbs.users import Users
 
@@ -178,6 +178,14 @@ class Friendships:
         self._prices.relations.pay(user_id)
         self.partings.put_off(user_id, other_id, delay_s)
         return True
+
+    async def part(self, user_id: str, other_id: str) -> None:
+        """`end_later`, for as long as people have to think better of it."""
+        await self.end_later(user_id, other_id, UNDO_S)
+
+    async def stay(self, user_id: str, other_id: str) -> None:
+        """Take back the end of a friendship. Raises `Conflict` where it is too late."""
+        self.partings.keep(user_id, other_id)
 
     async def _carry_out(self, user_id: str, other_id: str) -> None:
         """The end of a friendship that was put off."""

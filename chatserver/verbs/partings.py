@@ -17,6 +17,8 @@ from chatserver.core.errors import ChatError, Conflict, RateLimited
 
 log = logging.getLogger(__name__)
 
+UNDO_S = 10
+"""For so long our own pages put it off."""
 UNDO_MAX_S = 60
 """For so long an end may be put off."""
 GRACE_S = 2.0

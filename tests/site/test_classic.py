@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -162,6 +162,8 @@ def test_friends_are_found_asked_answered_and_written_to(
     assert "just for you" in other.open(f"/classic?with={ann.id}").text
     assert "(1 new)" not in other.open("/classic").text
     other.open("/classic/friends")
+    other.open(f"/classic/end?{urlencode(other.form('/classic/end', id=ann.id, action='block'))}")
+    assert "cannot be undone" in other.page.text
     other.submit("/classic/friends", id=ann.id, action="block")
     assert "Unblock" in other.page.text and ann.relation_to(bob) == "hidden"
 
@@ -297,3 +299,30 @@ def test_a_foreign_page_writes_nothing_even_with_the_secret_of_the_form(
     assert one.http.post("/classic/messages", data=form, headers=foreign).status_code == 403
     assert ann.http.get("/api/messages").json()["messages"] == []
     assert one.http.post("/classic/messages", data=form).status_code == 200
+
+
+def test_the_end_of_a_friendship_asks_says_what_is_lost_and_can_be_undone(
+    classic: MakeClassic, browser: Make
+) -> None:
+    ann, bob = browser("Ann"), browser("Bob")
+    ann.befriend(bob)
+    bob.http.post("/api/messages", json={"text": "before", "to": ann.id})
+    one = classic()
+    one.sign_in(ann.email)
+    one.open("/classic/friends")
+    one.open(f"/classic/end?{urlencode(one.form('/classic/end', id=bob.id))}")
+    assert f"You will not see any more what {bob.user['name']} wrote" in one.page.text
+    one.submit("/classic/friends", id=bob.id, action="part")
+    assert "seconds." in one.page.text and ann.relation_to(bob) == "friend"
+    one.submit("/classic/friends", id=bob.id, action="stay")
+    assert "seconds." not in one.page.text
+    assert "before" in one.open(f"/classic?with={bob.id}").text
+    # What has ended is not asked for again by a button that was left on a page.
+    one.open("/classic/friends")
+    one.open(f"/classic/end?{urlencode(one.form('/classic/end', id=bob.id))}")
+    one.submit("/classic/friends", id=bob.id, action="part")
+    ann.http.delete(f"/api/friends/{bob.id}")
+    late = one.submit("/classic/friends", id=bob.id, action="stay")
+    assert late.status_code == 409 and "too late" in late.text
+    assert ann.relation_to(bob) == "none"
+    assert one.open(f"/classic/end?id={bob.id}").status_code == 404
