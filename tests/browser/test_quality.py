@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 from tests.browser.conftest import ARTIFACTS, MeetPerson
 from tests.browser.people import PASSWORD, befriend
@@ -186,6 +186,18 @@ def test_a_browser_of_old_reads_writes_and_befriends(
     old.page.press("textarea", "Enter")
     bob.expect("hello from of old")
     old.page.wait_for_selector(".stream >> text=hello from of old")
+    asked: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    old.page.once("dialog", answer)
+    old.page.click("button:text-is('End')")
+    old.page.click("button:text-is('Undo')")
+    old.page.wait_for_selector("button:text-is('End')")
+    assert "will not see any more what Bob wrote" in asked[0] and "10 seconds" in asked[0]
+    assert bob.request("GET", "/api/friends")["friends"][0]["name"] == "Old"
 
 
 def test_without_script_the_page_leads_to_the_classic_ones(

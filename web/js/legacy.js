@@ -325,9 +325,9 @@
     });
   }
 
-  function change(method, id, done) {
+  function change(method, id, done, query) {
     return function () {
-      ask(method, '/api/friends/' + encodeURIComponent(id), method === 'PUT' ? {} : null, 20000, function () {
+      ask(method, '/api/friends/' + encodeURIComponent(id) + (query || ''), method === 'PUT' ? {} : null, 20000, function () {
         loadFriends();
         if (done) done();
       });
@@ -351,8 +351,9 @@
     for (id in friends) {
       if (!friends.hasOwnProperty(id)) continue;
       view.to.appendChild(option(id, t('legacy.toName', { name: friends[id].name })));
-      person(view.friends, friends[id], friends[id].online ? t('presence.online') : '',
-        [button(t('friends.end'), change('DELETE', id))]);
+      person(view.friends, friends[id], basics.standing(friends[id]), ['endsIn' in friends[id]
+        ? button(t('ending.undo'), change('PUT', id))
+        : button(t('friends.end'), basics.asking(friends[id], change('DELETE', id, null, '?delay=10')))]);
     }
     for (i = 0; i < outgoing.length; i += 1) {
       person(view.friends, outgoing[i], t('relation.outgoing'),

@@ -25,7 +25,10 @@
 
   // The words for `key`, with `values` in their gaps.
   function t(key, values) {
-    return fill(has(key) ? table[key] : key, values || {});
+    var words = has(key) ? table[key] : key;
+    // English and Chinese have no more plural forms than these; another language says its general one.
+    if (typeof words !== 'string') words = (values && values.count === 1 && words.one) || words.other;
+    return fill(words, values || {});
   }
 
   function patternOf(key) {
@@ -95,6 +98,20 @@
     box.appendChild(line);
   }
 
+  // What a friend's line says: whether they are here, or that the friendship is about to end.
+  function standing(friend) {
+    if ('endsIn' in friend) return t('ending.runs', { name: friend.name, count: friend.endsIn });
+    return friend.online ? t('presence.online') : '';
+  }
+
+  // Ask before a friendship ends, and say what is lost.
+  function asking(friend, end) {
+    return function () {
+      var words = { name: friend.name, count: 10 };
+      if (window.confirm(t('ending.ask', words) + '\n\n' + t('ending.lost', words))) end();
+    };
+  }
+
   function option(value, label) {
     var element = basics.make('option', label);
     element.value = value;
@@ -105,6 +122,8 @@
   basics.dayOf = dayOf;
   basics.person = person;
   basics.option = option;
+  basics.standing = standing;
+  basics.asking = asking;
   basics.t = t;
   basics.refusal = refusal;
   basics.isolated = isolated;
