@@ -197,3 +197,14 @@ def test_the_end_of_a_friendship_is_asked_for_and_can_be_taken_back(
         )
         expect(one.page.locator(".conversation h1")).to_contain_text(name)
         expect(one.page.locator("#text")).to_be_hidden()
+
+
+def test_an_address_that_leads_nowhere_says_so_and_home_says_what_to_do(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    ann.page.evaluate("location.hash = '#/nothing/here'")
+    expect(ann.page.locator("main")).to_contain_text("There is nothing at this address.")
+    expect(ann.page.locator("main")).to_contain_text("You have no friends here yet.")
+    ann.page.click("main a[href='#/friends']")
+    expect(ann.page.locator("main")).to_contain_text("Find somebody and ask")

@@ -4,10 +4,20 @@ import { Kept } from '../kept.js';
 import { parts, t } from '../words.js';
 import { field, h, requestForm } from './dom.js';
 
+/** The part of an address that leads nowhere: Home says so, and where one can go. */
+export const NOWHERE = 'nowhere';
+
 /** @type {import('./app.js').View} */
-export function homeView(app, model) {
+export function homeView(app, model, part) {
+  const closing = new AbortController();
+  const alone = h('p', { hidden: true }, t('friends.empty'));
+  const draw = () => {
+    alone.hidden = !model?.ready || model.friends.size > 0;
+  };
+  model?.addEventListener('change', draw, { signal: closing.signal });
+  draw();
   const welcome = model
-    ? [h('p', {}, parts('home.signedIn', { name: h('bdi', {}, model.me.name) })),
+    ? [h('p', {}, parts('home.signedIn', { name: h('bdi', {}, model.me.name) })), alone,
       h('p', { class: 'row' },
         h('a', { class: 'button primary', href: '#/chat' }, t('home.open')),
         h('a', { class: 'button', href: '#/friends' }, t('nav.friends')))]
@@ -20,13 +30,14 @@ export function homeView(app, model) {
       keptNote(app)];
   const element = h('div', { class: 'page' },
     h('h1', {}, t('home.title')),
+    part === NOWHERE && h('p', { class: 'words bad', role: 'status' }, t('refused.not_found')),
     welcome,
     h('p', { class: 'quiet' }, parts('home.how', {
       classic: h('a', { href: '/classic' }, t('home.classic')),
       legacy: h('a', { href: '/legacy' }, t('home.legacy')),
       lab: h('a', { href: '/lab' }, t('home.lab')),
     })));
-  return { element };
+  return { element, close: () => closing.abort() };
 }
 
 /** @type {import('./app.js').View} */

@@ -3,7 +3,7 @@
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
 import { parts, t } from '../words.js';
-import { anotherView, homeView, loginView, registerView } from './account.js';
+import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
 import { answerFiles } from './files.js';
@@ -245,7 +245,7 @@ function routeNow() {
   if (ended) return { name: 'another', part: '' };
   const [name, part = ''] = location.hash.replace(/^#\/?/, '').split('/');
   const route = ROUTES.get(name || (app.model ? 'chat' : 'home'));
-  if (!route || route.signedIn === undefined) return { name: 'home', part: '' };
+  if (!route || route.signedIn === undefined) return { name: 'home', part: NOWHERE };
   if (route.signedIn === true && !app.model) {
     wanted = location.hash;
     return { name: 'login', part: '' };

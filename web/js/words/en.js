@@ -163,7 +163,7 @@ export default {
   "friends.write": "Write",
   "friends.inCommon": {"one": "{count} friend in common", "other": "{count} friends in common"},
   "friends.how": "Look for people by name, or by their whole email address.",
-  "friends.empty": "You have no friends here yet. Find somebody above and ask: once they accept, you can write to each other.",
+  "friends.empty": "You have no friends here yet. Find somebody and ask: once they accept, you can write to each other.",
   "friends.ask": "Ask",
   "friends.accept": "Accept",
   "friends.decline": "Decline",

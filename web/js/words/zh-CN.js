@@ -162,7 +162,7 @@ export default {
   "friends.write": "写消息",
   "friends.inCommon": {"other": "{count} 位共同好友"},
   "friends.how": "按姓名或完整的邮箱地址查找。",
-  "friends.empty": "你还没有好友。在上方查找并发送请求，对方接受后你们就可以互相写信了。",
+  "friends.empty": "你还没有好友。请先查找并发送请求，对方接受后你们就可以互相写信了。",
   "friends.ask": "请求加为好友",
   "friends.accept": "接受",
   "friends.decline": "拒绝",
