@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.browser.accounts import Account, MakeAccount
 from tests.browser.people import Person
 from tests.support.ports import free_port, wait_for_port
 from tests.support.process import ServerProcess
@@ -25,6 +27,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+
 
 MeetPerson = Callable[..., Person]
 
@@ -90,6 +93,19 @@ def meet(request: pytest.FixtureRequest) -> Iterator[MeetPerson]:
         person.page.screenshot(path=ARTIFACTS / f"{test}-{name}.png", caret="initial")
         person.context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def make(server: ServerProcess) -> Iterator[MakeAccount]:
+    """Makes accounts."""
+    with ExitStack() as open_until_the_end:
+
+        def make_one(name: str) -> Account:
+            account = Account(server.url, name)
+            open_until_the_end.callback(account.http.close)
+            return account
+
+        yield make_one
 
 
 NGINX = """

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from tests.browser.accounts import Account, MakeAccount, settle, sign_in
 from tests.browser.conftest import MeetPerson
-from tests.browser.people import PASSWORD, Person
+from tests.browser.people import PASSWORD
 from tests.support.process import ServerProcess
 
 TOPMOST = """() => {
@@ -37,56 +35,12 @@ STILL_PX = 2
 DESK, PHONE = (1000, 700), (390, 760)
 
 
-class Account:
-    """Somebody without a browser, who writes."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.http = httpx.Client(base_url=url)
-        self.email = f"{uuid.uuid4().hex}@example.com"
-        body = {"email": self.email, "password": PASSWORD, "firstName": name, "lastName": ""}
-        self.id = self.http.post("/api/register", json=body).raise_for_status().json()["user"]["id"]
-
-    def befriend(self, other: Account) -> None:
-        self.http.put(f"/api/friends/{other.id}", json={}).raise_for_status()
-        other.http.put(f"/api/friends/{self.id}", json={}).raise_for_status()
-
-    def write(self, *numbers: int, to: Account | None = None) -> None:
-        """Numbered messages, some of them long."""
-        for number in numbers:
-            text = f"line {number}" + f", {'and words ' * (number % 40)}" * (number % 7 == 0)
-            body = {"text": text, **({"to": to.id} if to else {})}
-            self.http.post("/api/messages", json=body).raise_for_status()
-
-    def read_up_to(self, other: Account | None = None) -> int:
-        """How far this account has read what all, or what one, have written."""
-        read = self.http.get("/api/read").json()["read"]
-        return next((one["upTo"] for one in read if one["with"] == (other and other.id)), 0)
-
-
-def sign_in(
-    meet: MeetPerson, browser: Browser, url: str, account: Account, hash: str = "#/chat/"
-) -> Person:
-    """Their page, as it opens."""
-    person = meet(browser, url, "Reader")
-    person.email = account.email
-    person.page.goto(f"{url}/{hash}")
-    person.sign_in()
-    return person
-
-
 def numbers(page: Page) -> list[int]:
     """The numbers of the messages that are loaded, as they stand."""
     texts: list[str] = page.eval_on_selector_all(
         ".stream .text", "all => all.map(n => n.textContent)"
     )
     return [int(re.findall(r"\d+", text)[0]) for text in texts]
-
-
-def settle(page: Page) -> None:
-    """What was asked of the page has been drawn."""
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )
 
 
 def wheel(page: Page, up: int) -> None:
@@ -126,22 +80,6 @@ def older_yesterday(route: Route) -> None:
         if int(re.findall(r"\d+", event["text"])[0]) <= 200:
             event["at"] -= DAY_MS
     route.fulfill(response=answer, json=page)
-
-
-MakeAccount = Callable[[str], Account]
-
-
-@pytest.fixture(scope="module")
-def make(server: ServerProcess) -> Iterator[MakeAccount]:
-    """Makes accounts."""
-    with ExitStack() as open_until_the_end:
-
-        def make_one(name: str) -> Account:
-            account = Account(server.url, name)
-            open_until_the_end.callback(account.http.close)
-            return account
-
-        yield make_one
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +184,9 @@ def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
     page = reader.page
     page.wait_for_function(f"() => ({LOADED})() === 40")
     page.click(".jump")
-    page.wait_for_function("() => !document.querySelector('.badge')")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.badge')].every((one) => !one.checkVisibility())"
+    )
     over_messages(page)
     wheel(page, 500)
     wheel(page, round(page.locator(".stream").bounding_box()["y"] - page.evaluate(TOPMOST)["top"]))  # type: ignore[index]
@@ -408,9 +348,7 @@ def test_an_own_message_does_not_move_when_it_is_sent(
     page = reader.page
     held: list[Route] = []
     page.route("**/api/messages", lambda route: held.append(route))
-    page.select_option("#transport", "polling") if page.locator(
-        "#transport option[value=polling]"
-    ).count() else None
+    page.select_option("#transport", label="Polling")
     page.wait_for_function(
         "() => document.querySelector('.status [role=status]').textContent.startsWith('Polling')"
     )

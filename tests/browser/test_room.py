@@ -1,0 +1,146 @@
+"""Room to read in: low windows, a keyboard on a phone, many friends, long names, colours that are not ours."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.accounts import MakeAccount, settle, sign_in
+from tests.browser.conftest import MeetPerson
+from tests.support.process import ServerProcess
+
+LEAST_PX = 96
+INPUT_PX = 38
+
+IN_VIEW = """() => {
+    const {top, bottom} = document.querySelector('.stream').getBoundingClientRect();
+    return Math.min(bottom, innerHeight) - Math.max(top, 0);
+}"""
+"""How much of the messages can be seen."""
+
+REACHED = """() => [...document.querySelectorAll('.conversation button, .conversation textarea, .conversation select, .conversation summary')]
+    .filter((one) => one.checkVisibility() && !one.closest('details:not([open]) > div'))
+    .filter((one) => {
+        one.scrollIntoView({block: 'nearest'});
+        const {left, top, right, bottom} = one.getBoundingClientRect();
+        return left < -1 || top < -1 || right > innerWidth + 1 || bottom > innerHeight + 1;
+    }).map((one) => one.outerHTML)"""
+"""Controls that cannot be brought into view."""
+
+DRAFT = "(input, text) => { input.value = text; input.dispatchEvent(new Event('input')); }"
+WIDER = "() => [document.documentElement, document.querySelector('main')].map((one) => [one.scrollWidth - one.clientWidth, one === document.documentElement ? one.scrollHeight - one.clientHeight : 0])"
+
+
+def height(page: Page) -> float:
+    box = page.locator("#text").bounding_box()
+    assert box
+    return box["height"]
+
+
+@pytest.mark.parametrize("size", [(320, 256), (390, 430), (640, 512)])
+def test_a_low_window_shows_messages_and_reaches_every_control(
+    server: ServerProcess,
+    browser: Browser,
+    meet: MeetPerson,
+    make: MakeAccount,
+    size: tuple[int, int],
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    dan.write(*range(1, 30), to=cho)
+    page = sign_in(meet, browser, server.url, cho, f"#/chat/{dan.id}").page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for text in ("", "line\n" * 12):
+        page.eval_on_selector("#text", DRAFT, text)
+        settle(page)
+        assert page.evaluate(IN_VIEW) >= LEAST_PX, text
+        assert height(page) >= INPUT_PX
+        assert page.evaluate(REACHED) == []
+    assert page.evaluate(WIDER) == [[0, 0], [0, 0]]
+
+
+def test_the_input_is_as_high_as_what_stands_in_it_at_once(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    page = sign_in(meet, browser, server.url, cho).page
+    opened = "([id, hash]) => { document.querySelector(`.conversations a[href$='${id}']`).click(); return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector('#text').offsetHeight)))); }"
+    assert page.evaluate(opened, [dan.id, ""]) >= INPUT_PX
+    page.eval_on_selector("#text", DRAFT, "one\ntwo\nthree\nfour")
+    settle(page)
+    four = height(page)
+    assert four > 2 * INPUT_PX
+    page.click(".conversations a[href='#/chat/']")
+    page.wait_for_function("() => document.querySelector('#text').value === ''")
+    assert page.evaluate(opened, [dan.id, ""]) == pytest.approx(four, abs=1)
+    page.reload()
+    page.wait_for_function("() => document.querySelector('#text')?.value.startsWith('one')")
+    settle(page)
+    assert height(page) == pytest.approx(four, abs=1)
+
+
+def test_fifty_seven_friends_with_unread_messages_make_no_page_scroll_into_nothing(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho = make("Cho")
+    for number in range(57):
+        friend = make(f"Friend {number}")
+        cho.befriend(friend)
+        friend.write(1, to=cho)
+    for size in ((390, 760), (1000, 700)):
+        page = sign_in(meet, chromium, server.url, cho).page
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.wait_for_selector(".conversations .badge", state="attached")
+        for hash in ("#/chat", "#/chat/", "#/friends"):
+            page.evaluate("hash => { location.hash = hash; }", hash)
+            settle(page)
+            assert page.evaluate(WIDER) == [[0, 0], [0, 0]], (size, hash)
+
+
+def test_long_and_stacked_names_stay_in_their_row(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, long, stacked = make("Cho"), make("W" * 50), make("a" + "\u0300" * 49)
+    for one in (long, stacked):
+        cho.befriend(one)
+        one.write(1)
+        one.write(2, to=cho)
+    page = sign_in(meet, browser, server.url, cho).page
+    out = """() => [...document.querySelectorAll('.message .name, .conversations .name, h1, .typing')].filter((one) => {
+        if (!one.checkVisibility()) return false;
+        const row = one.closest('li, h1, p').getBoundingClientRect();
+        const {left, right, height} = one.getBoundingClientRect();
+        const clipped = [one, ...(one.matches('h1') ? one.children : [])].every((part) => getComputedStyle(part).overflow !== 'visible' || !part.matches('bdi'));
+        return left < row.left - 1 || right > row.right + 1 || height > 60 || !clipped;
+    }).map((one) => one.outerHTML.slice(0, 80))"""
+    for size in ((1000, 700), (390, 760)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        for hash in ("#/chat/", f"#/chat/{long.id}", f"#/chat/{stacked.id}"):
+            page.evaluate("hash => { location.hash = hash; }", hash)
+            page.wait_for_selector(".stream .message", state="attached")
+            settle(page)
+            assert page.evaluate(out) == [], (size, hash)
+            assert page.evaluate(WIDER) == [[0, 0], [0, 0]], (size, hash)
+
+
+def test_without_our_colours_own_and_others_and_who_is_online_can_be_told_apart(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan, eve = make("Cho"), make("Dan"), make("Eve")
+    cho.befriend(dan)
+    cho.befriend(eve)
+    dan.write(1)
+    cho.write(2)
+    sign_in(meet, chromium, server.url, dan)
+    page = sign_in(meet, chromium, server.url, cho).page
+    page.emulate_media(forced_colors="active")
+    page.wait_for_selector(".dot.online")
+    page.wait_for_selector(".message.own")
+    looks = "one => { const {borderInlineStartWidth, borderInlineStartStyle} = getComputedStyle(one); return borderInlineStartWidth + borderInlineStartStyle; }"
+    assert page.eval_on_selector(".message.own", looks) != page.eval_on_selector(
+        ".message:not(.own)", looks
+    )
+    assert page.eval_on_selector(".dot.online", looks) != page.eval_on_selector(
+        ".dot:not(.online)", looks
+    )
