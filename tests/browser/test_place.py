@@ -112,6 +112,8 @@ def test_the_row_that_is_read_moves_by_the_wheel_alone_and_everything_older_come
     page.wait_for_function("() => document.querySelectorAll('.stream .message').length >= 50")
     settle(page)
     over_messages(page)
+    assert page.evaluate(GAP) <= STILL_PX
+    assert len(numbers(page)) < 200
     for _ in range(60):
         if len(numbers(page)) == 400:
             break
@@ -331,8 +333,15 @@ def test_a_click_on_what_is_shown_changes_nothing_and_a_conversation_is_left_and
     assert page.evaluate("id => document.getElementById(id)?.marked", row["id"])
     assert page.evaluate("() => String(getSelection())") == chosen
     assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    page.click("#nav a[href='#/chat']")
+    settle(page)
+    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    page.click(f".conversations a[href$='{dan.id}']")
+    settle(page)
+    assert page.evaluate("id => document.getElementById(id)?.marked", row["id"])
     page.click(f".conversations a[href$='{eve.id}']")
     page.wait_for_selector("h1:has-text('Eve')")
+    assert page.evaluate("() => document.querySelector('.conversations').marked")
     page.click("#nav >> text=Profile")
     page.wait_for_selector("#f-firstName")
     page.evaluate("hash => { location.hash = hash; }", f"#/chat/{dan.id}")

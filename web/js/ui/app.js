@@ -273,9 +273,13 @@ function show() {
 /** @param {string} name @param {string} part @param {string} title @param {View} makeView */
 function place(name, part, title, makeView) {
   if (shown?.name === name && shown.model === app.model && (shown.part === part || shown.placed.move)) {
-    // A click on what is shown changes nothing: neither place nor focus nor what is being typed.
-    if (shown.part !== part) shown.placed.move?.(part);
-    shown.part = part;
+    // A click on what is shown changes nothing: neither place nor focus nor what is being typed. An address
+    // without a part leaves the part that is shown.
+    const named = /^#\/?[^/]+\//.test(location.hash);
+    if (named && shown.part !== part) {
+      shown.placed.move?.(part);
+      shown.part = part;
+    }
     drawFrame();
     return;
   }
