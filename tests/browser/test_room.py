@@ -52,9 +52,15 @@ def test_a_low_window_shows_messages_and_reaches_every_control(
     page.set_viewport_size({"width": size[0], "height": size[1]})
     for text in ("", "line\n" * 12):
         page.eval_on_selector("#text", DRAFT, text)
+        # Without a connection a line more is there, and somebody writes.
+        page.eval_on_selector(".banner", "(one, on) => { one.hidden = !on; }", bool(text))
         settle(page)
         assert page.evaluate(IN_VIEW) >= LEAST_PX, text
         assert height(page) >= INPUT_PX
+        # The input is there without a search for it.
+        assert (
+            page.eval_on_selector("#text", "one => one.getBoundingClientRect().bottom") <= size[1]
+        )
         assert page.evaluate(REACHED) == []
     assert page.evaluate(WIDER) == [[0, 0], [0, 0]]
 
