@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +16,32 @@ import pytest
 from scripts.soaking.gate import Gate
 from scripts.soaking.measure import DESCRIPTORS, MEMORY_MB, Held
 from scripts.soaking.model import Seen, Sent
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_soak_that_is_ended_takes_its_server_and_its_folder_with_it(
+    tmp_path: Path, number: int
+) -> None:
+    soak = subprocess.Popen(
+        [sys.executable, "-m", "scripts.soaking", "--minutes", "5"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        children = Path(f"/proc/{soak.pid}/task/{soak.pid}/children")
+        until_s = time.monotonic() + 40
+        # Its people have come when there is a database to write in.
+        while not list(tmp_path.glob("*/data/*-wal")) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        (server,) = children.read_text().split()
+        soak.send_signal(number)
+        assert soak.wait(40) == 1
+        assert not Path(f"/proc/{server}").exists()
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        soak.kill()
+        soak.wait()
 
 
 def message(seq: int, author: str, to: str | None = None) -> dict[str, Any]:

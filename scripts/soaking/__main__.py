@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -55,6 +56,8 @@ def main() -> None:
     minutes = 24 * 60.0 if options.day else options.minutes
     if minutes <= 0:
         parser.error("a soak takes some time")
+    # As Ctrl-C does: what is under way is ended in order, the server and its folder with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(
             Path(folder) / "data", minutes, options.seed, lambda text: print(text, flush=True)
@@ -63,6 +66,8 @@ def main() -> None:
             counts, looks = asyncio.run(soak.run())
         except (DidNotStart, OSError) as error:
             sys.exit(f"soak: {error}")
+        except KeyboardInterrupt:
+            sys.exit("soak: interrupted")
     print(table(counts, looks))
     bad = sum(counts[name] for name in (*WRONG, "grown", "complaints"))
     if bad:

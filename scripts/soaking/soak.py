@@ -51,9 +51,9 @@ class Soak:
 
     async def run(self) -> tuple[Counter[str], list[Held]]:
         """Everything that was counted, and what the server held at each quiet moment."""
-        self.server.start()
         looks: list[Held] = []
         try:
+            self.server.start()
             for _ in range(PEOPLE):
                 await self._come()
             for number in range(ATTACKERS):
