@@ -65,6 +65,7 @@ class Line(FrameReading):
         "attached",
         "delivery",
         "outlet",
+        "since_s",
         "link",
     )
 
@@ -74,6 +75,7 @@ class Line(FrameReading):
     def __init__(self, delivery: Delivery) -> None:
         """`outlet` is set right after, `link` by `belong_to`."""
         self._bound = False
+        self.since_s = delivery.clockwork.clock_s()
         self.delivery = delivery
         self.attached = True
         self._inbox: deque[str] = deque()

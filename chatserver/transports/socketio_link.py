@@ -296,6 +296,9 @@ class Link:
             self._delivery.connections.counts["no head"] += 1
             self.abort()
             return None
+        line = self.line
+        if line is not None and not self.engine.upgraded and now_s >= line.since_s + limits.head_s:
+            line.outlet.abort()  # it asked for the upgrade, and does not go on
         if self.queue.unsent and now_s >= self._progress_s + limits.stuck_s:
             self._delivery.connections.counts["stuck"] += 1
             if self.reader is not None:

@@ -182,7 +182,7 @@ class Links(ABC):
 class SocketIoHandler(StreamHandler, Beginning):
     """Everything at `/socket.io/`."""
 
-    methods = "GET, POST"
+    methods = "GET, HEAD, POST"
     gone = False
     """Whether the client has left before it was answered."""
 
@@ -207,8 +207,7 @@ class SocketIoHandler(StreamHandler, Beginning):
     async def get(self, *args: Any, **kwargs: Any) -> None:
         try:
             link = self._find()
-            wanted = self.request.query_arguments.get("transport", [b""])[-1]
-            if wanted == b"websocket":
+            if self._wants_websocket:
                 self._check_upgrade(link)
                 self._link = link
                 await super(StreamHandler, self).get(*args, **kwargs)
@@ -220,6 +219,7 @@ class SocketIoHandler(StreamHandler, Beginning):
             await self._links.handle(Asked(self))
             return
         self._link = link
+        self._sign_in(link)
         link.polling = True
         try:
             await self._links.handle(Asked(self))
@@ -246,6 +246,17 @@ class SocketIoHandler(StreamHandler, Beginning):
         if link is not None and (link.line is not None or link.engine.upgraded):
             raise BadRequest("This session has a WebSocket already.")
 
+    def head(self) -> None:
+        """Whether there is such a session, or room for one; none is begun (RFC 9110, section 9.3.2)."""
+        link = self._find()
+        if self._wants_websocket:
+            self._check_upgrade(link)
+        self.finish()
+
+    @property
+    def _wants_websocket(self) -> bool:
+        return self.request.query_arguments.get("transport", [b""])[-1] == b"websocket"
+
     async def post(self, *args: Any) -> None:
         link = None
         try:
@@ -264,6 +275,12 @@ class SocketIoHandler(StreamHandler, Beginning):
                 link.abort()
             self.refuse(error)
 
+    def _sign_in(self, link: Link) -> None:
+        """The user of the link pays for this connection, too."""
+        if link.reader is not None:
+            stream = getattr(self.request.connection, "stream", None)
+            sign_in(getattr(stream, "socket", None), link.reader.mailbox.user_id)
+
     async def _take(self, link: Link, body: bytes) -> None:
         delivery, frames = self._links.delivery, self._links.frames
         if len(body) > delivery.limits.body_bytes:
@@ -280,8 +297,7 @@ class SocketIoHandler(StreamHandler, Beginning):
                 await asyncio.sleep(wait_s)
         control = [one for one in said if link.receive(one, False) is not None]
         await link.until_read_again()
-        if link.reader is not None:
-            sign_in(_socket_of(self.request), link.reader.mailbox.user_id)
+        self._sign_in(link)
         if control and not link.ended:
             await self._links.handle(Asked(self, packets.SEPARATOR.join(control).encode()))
         elif not self.gone:
@@ -339,7 +355,3 @@ class SocketIoHandler(StreamHandler, Beginning):
                 return
             line.belong_to(link)
         run_on(links.handle(Asked(self, line=line)))
-
-
-def _socket_of(request: Any) -> Any:
-    return getattr(getattr(request.connection, "stream", None), "socket", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scripts.attacks.attacks import flood, herd, idle, unread
 from scripts.attacks.prices import nag, reads, register
+from scripts.attacks.socketio import sessions
 from scripts.attacks.target import Target
 
 ATTACKS: dict[str, Callable[[Target], dict[str, object]]] = {
@@ -18,6 +19,7 @@ ATTACKS: dict[str, Callable[[Target], dict[str, object]]] = {
     "reads": reads,
     "nag": nag,
     "register": register,
+    "sessions": sessions,
 }
 
 

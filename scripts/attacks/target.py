@@ -29,7 +29,8 @@ class Target:
         self._folder = Path(mkdtemp(prefix="attack-"))
         steps = MIGRATIONS if self._checkout is None else MIGRATIONS[:1]
         seed.fill(self._folder / "data", town(USERS, 10), self._messages, migrations=steps)
-        self._server = ServerProcess(self._folder / "data", "--send-burst", "1000")
+        more = ("--socketio",) if self._checkout is None else ()  # older versions have none
+        self._server = ServerProcess(self._folder / "data", "--send-burst", "1000", *more)
         if self._checkout is not None:
             self._server.folder = self._checkout
             self._server.environment = {**os.environ, "PYTHONPATH": str(self._checkout)}

@@ -53,7 +53,7 @@ EVIL = [
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that is in a hurry, behind a proxy, with little room for strangers."""
     proxied = ("--trusted-proxy", "127.0.0.1", "--metrics-token", "metrics-of-the-test")
-    hurry = ("--head-s", "1", "--stuck-s", "2", "--connections-per-address", "3")
+    hurry = ("--head-s", "1", "--stuck-s", "5", "--connections-per-address", "3")
     folder = tmp_path_factory.mktemp("data")
     with ServerProcess(folder, *OPTIONS, *proxied, *hurry) as running:
         yield running
@@ -151,7 +151,9 @@ async def test_a_request_for_no_session_is_a_problem(server: ServerProcess, quer
             assert answer.status_code == 400
             assert answer.headers["Content-Type"] == "application/problem+json"
             assert answer.json()["code"] == "bad_request"
+        assert (await http.head(f"/socket.io/?{query}")).status_code == 400
         assert (await http.put(f"/socket.io/?{query}")).status_code == 405
+        assert (await http.head(PATH)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -315,6 +317,39 @@ async def test_a_hundred_steps_of_the_upgrade_at_once_are_one(server: ServerProc
     while "over the WebSocket" not in str(await asyncio.wait_for(alive[0].recv(), 10)):
         pass
     await alive[0].close()
+
+
+async def test_an_upgrade_that_does_not_go_on_is_given_up_and_the_polls_go_on(
+    strict: ServerProcess,
+) -> None:
+    ann = await Person.register(strict.url, "Ann")
+    reader = SocketIoPollReader(strict.url, ann.token)
+    await reader.connect()
+    assert json.loads(await reader.receive())["type"] == "presence"
+    address = strict.url.replace("http", "ws") + reader.path.replace("polling", "websocket")
+    socket = await websockets.connect(address, proxy=None)
+    await socket.send("2probe")
+    assert await socket.recv() == "3probe"
+    polling = asyncio.create_task(reader.next_event())
+    with pytest.raises(websockets.ConnectionClosed):
+        await asyncio.wait_for(socket.recv(), 15)
+    await ann.send("by poll")
+    assert json.loads(await polling)["text"] == "by poll"
+    await reader.drop()
+
+
+async def test_whoever_has_signed_in_pays_for_both_connections_that_poll(
+    server: ServerProcess,
+) -> None:
+    ann = await Person.register(server.url, "Ann")
+    reader = SocketIoPollReader(server.url, ann.token)
+    await reader.connect()
+    await ann.send("so that there is one more poll")
+    assert json.loads(await reader.next_event())["text"].startswith("so that")
+    await reader.begin_poll()
+    await reader.post('42["typing",{}]')
+    await until_metric(ann, "chatserver_signed_out_connections", 0)
+    await reader.drop()
 
 
 def run(*words: str, more: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,39 @@ T_WEBSOCKET = "tests/transports/test_websocket.py"
 T_ADMISSION = "tests/http/test_admission.py"
 T_BAD = "tests/site/test_bad_requests.py"
 
+LINK = "chatserver/transports/socketio_link.py"
+PACKETS = "chatserver/core/packets.py"
+T_LINK = ("tests/transports/test_socketio_link.py",)
+
 FAULTS = (
+    Fault(
+        "what the library holds of a Socket.IO client's does not count as waiting",
+        LINK,
+        "return self.queue.unsent > 0 or (",
+        "return False or (",
+        T_LINK,
+    ),
+    Fault(
+        "a packet that is in the library's hands counts as sent",
+        LINK,
+        "if item is not None and (self.link is None or not self.link.engine.upgraded):",
+        "if item is not None:",
+        T_LINK,
+    ),
+    Fault(
+        "a Socket.IO link on which nobody signs in stays",
+        LINK,
+        "if self.reader is None and now_s >= self.since_s + limits.head_s:",
+        "if self.reader is None and now_s < 0:",
+        T_LINK,
+    ),
+    Fault(
+        "a client may call any event of Socket.IO",
+        PACKETS,
+        "        if verb is None:\n",
+        "        if name is None:\n",
+        ("tests/core/test_packets.py",),
+    ),
     Fault(
         "the bound of what waits for one connection is taken out",
         CONNECTION,
