@@ -330,11 +330,10 @@ async def test_an_upgrade_that_does_not_go_on_is_given_up_and_the_polls_go_on(
     socket = await websockets.connect(address, proxy=None)
     await socket.send("2probe")
     assert await socket.recv() == "3probe"
-    polling = asyncio.create_task(reader.next_event())
     with pytest.raises(websockets.ConnectionClosed):
         await asyncio.wait_for(socket.recv(), 15)
     await ann.send("by poll")
-    assert json.loads(await polling)["text"] == "by poll"
+    assert json.loads(await reader.next_event())["text"] == "by poll"
     await reader.drop()
 
 
