@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from chatserver.core.bounded import Bounded
 from chatserver.core.limits import Limits
+from chatserver.core.prices import Buckets
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.seats import Seats
 from chatserver.delivery.tolls import Tolls
@@ -26,6 +27,14 @@ LATELY_S = 5.0
 """So long after somebody was refused for want of room the server is not ready for more."""
 
 
+def _frame_buckets(limits: Limits) -> Buckets | None:
+    """Whoever may send faster may say more, too."""
+    if not limits.meter:
+        return None
+    rate, burst = 2 * limits.send_rate, 2 * limits.send_burst
+    return Buckets(max(limits.frame_rate, rate), max(limits.frame_burst, burst))
+
+
 class Connections:
     """The clockwork that looks after them, their bounds, and what became of those that did not end well."""
 
@@ -36,6 +45,8 @@ class Connections:
         self.head_s = limits.head_s
         """So long the head of the first request may take."""
         self.tolls = Tolls(limits, clockwork.clock_s)
+        self.frames = _frame_buckets(limits)
+        """What the frames of users are paid from, over whichever connection; None where nothing is metered."""
         self.seats = Seats(limits, clockwork.clock_s)
         self.accepting = False
         """Whether new connections are taken."""

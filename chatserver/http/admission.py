@@ -25,7 +25,6 @@ from chatserver.delivery.tolls import Tolls
 from chatserver.http.cors import Cors
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import cookie_header
-from chatserver.verbs.cookies import port_of
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
 
@@ -46,8 +45,6 @@ class Ask:
     """The account that the page which asks belongs to; None where it does not say."""
     after: int | None
     client: str
-    port: str = ""
-    """Where the browser believes this server to be, beside others on this host."""
 
 
 @dataclass(slots=True)
@@ -131,12 +128,11 @@ class Admission:
         after = after if last is None else last
         client = parse_client(query.get("client"))
         cookie, authorization = cookie_header(headers), headers.get("Authorization")
-        port = port_of(headers.get("Host", ""))
-        return Ask(cookie, https, authorization, whose, after, client, port)
+        return Ask(cookie, https, authorization, whose, after, client)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
-        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure, ask.port)
+        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure)
         if login is None:
             return None
         _check_whose(ask, login)
@@ -145,7 +141,7 @@ class Admission:
 
     async def admit(self, ask: Ask) -> Arrival:
         """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
-        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure, ask.port)
+        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure)
         _check_whose(ask, login)
         user = await self._users.user(login.user_id)
         if not self._sessions.is_current(login):

@@ -1,8 +1,8 @@
-"""What the head of a request may look like, for both who read one: Tornado, and a connection that polls.
+"""What the head of a request may look like, for those who read one: Tornado, the first look, a connection that polls.
 
-Tornado parses; `check_head` refuses what it takes too easily. A connection that polls recognises a small strict grammar
-(RFC 9112, sections 3 and 5; RFC 3986) and gives everything else to Tornado: `poll_line` and `plain_fields` are
-stricter than `check_head` in every point, or the two would disagree on where a request ends.
+Tornado parses; `check_head` refuses what it takes too easily. The other two recognise a small strict grammar (RFC 9112,
+sections 3 and 5; RFC 3986) and give everything else to Tornado: `poll_line`, `stream_line` and `plain_fields` are
+stricter than `check_head` in every point, or they would disagree on where a request ends.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ _ABSOLUTE = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.IGNORECASE)
 _LENGTH = re.compile(rf"[0-9]{{1,{LENGTH_DIGITS}}}(?:,[ \t]*[0-9]{{1,{LENGTH_DIGITS}}})*")
 
 _POLL_LINE = re.compile(rb"(GET|HEAD) (/poll(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*)?) HTTP/1\.1")
+_STREAM_LINE = re.compile(
+    rb"GET (/(?:ws|events))(?:\?([A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*))? HTTP/1\.1"
+)
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e]*\r\n)+")
 _NAME = re.compile(rb"^[^:]+", re.MULTILINE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
+_ENDINGS = ("keep-alive", "close")
 _NOT_PLAIN = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 
 
@@ -35,22 +40,44 @@ def poll_line(line: bytes | bytearray) -> tuple[str, str] | None:
     return None if match is None else (match[1].decode("ascii"), match[2].decode("ascii"))
 
 
+def stream_line(line: bytes) -> tuple[str, str] | None:
+    """Path and query, where a request line without its end plainly asks for a WebSocket or an event stream."""
+    match = _STREAM_LINE.fullmatch(line)
+    return None if match is None else (match[1].decode("ascii"), (match[2] or b"").decode("ascii"))
+
+
 def plain_fields(fields: bytes) -> HTTPHeaders | None:
-    """The headers of a plain poll, each with its line end; None where they are Tornado's to judge."""
+    """The headers of a plain request, each with its line end; None where they are Tornado's to judge."""
+    headers = _parse_fields(fields, _NOT_PLAIN)
+    if headers is None or headers.get("Connection", "keep-alive").lower() not in _ENDINGS:
+        return None
+    return headers
+
+
+def plain_upgrade(fields: bytes) -> HTTPHeaders | None:
+    """As `plain_fields`, of a request that may become a WebSocket (RFC 6455, section 4.2.1)."""
+    headers = _parse_fields(fields, _NOT_PLAIN - {b"upgrade"})
+    if headers is None or headers.get("Upgrade", "").lower() != "websocket":
+        return None
+    options = headers.get("Connection", "").lower()
+    if options not in ("upgrade", "keep-alive, upgrade"):
+        return None
+    if headers.get("Sec-WebSocket-Version") != "13":
+        return None
+    return None if _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")) is None else headers
+
+
+def _parse_fields(fields: bytes, not_plain: frozenset[bytes]) -> HTTPHeaders | None:
     if _FIELDS.fullmatch(fields) is None:
         return None
     names = [name.lower() for name in _NAME.findall(fields)]
-    if len(set(names)) != len(names) or not _NOT_PLAIN.isdisjoint(names):
+    if len(set(names)) != len(names) or not not_plain.isdisjoint(names):
         return None
     try:
         headers = HTTPHeaders.parse(fields.decode("ascii"))
     except HTTPInputError:
         return None
-    if _HOST.fullmatch(headers.get("Host", "")) is None:
-        return None
-    if headers.get("Connection", "keep-alive").lower() not in ("keep-alive", "close"):
-        return None
-    return headers
+    return None if _HOST.fullmatch(headers.get("Host", "")) is None else headers
 
 
 def has_bare_line_end(data: bytes | bytearray, start: int) -> bool:

@@ -31,6 +31,7 @@ from chatserver.http.house import House
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date
 from chatserver.site.pages import PAGES
+from chatserver.transports.connection import Connection
 from chatserver.transports.pollconnection import HandBack, PollConnection
 from chatserver.transports.watched import WatchedStream
 
@@ -131,7 +132,12 @@ class _Choice(HTTPMessageDelegate):
     def _poll(self, stream: IOStream, line: RequestStartLine, headers: HTTPHeaders) -> None:
         dispatch, house = self._dispatch, self._dispatch.house
         with contextlib.suppress(StreamClosedError):
-            polls = PollConnection(stream, house.admission, house.delivery, dispatch.hand_back)
+            polls = PollConnection(
+                lambda owner: Connection.of_stream(stream, owner, house.delivery.connections),
+                house.admission,
+                house.delivery,
+                dispatch.hand_back,
+            )
             polls.start(line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:

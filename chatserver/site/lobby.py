@@ -43,22 +43,26 @@ HEALTH = (b"GET /healthz", b"GET /readyz", b"HEAD /healthz", b"HEAD /readyz", b"
 WAYS_IN = (b"GET /ws", b"GET /events", b"GET /poll")
 
 _Waiting = tuple[SeatedSocket, Any]
+_Give = Callable[[SeatedSocket, Any], None]
 
 
 class Lobby:
-    """Gives connections to `take`, with the peer's address, when it is their turn. `most` may wait here."""
+    """Gives connections on, with the peer's address, when it is their turn: to `let_in` those that ask for a way in, to
+    `take` all others. `most` may wait here."""
 
     def __init__(
         self,
         connections: Connections,
         joins: Joins,
-        take: Callable[[SeatedSocket, Any], None],
+        let_in: _Give,
+        take: _Give,
         most: int,
     ) -> None:
         self.on_room: Callable[[], None] = lambda: None
         """Called when it is not full any more."""
         self._connections = connections
         self._joins = joins
+        self._let_in = let_in
         self._take = take
         self._most = most
         self._loop = asyncio.get_running_loop()
@@ -142,12 +146,13 @@ class Lobby:
     def _pump(self) -> None:
         self._pumping = False
         while self._health and self._fresh_health < HEALTH_A_TURN:
-            self._fresh_health += self._begin(self._health, self._health_aged)
+            self._fresh_health += self._begin(self._health, self._take, self._health_aged)
         while self._fresh < TAKES_A_TURN:
             queue = self._next_queue()
             if not queue:
                 break
-            self._fresh += self._begin(queue, self._aged)
+            give = self._let_in if queue is self._ways_in else self._take
+            self._fresh += self._begin(queue, give, self._aged)
         if self._full and len(self) <= self._most // 2:
             self._full = False
             self.on_room()
@@ -158,14 +163,18 @@ class Lobby:
             return self._others if self._others and self._fresh % 2 else self._ways_in
         return self._others
 
-    def _begin(self, queue: deque[_Waiting], aged: Callable[[], None]) -> int:
+    def _begin(self, queue: deque[_Waiting], give: _Give, aged: Callable[[], None]) -> int:
         """Give the first of `queue` on; 0 where it has gone meanwhile."""
         sock, address = queue.popleft()
         if sock.fileno() < 0:
             return 0
         # Its task runs in the next turn, and a join counts among the joins from then on.
         self._loop.call_soon(self._loop.call_soon, aged)
-        self._give_on(sock, address)
+        try:
+            give(sock, address)
+        except Exception as error:
+            self._connections.failed(str(address[0]), error)
+            sock.close()
         return 1
 
     def _aged(self) -> None:
@@ -175,13 +184,6 @@ class Lobby:
     def _health_aged(self) -> None:
         self._fresh_health -= 1
         self._pump_soon()
-
-    def _give_on(self, sock: SeatedSocket, address: Any) -> None:
-        try:
-            self._take(sock, address)
-        except Exception as error:
-            self._connections.failed(str(address[0]), error)
-            sock.close()
 
     # The clock.
 

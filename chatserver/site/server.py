@@ -23,6 +23,8 @@ from chatserver.site.dispatch import Dispatch
 from chatserver.site.lobby import Lobby
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
+from chatserver.transports import handshake, sse
+from chatserver.transports.firstlook import FirstLook
 from chatserver.transports.watched import WatchedStream
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ class Server:
             max_body_size=limits.body_bytes * 2,
         )
         dispatch.hand_back = self._http.handle_stream
+        ways = {"/ws": handshake.way(house), "/events": sse.way(house)}
+        self._first_look = FirstLook(house, ways, self._seat, self._http.handle_stream)
         self._acceptor: Acceptor | None = None
 
     def listen(self, address: str, port: int) -> int:
@@ -75,13 +79,17 @@ class Server:
         sockets = bind_sockets(port, address, backlog=BACKLOG)
         settings, delivery = self._house.settings, self._house.delivery
         limits, connections = settings.limits, delivery.connections
-        lobby = Lobby(connections, delivery.joins, self._seat, limits.lobby)
+        lobby = Lobby(connections, delivery.joins, self.let_in, self._seat, limits.lobby)
         payer_of = partial(payer, proxies=settings.proxies, metered=limits.meter)
         self._acceptor = Acceptor(sockets, connections, lobby, payer_of)
         return int(sockets[0].getsockname()[1])
 
     def _seat(self, sock: SeatedSocket, address: Any) -> None:
         self.take(WatchedStream(sock, self._house.delivery.connections, asks_first=True), address)
+
+    def let_in(self, sock: SeatedSocket, address: Any) -> None:
+        """Answer what comes over a connection that has begun to ask for a way in."""
+        self._first_look.take(sock, address)
 
     def take(self, stream: IOStream, address: Any) -> None:
         """Answer what comes over a connection from `address`."""

@@ -1,6 +1,6 @@
-"""A connection that owns its life, taken over from Tornado: bytes in, bytes out, and nothing else in memory.
+"""A connection that owns its life: bytes in, bytes out, and nothing else in memory.
 
-Tornado does the HTTP part; then its handler, request and stream go, and this small object keeps the socket.
+Whoever read the request's head (`firstlook`, or Tornado) leaves, and this small object keeps the socket.
 Why: `write_message` makes a task and re-encodes for every socket (about 42 µs a delivery against 9), and a
 stream with its handler costs four times the memory (`docs/design/wire.md`). Plain sockets only: TLS ends in
 front of this server.
@@ -58,25 +58,16 @@ class Connection:
         "waits",
     )
 
-    def __init__(self, stream: IOStream, owner: Owner, connections: Connections) -> None:
-        """Take the socket out of `stream`. What the peer sent already is received in the next turn.
-
-        `stream` is of no use afterwards. Raises StreamClosedError where the peer has gone.
-        """
-        if stream.closed():
-            raise StreamClosedError()
-        # Public ways only: whatever Tornado has read too far comes out of the first read at once; a
-        # read that would have to wait is forgotten together with the stream.
-        first = asyncio.ensure_future(stream.read_bytes(64 * 1024, partial=True))
-        if first.done() and first.exception() is not None:
-            raise StreamClosedError()
+    def __init__(
+        self, sock: socket.socket, owner: Owner, connections: Connections, first: bytes = b""
+    ) -> None:
+        """Take `sock`, which does not block. `first` was read of it already: it is received in the next turn."""
         self._loop = asyncio.get_running_loop()
-        self._sock: socket.socket = stream.socket
-        self._fd = self._sock.fileno()
+        self._sock = sock
+        self._fd = sock.fileno()
         # Nagle's algorithm (RFC 896) holds a small write back while an older one is not acknowledged,
         # which with delayed acknowledgements is 40 ms. We join what belongs together ourselves.
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream.io_loop.remove_handler(self._fd)
         self._connections = connections
         self._owner: Owner | None = owner
         self._corked = b""
@@ -91,8 +82,24 @@ class Connection:
         self.bytes_down = 0
         held_by(self._sock, self.abort)
         self._loop.add_reader(self._fd, self._on_readable)
-        if first.done():
-            self._loop.call_soon(self._receive, first.result())
+        if first:
+            self._loop.call_soon(self._receive, first)
+
+    @classmethod
+    def of_stream(cls, stream: IOStream, owner: Owner, connections: Connections) -> Connection:
+        """Take the socket out of a stream of Tornado's, which is of no use afterwards.
+
+        Raises StreamClosedError where the peer has gone.
+        """
+        if stream.closed():
+            raise StreamClosedError()
+        # Public ways only: whatever Tornado has read too far comes out of the first read at once; a
+        # read that would have to wait is forgotten together with the stream.
+        first = asyncio.ensure_future(stream.read_bytes(64 * 1024, partial=True))
+        if first.done() and first.exception() is not None:
+            raise StreamClosedError()
+        stream.io_loop.remove_handler(stream.socket.fileno())
+        return cls(stream.socket, owner, connections, first.result() if first.done() else b"")
 
     @property
     def peer(self) -> Any:

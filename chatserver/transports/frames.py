@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from chatserver.core import framing
 from chatserver.core.limits import Limits
-from chatserver.core.prices import Buckets
 from chatserver.delivery.delivery import Delivery
 from chatserver.transports.outlet import Outlet
 
@@ -173,11 +172,3 @@ class FrameReading:
 def frame_cost(frames: int, size_bytes: int, limits: Limits) -> float:
     """What so many frames with so many bytes cost; never more than can be paid at once."""
     return min(frames + size_bytes / FRAME_BYTES, limits.frame_burst)
-
-
-def frame_buckets(limits: Limits) -> Buckets | None:
-    """What the frames of users are paid from. Whoever may send faster may say more, too."""
-    if not limits.meter:
-        return None
-    rate, burst = 2 * limits.send_rate, 2 * limits.send_burst
-    return Buckets(max(limits.frame_rate, rate), max(limits.frame_burst, burst))

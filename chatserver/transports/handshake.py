@@ -1,9 +1,16 @@
-"""The way to a WebSocket: admission and Tornado's handshake; then the connection leaves Tornado."""
+"""The way to a WebSocket: admission and handshake.
+
+A plain handshake is our own (`way`, for the first look); any other is Tornado's, and then the connection leaves it.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from functools import partial
 from typing import Any
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 from tornado.util import ObjectDict
@@ -26,8 +33,9 @@ from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
+from chatserver.http.requests import http_date
 from chatserver.transports.connection import Connection
-from chatserver.transports.frames import frame_buckets
+from chatserver.transports.firstlook import Way
 from chatserver.transports.outlet import Nobody
 from chatserver.transports.talking import SocketVerbs
 from chatserver.transports.websocket import SocketReader
@@ -148,7 +156,7 @@ class SocketHandler(StreamHandler, Beginning):
             self._send_away(stream, RESTARTING)
             return
         try:
-            connection = Connection(stream, reader, delivery.connections)
+            connection = Connection.of_stream(stream, reader, delivery.connections)
         except StreamClosedError:
             reader.connection_lost()
             return
@@ -167,15 +175,47 @@ class SocketHandler(StreamHandler, Beginning):
         )
 
     def _send_away(self, stream: Any, ending: Ending) -> None:
-        connection = Connection(stream, Nobody(), self._delivery.connections)
+        connection = Connection.of_stream(stream, Nobody(), self._delivery.connections)
         bye = framing.ws_text(self._delivery.readers.bye(ending).payload)
         connection.send(bye + framing.ws_close(ending.close_code, ending.reason))
         connection.close_soon()
 
 
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What is joined to a key (RFC 6455, section 1.3)."""
+
+
+def accept(headers: HTTPHeaders) -> bytes:
+    """The answer to a plain handshake (RFC 6455, section 4.2.2)."""
+    key = headers["Sec-WebSocket-Key"].encode() + _GUID
+    accepted = base64.b64encode(hashlib.sha1(key, usedforsecurity=False).digest())
+    offered = headers.get("Sec-WebSocket-Protocol", "")
+    chosen = b""
+    if SUBPROTOCOL in [each.strip() for each in offered.split(",")]:
+        chosen = b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n"
+    return _SWITCHING % (accepted, chosen, http_date().encode())
+
+
+_SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n"
+    b"%b"
+    b"Date: %b\r\n"
+    b"\r\n"
+)
+
+
+def way(house: House) -> Way:
+    """How a WebSocket begins that was plainly asked for."""
+    verbs = SocketVerbs(house.messages, house.reads)
+    return Way(partial(SocketReader, house.delivery, verbs), accept, upgrades=True)
+
+
 def routes(house: House) -> list[Any]:
     """The address of this transport."""
-    verbs = SocketVerbs(house.messages, house.reads, frame_buckets(house.settings.limits))
+    verbs = SocketVerbs(house.messages, house.reads)
     rooms = {
         "admission": house.admission,
         "delivery": house.delivery,

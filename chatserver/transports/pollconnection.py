@@ -1,4 +1,4 @@
-"""A connection that polls: taken over from Tornado with its first poll, given back with whatever is no poll.
+"""A connection that polls: taken over with its first poll, given to Tornado with whatever is no poll.
 
 A client that polls asks the same question on the same connection all day. Here that costs no parsing: the
 headers of a request that are byte for byte those of the one before are not looked at again. The first poll of a
@@ -29,6 +29,7 @@ from chatserver.http.heads import (
 )
 from chatserver.transports.connection import Connection
 from chatserver.transports.longpoll import Poll
+from chatserver.transports.outlet import Owner
 from chatserver.transports.watched import WatchedStream
 
 HandBack = Callable[[IOStream, Any], None]
@@ -57,12 +58,12 @@ class PollConnection:
 
     def __init__(
         self,
-        stream: IOStream,
+        connect: Callable[[Owner], Connection],
         admission: Admission,
         delivery: Delivery,
         hand_back: HandBack,
     ) -> None:
-        """Take `stream` over, whose first request Tornado has read. Raises StreamClosedError."""
+        """`connect` makes the connection of its owner. Raises as it does."""
         self._admission = admission
         self._delivery = delivery
         self._hand_back = hand_back
@@ -78,7 +79,7 @@ class PollConnection:
         self._rests = False  # after a request that was not paid for
         self._close_after = False
         self._idle_since_s = delivery.clockwork.clock_s()
-        self._connection: Connection | None = Connection(stream, self, delivery.connections)
+        self._connection: Connection | None = connect(self)
         delivery.clockwork.look_after(self, delivery.limits.idle_s)
 
     def start(self, line: RequestStartLine, headers: HTTPHeaders) -> None:

@@ -23,7 +23,6 @@ from chatserver.core.people import User
 from chatserver.core.prices import Buckets
 from chatserver.http.admission import Arrival, Ask
 from chatserver.http.house import House
-from chatserver.transports.frames import frame_buckets
 from chatserver.transports.reader import run_on
 from chatserver.transports.socketio_line import Line
 from chatserver.transports.socketio_link import Link, WatchedQueue
@@ -64,7 +63,7 @@ class Desk(Links):
         self._clients: dict[str, Link] = {}
         limits = house.settings.limits
         self._house = house
-        self._verbs = SocketVerbs(house.messages, house.reads, frame_buckets(limits))
+        self._verbs = SocketVerbs(house.messages, house.reads)
         log = _quiet_log()
         self._io = socketio.AsyncServer(
             async_mode="tornado",
@@ -100,7 +99,7 @@ class Desk(Links):
     @property
     def frames(self) -> Buckets | None:
         """What is paid for what clients say; None where nothing is metered."""
-        return self._verbs.frames
+        return self.delivery.connections.frames
 
     # The library's events of a link.
 

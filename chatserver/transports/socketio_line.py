@@ -154,7 +154,7 @@ class Line(FrameReading):
         return self.link.is_paused or len(self._inbox) >= INBOX_FRAMES
 
     def _take_price(self, cost: float, now_s: float) -> float:
-        bucket = self.link.verbs.frames
+        bucket = self.delivery.connections.frames
         return 0.0 if bucket is None else bucket.take(self.link.payer, now_s, cost)
 
     def _receive(self, message: framing.Received) -> None:

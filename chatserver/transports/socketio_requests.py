@@ -346,7 +346,7 @@ class SocketIoHandler(StreamHandler, Beginning):
         link, links = self._link, self._links
         line = Line(links.delivery)
         try:
-            line.outlet = Connection(stream, line, links.delivery.connections)
+            line.outlet = Connection.of_stream(stream, line, links.delivery.connections)
         except StreamClosedError:
             return
         if link is not None:

@@ -7,8 +7,10 @@ block is the same bytes for every reader, HTTP/1.0 proxies included.
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any, ClassVar
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.routing import URLSpec
 from tornado.util import ObjectDict
@@ -18,11 +20,13 @@ from chatserver.core.errors import AnotherAccount, ChatError, Ending, Unauthenti
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
+from chatserver.http.cors import Cors
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.http.requests import http_date
 from chatserver.transports.connection import Connection
 from chatserver.transports.encoding import Encoding
+from chatserver.transports.firstlook import Way
 from chatserver.transports.stream import StreamReader
 
 RETRY_MS = (1000, 3000)
@@ -38,7 +42,14 @@ _HEAD = (
     b"%b"
     b"Date: %b\r\n"
     b"\r\n"
+    b"retry: %d\n\n"
 )
+
+
+def begin_stream(cors: Cors, headers: HTTPHeaders) -> bytes:
+    """What every stream begins with."""
+    allowed = cors.lines(headers).encode("latin1")
+    return _HEAD % (allowed, http_date().encode(), random.randint(*RETRY_MS))
 
 
 class EventsReader(StreamReader):
@@ -120,7 +131,7 @@ class EventsHandler(StreamHandler):
         reader = EventsReader(delivery, arrival, mailbox)
         delivery.readers.attach(reader)
         try:
-            connection = Connection(self.detach(), reader, delivery.connections)
+            connection = Connection.of_stream(self.detach(), reader, delivery.connections)
         except StreamClosedError:
             reader.connection_lost()
             return
@@ -132,10 +143,14 @@ class EventsHandler(StreamHandler):
         up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
         user_id = arrival.user.id
         delivery.tallies.count(user_id, arrival.client, reader.transport, requests=1, up=up)
-        retry_ms = random.randint(*RETRY_MS)
-        cors = self._admission.cors.lines(self.request.headers).encode("latin1")
-        connection.send(_HEAD % (cors, http_date().encode()) + b"retry: %d\n\n" % retry_ms)
+        connection.send(begin_stream(self._admission.cors, self.request.headers))
         await reader.join(arrival.user, arrival.after)
+
+
+def way(house: House) -> Way:
+    """How an event stream begins that was plainly asked for."""
+    answer = partial(begin_stream, house.admission.cors)
+    return Way(partial(EventsReader, house.delivery), answer, upgrades=False)
 
 
 def routes(house: House) -> list[Any]:

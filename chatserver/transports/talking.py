@@ -11,7 +11,7 @@ from typing import Any
 
 from chatserver.core.errors import BAD_FRAMES, ChatError, RateLimited, Unavailable
 from chatserver.core.mailbox import Mailbox
-from chatserver.core.prices import Buckets, TokenBucket
+from chatserver.core.prices import TokenBucket
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.journal.contract import Answer, Appended
@@ -34,8 +34,6 @@ class SocketVerbs:
 
     messages: Messages
     reads: Reads
-    frames: Buckets | None
-    """What a user's frames are paid from; None where nothing is metered."""
 
 
 class TalkingReader(StreamReader):

@@ -174,7 +174,7 @@ class WatchedStream(IOStream):
 def _part(sock: socket.socket, words: bytes, connections: Connections) -> None:
     """Send the last words and close, reading what still comes: else a reset may destroy them on their way."""
     try:
-        connection = Connection(IOStream(sock), Nobody(), connections)
+        connection = Connection.of_stream(IOStream(sock), Nobody(), connections)
     except (StreamClosedError, OSError):
         sock.close()
         return

@@ -80,7 +80,7 @@ class SocketReader(TalkingReader, FrameReading):
         self._heard_s = self.delivery.clockwork.clock_s()
 
     def _take_price(self, cost: float, now_s: float) -> float:
-        bucket = self._verbs.frames
+        bucket = self.delivery.connections.frames
         return 0.0 if bucket is None else bucket.take(self.mailbox.user_id, now_s, cost)
 
     def _read_again(self) -> None:

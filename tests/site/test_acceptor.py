@@ -53,7 +53,7 @@ class Place:
         self.connections = Connections(self.clockwork, self.limits)
         self.joins = Joins(self.limits.joins)
         self.taken: list[SeatedSocket] = []
-        self.lobby = Lobby(self.connections, self.joins, self._take, self.limits.lobby)
+        self.lobby = Lobby(self.connections, self.joins, self._take, self._take, self.limits.lobby)
         self.listener = Listener()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(500)

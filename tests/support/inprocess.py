@@ -13,6 +13,7 @@ from typing import Any
 from chatserver.command.build import build
 from chatserver.command.settings import Settings
 from chatserver.core.limits import Limits
+from chatserver.delivery.seats import Seat, SeatedSocket, Seats
 from chatserver.http.house import House
 from chatserver.site.server import Server
 from chatserver.transports.watched import WatchedStream
@@ -32,6 +33,13 @@ class NoTcp(socket.socket):
         return ("127.0.0.1", 1)
 
 
+class _SeatedNoTcp(NoTcp, SeatedSocket):
+    """The same, with a seat among the connections."""
+
+    def __init__(self, sock: socket.socket, seats: Seats, seat: Seat) -> None:
+        SeatedSocket.__init__(self, sock, seats, seat)
+
+
 @dataclass
 class Inside:
     """The house, and somebody who has an account in it."""
@@ -42,6 +50,16 @@ class Inside:
     token: str
     login_id: str
     """Of the token."""
+
+    def looked_at(self, said: bytes) -> socket.socket:
+        """The client's end of a connection on which `said` has come, given to the first look as the lobby does it."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        theirs.send(said)
+        seats = self.house.delivery.connections.seats
+        self.server.let_in(_SeatedNoTcp(ours, seats, seats.take(None)), ("127.0.0.1", 1))
+        return theirs
 
     def pair(self, send_bytes: int = 0) -> socket.socket:
         """The client's end of a fresh connection; `send_bytes`: the room for what the server sends."""

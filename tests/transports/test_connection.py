@@ -68,7 +68,9 @@ class Line:
         for end in (server, self.peer):
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        self.connection = Connection(IOStream(_NoTcp(server)), self.owner, self.connections)
+        self.connection = Connection.of_stream(
+            IOStream(_NoTcp(server)), self.owner, self.connections
+        )
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass, visit by visit."""

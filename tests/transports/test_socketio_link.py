@@ -35,7 +35,7 @@ async def joined(folder: Path) -> AsyncIterator[tuple[Place, Link, SocketIoReade
     """Ann's link with a reader that was greeted, all taken; and the links that have ended."""
     async with opened(folder) as place:
         ended: list[Link] = []
-        verbs = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        verbs = SocketVerbs(None, None)  # type: ignore[arg-type]
         link = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
         who = User("ann", "ann", "", "#0000aa")
         mailbox = await place.delivery.mailboxes.open("ann")
@@ -113,7 +113,7 @@ async def test_a_link_on_which_nobody_signs_in_or_nobody_answers_ends(tmp_path: 
         link.engine.last_ping = 1.0  # long ago
         assert link.visit(now_s) is None
         assert ended == [link] and not reader.attached
-        verbs: Any = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        verbs: Any = SocketVerbs(None, None)  # type: ignore[arg-type]
         other = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
         assert other.visit(now_s + limits.head_s / 2) is not None
         assert other.visit(now_s + limits.head_s + 1) is None
@@ -123,7 +123,7 @@ async def test_a_link_on_which_nobody_signs_in_or_nobody_answers_ends(tmp_path: 
 async def test_what_nobody_signed_in_for_ends_the_link(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         ended: list[Link] = []
-        verbs = SocketVerbs(None, None, None)  # type: ignore[arg-type]
+        verbs = SocketVerbs(None, None)  # type: ignore[arg-type]
         link = Link(place.delivery, verbs, Engine(), WatchedQueue(), ended.append)
         assert link.receive("3", False) == "3"
         assert link.receive("5", True) == "5"

@@ -36,7 +36,7 @@ def frame(text: str) -> bytes:
 async def joined(place: Place) -> tuple[SocketReader, Paper, Slow]:
     """A WebSocket of Ann's after its greeting."""
     who, slow = User("ann", "ann", "", "#0000aa"), Slow()
-    verbs = SocketVerbs(slow, None, None)  # type: ignore[arg-type]
+    verbs = SocketVerbs(slow, None)  # type: ignore[arg-type]
     arrival = Arrival(login("l", "ann"), who, None, "")
     mailbox = await place.delivery.mailboxes.open("ann")
     reader, paper = SocketReader(place.delivery, verbs, arrival, mailbox), Paper()
@@ -66,7 +66,7 @@ async def test_a_client_with_too_many_messages_under_way_is_not_read_until_half_
 async def test_frames_before_the_greeting_wait_and_their_number_is_bounded(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         who, slow = User("ann", "ann", "", "#0000aa"), Slow()
-        verbs = SocketVerbs(slow, None, None)  # type: ignore[arg-type]
+        verbs = SocketVerbs(slow, None)  # type: ignore[arg-type]
         arrival = Arrival(login("l", "ann"), who, None, "")
         mailbox = await place.delivery.mailboxes.open("ann")
         reader, paper = SocketReader(place.delivery, verbs, arrival, mailbox), Paper()

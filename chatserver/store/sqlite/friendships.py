@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
-from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.gathered import Gathered
+from chatserver.store.sqlite.database import Database, SqlitePart
 from chatserver.store.sqlite.eventlog import last_seq
 from chatserver.store.sqlite.shapes import USER
 
@@ -21,6 +22,10 @@ _IN_COMMON = (
 
 class SqliteFriendships(SqlitePart):
     """The friendships and blocks of a `SqliteStore`."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._friends_since = Gathered(self._friends_of)
 
     async def friends(self, user_id: str) -> Friends:
         return await self._db.read(lambda db: _friends(db, user_id))
@@ -37,7 +42,24 @@ class SqliteFriendships(SqlitePart):
         )
 
     async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
-        return await self._db.read(lambda db: (friends_since(db, user_id), last_seq(db)))
+        found = await self._friends_since.get(user_id)
+        assert found is not None, "everybody has friends, or none"
+        return found
+
+    async def _friends_of(self, ids: Sequence[str]) -> dict[str, tuple[dict[str, int], int]]:
+        def work(db: sqlite3.Connection) -> dict[str, tuple[dict[str, int], int]]:
+            seq = last_seq(db)
+            found: dict[str, tuple[dict[str, int], int]] = {each: ({}, seq) for each in ids}
+            rows = db.execute(
+                "SELECT user_id, other_id, since FROM friendships"
+                f" WHERE user_id IN ({', '.join('?' * len(ids))}) AND relation = 'friend'",
+                ids,
+            )
+            for user_id, other, since in rows:
+                found[user_id][0][other] = since
+            return found
+
+        return await self._db.read(work)
 
     async def relation(self, viewer: str, other: str) -> str:
         row = await self._db.row(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chatserver.core.people import Login
-from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.gathered import Gathered
+from chatserver.store.sqlite.database import Database, SqlitePart
 from chatserver.store.sqlite.shapes import LOGIN, login_row
 
 # Of its account's generation.
@@ -15,6 +16,11 @@ _CURRENT = " AND generation = (SELECT generation FROM users WHERE users.id = use
 
 class SqliteLogins(SqlitePart):
     """The logins and tokens of a `SqliteStore`."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._by_id = Gathered(self._logins_by_id)
+        self._by_secret = Gathered(self._logins_by_secret)
 
     async def add_login(self, login: Login) -> bool:
         def work(db: sqlite3.Connection) -> bool:
@@ -29,16 +35,24 @@ class SqliteLogins(SqlitePart):
         return await self._db.write(work)
 
     async def login(self, login_id: str) -> Login | None:
-        return await self._login("id = ?", login_id)
+        return await self._by_id.get(login_id)
 
     async def login_by_secret(self, secret_hash: bytes) -> Login | None:
-        return await self._login("secret_hash = ?", secret_hash)
+        return await self._by_secret.get(secret_hash)
 
-    async def _login(self, condition: str, value: str | bytes) -> Login | None:
-        row = await self._db.row(
-            f"SELECT {LOGIN} FROM logins WHERE {condition}{_CURRENT}", (value,)
+    async def _logins_by_id(self, ids: Sequence[str]) -> dict[str, Login]:
+        return {login.id: login for login in await self._logins_where("id", ids)}
+
+    async def _logins_by_secret(self, hashes: Sequence[bytes]) -> dict[bytes, Login]:
+        found = await self._logins_where("secret_hash", hashes)
+        return {login.secret_hash: login for login in found if login.secret_hash is not None}
+
+    async def _logins_where(self, column: str, values: Sequence[str | bytes]) -> list[Login]:
+        marks = ", ".join("?" * len(values))
+        rows = await self._db.rows(
+            f"SELECT {LOGIN} FROM logins WHERE {column} IN ({marks}){_CURRENT}", values
         )
-        return None if row is None else Login(*row)
+        return [Login(*row) for row in rows]
 
     async def logins(self, user_id: str, kind: str) -> list[Login]:
         rows = await self._db.rows(

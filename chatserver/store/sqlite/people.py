@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from chatserver.core.errors import Conflict
 from chatserver.core.names import MAX_QUERY_WORDS, after_prefix, email_key, words
 from chatserver.core.people import Account, User
+from chatserver.store.gathered import Gathered
 from chatserver.store.sqlite.changes import write_name
-from chatserver.store.sqlite.database import SqlitePart
+from chatserver.store.sqlite.database import Database, SqlitePart
 from chatserver.store.sqlite.shapes import ACCOUNT, USER, account_row
 
 MAX_CANDIDATES = 500
@@ -27,6 +28,10 @@ _MANY = 500
 
 class SqlitePeople(SqlitePart):
     """The accounts of a `SqliteStore`."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._users = Gathered(self._users_of)
 
     async def add_account(self, account: Account) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -53,7 +58,12 @@ class SqlitePeople(SqlitePart):
 
     async def users(self, ids: Iterable[str]) -> dict[str, User]:
         wanted = list(dict.fromkeys(ids))
+        if len(wanted) == 1:
+            user = await self._users.get(wanted[0])
+            return {} if user is None else {user.id: user}
+        return await self._users_of(wanted)
 
+    async def _users_of(self, wanted: Sequence[str]) -> dict[str, User]:
         def work(db: sqlite3.Connection) -> dict[str, User]:
             found = {}
             for start in range(0, len(wanted), _MANY):

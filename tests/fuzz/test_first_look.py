@@ -1,0 +1,132 @@
+"""The same damaged request to the first look and to Tornado: the same answer, so the first look is only quicker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from chatserver.core.limits import Limits
+from chatserver.delivery.seats import SeatedSocket
+from tests.fuzz.test_two_parsers import damage
+from tests.support.inprocess import Inside, inside
+
+SEED = 20261129
+MUTANTS = 1_500
+AT_ONCE = 30
+SILENCE_S = 0.3
+PATIENCE_S = 3.0
+"""Before two answers are called different: the machine may have stood still."""
+
+SOCKET = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
+FRAME = b"\x81\x8f" + bytes(4) + b'{"type":"ping"}'
+CHANGING = re.compile(rb"(?im)^(date|content-length): [^\r\n]*\r\n")
+VARYING = re.compile(rb'"(seq|retryAfter|reconnectIn|at)":[0-9.]+|retry: \d+')
+LIMITS = Limits(readers_per_user=200, meter=False)
+
+
+def requests(token: str) -> list[bytes]:
+    """What is damaged."""
+    who = f"Authorization: Bearer {token}"
+
+    def one(target: str, *headers: str, method: str = "GET") -> bytes:
+        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    return [
+        one("/ws", who, *SOCKET),
+        one("/ws", who, *SOCKET) + FRAME,
+        one("/ws?after=0", who, *SOCKET, "Sec-WebSocket-Protocol: a, chat.v1"),
+        one("/ws", *SOCKET),
+        one("/ws", who),
+        one("/ws", who, *SOCKET, "Origin: http://localhost"),
+        one("/ws", "Cookie: chat=x", *SOCKET, "Origin: http://elsewhere"),
+        one("/events", who),
+        one("/events?after=1", who, "Accept: text/event-stream", "Last-Event-ID: 0"),
+        one("/events"),
+        one("/events", who, method="HEAD"),
+        one("/events", who, "X-Chat-User: somebody"),
+    ]
+
+
+async def answer(end: socket.socket, silence_s: float) -> tuple[bytes, list[bytes], bytes]:
+    """First line, header lines in order of the alphabet, and what is said first; numbers that vary are left out."""
+    loop, data = asyncio.get_running_loop(), bytearray()
+    try:
+        while b'"presence"' not in data and b'"bye"' not in data:
+            piece = await asyncio.wait_for(loop.sock_recv(end, 1 << 16), silence_s)
+            if not piece:
+                break
+            data += piece
+    except (TimeoutError, ConnectionResetError):
+        pass
+    finally:
+        end.close()
+    head, _, rest = CHANGING.sub(b"", bytes(data)).partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    said, greeted, _ = VARYING.sub(b"#", rest).partition(b'"presence"')  # the rest may come later
+    return first, sorted(line.lower() for line in lines), said[said.find(b"{") :] + greeted
+
+
+async def both(it: Inside, data: bytes, silence_s: float) -> tuple[object, object]:
+    """What becomes of `data` at the first look, and at Tornado."""
+    quick = await answer(it.looked_at(data), silence_s)
+    end = it.pair()
+    end.send(data)
+    return quick, await answer(end, silence_s)
+
+
+@pytest.mark.timeout(0)
+async def test_the_first_look_answers_as_tornado_does(
+    tmp_path: Path, fuzz: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(SEED)
+    differences = []
+    async with inside(tmp_path, limits=LIMITS) as it:
+        whole = requests(it.token)
+        tried = [*whole, *(damage(chance, whole) for _ in range(MUTANTS * fuzz))]
+
+        async def try_some() -> None:
+            while tried:
+                data = tried.pop()
+                quick, tornados = await both(it, data, SILENCE_S)
+                if quick != tornados:
+                    quick, tornados = await both(it, data, PATIENCE_S)
+                if quick != tornados:
+                    differences.append(f"{data!r}\n  quick   {quick}\n  Tornado {tornados}")
+
+        await asyncio.gather(*(try_some() for _ in range(AT_ONCE)))
+    assert not differences, f"{len(differences)} differences\n" + "\n".join(differences[:10])
+    faults = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert not faults, faults[:10]
+
+
+async def test_what_is_plain_goes_past_tornado(tmp_path: Path) -> None:
+    async with inside(tmp_path, limits=LIMITS) as it:
+        given: list[bytes] = []
+
+        def keep(sock: SeatedSocket, _: object) -> None:
+            given.append(sock.recv(4096))
+            sock.close()
+
+        it.server._first_look._give = keep
+        for data in requests(it.token):
+            end = it.looked_at(data)
+            await answer(end, SILENCE_S)
+        assert [data.split(b" HTTP")[0] for data in given] == [
+            b"GET /ws",  # signed out
+            b"GET /ws",  # no upgrade
+            b"GET /ws",  # a foreign origin
+            b"GET /events",  # signed out
+            b"HEAD /events",
+            b"GET /events",  # of another account
+        ]
