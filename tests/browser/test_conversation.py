@@ -206,3 +206,62 @@ def test_a_block_ends_the_friendship_and_can_be_taken_back(
     bob.page.wait_for_selector(".conversations .quiet")
     ann.page.click("[aria-label='Unblock Bob']")
     ann.page.wait_for_selector("[aria-label='Unblock Bob']", state="detached")
+
+
+def test_a_refused_message_can_be_edited_and_its_length_is_told_while_one_writes(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    ann.page.fill("#text", "x" * 3499)
+    assert ann.page.is_hidden("#count")
+    ann.page.fill("#text", "x" * 3500)
+    assert ann.page.inner_text("#count") == "3,500 of 4,000 characters"
+    ann.page.fill("#text", "\U0001f600" * 4001)
+    assert ann.page.inner_text("#count").startswith("1 character too many")
+    ann.page.press("#text", "Enter")
+    assert ann.page.locator(".message").count() == 0
+    ann.page.fill("#text", "\u200b")
+    assert ann.page.inner_text("#count") == "This message shows nothing."
+
+    def refuse(route: Route) -> None:
+        problem = {
+            "title": "No",
+            "status": 422,
+            "code": "invalid_field",
+            "detail": "Not like this.",
+        }
+        route.fulfill(status=422, content_type="application/problem+json", json=problem)
+
+    ann.page.select_option("#transport", "longpoll")
+    ann.wait_transport("Long-polling")
+    ann.page.route("**/api/messages", refuse)
+    ann.send("tpyo")
+    ann.page.wait_for_selector(".failed")
+    ann.page.fill("#text", "a draft")
+    ann.page.click(".failed >> text=Edit")
+    assert ann.page.input_value("#text") == "tpyo\na draft"
+    assert ann.page.locator(".failed").count() == 0
+    ann.page.wait_for_function("() => document.activeElement.id === 'text'")
+
+
+def test_on_a_touch_screen_enter_begins_a_line_and_no_conversation_takes_the_focus(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    # Chromium says what it points with by a setting of the whole process; the page asks the same way.
+    ann.context.add_init_script(
+        """const real = globalThis.matchMedia;
+        globalThis.matchMedia = (query) => real.call(globalThis, query.includes('coarse') ? 'all' : query);"""
+    )
+    ann.page.reload()
+    ann.wait_connected()
+    ann.page.wait_for_selector(".note:text-is('Connected!')")
+    assert ann.page.evaluate("document.activeElement.id") != "text"
+    ann.page.focus("#text")
+    ann.page.keyboard.type("one")
+    ann.page.keyboard.press("Enter")
+    ann.page.keyboard.type("two")
+    assert ann.page.input_value("#text") == "one\ntwo"
+    assert ann.page.get_attribute("#text", "enterkeyhint") == "enter"
+    ann.page.click("button:text-is('Send')")
+    ann.expect("one\ntwo")

@@ -19,6 +19,7 @@ import { hearTabs, tellTabs } from './whose.js';
  * @property {(user: import('../core/types.js').User) => void} signedIn
  * @property {(request: () => Promise<unknown>) => Promise<void>} leave ends the login by a request of the person's
  *   own; rejects as that does
+ * @property {() => void} signInAgain shows the form to whoever the page was of, while another is signed in
  * @property {string} words what the sign-in form says first
  * @property {import('../core/types.js').User | null} was whose page it was, until somebody signs in
  * @property {import('../core/types.js').User | null} here who is signed in in this browser, where the page is not theirs
@@ -78,6 +79,7 @@ const app = {
   was: null,
   here: null,
   offer: h('div', { role: 'status', class: 'offer' }),
+  signInAgain,
   signedIn(user) {
     untried = true;
     tellTabs(user.id);
@@ -157,6 +159,7 @@ function stopped(model, reason) {
     app.words = untried ? t('login.noCookies', { host: location.host }) : t('login.signedOut');
     location.hash = '#/login';
     show();
+    lookAround(false);
   } else if (reason === ANOTHER_ACCOUNT) {
     wanted = location.hash;
     signOut();
@@ -183,7 +186,22 @@ async function look(returns) {
     location.hash = '#/login';
     offer(null);
     show();
-  } else offer(user);
+  } else {
+    // Unless somebody is filling in a form here already.
+    const idle = ![...main.querySelectorAll('input')].some(({ value }) => value);
+    if (user && app.was && app.was.id !== user.id && !ended && idle) {
+      ended = true;
+      show();
+    }
+    offer(user);
+  }
+}
+
+/** @type {App['signInAgain']} */
+function signInAgain() {
+  ended = false;
+  location.hash = '#/login';
+  show();
 }
 
 const lookAround = (returns = true) => {

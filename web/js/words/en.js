@@ -43,6 +43,7 @@ export default {
   "another.now": "You are signed in as {name} now.",
   "another.goOnAs": "Go on as {name}",
   "another.kept": "This page was {name}’s. What {name} was writing is kept here until {name} signs in again.",
+  "another.signIn": "Sign in as {name}",
   "login.noCookies": "This browser did not keep the cookie that signs you in. Allow cookies for {host}, then sign in again.",
   "kept.what": {"one": "{count} draft or unsent message of {name} is kept in this browser.", "other": "{count} drafts and unsent messages of {name} are kept in this browser."},
   "kept.delete": "Delete it",

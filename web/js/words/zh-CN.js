@@ -42,6 +42,7 @@ export default {
   "another.now": "您现在以 {name} 的身份登录。",
   "another.goOnAs": "以 {name} 的身份继续",
   "another.kept": "此页面原属于 {name}。{name} 写的内容会保留在这里，直到 {name} 再次登录。",
+  "another.signIn": "以 {name} 的身份登录",
   "login.noCookies": "此浏览器没有保存登录所需的 Cookie。请允许 {host} 使用 Cookie，然后重新登录。",
   "kept.what": {"other": "此浏览器保留着 {name} 的 {count} 条草稿或未发送的消息。"},
   "kept.delete": "删除",
