@@ -79,8 +79,8 @@ async def test_nothing_is_shown_of_whoever_is_no_friend(home: Home) -> None:
         for friend in ("bob", "cho", "dee"):
             await world.befriend("ann", friend)
             await world.say(friend, f"{friend} to all")
-            await world.say(friend, f"from {friend}", "ann")
             await world.say("ann", f"to {friend}", friend)
+            await world.say(friend, f"from {friend}", "ann")
         assert len(await _list(world, "ann")) == 4
         await world.relate("none", "ann", "bob")
         await world.relate("none", "cho", "ann", block=True)

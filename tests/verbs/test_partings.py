@@ -42,6 +42,8 @@ async def test_an_end_that_is_taken_back_has_never_been(data: Path) -> None:
             else:
                 assert await verbs.befriend(ann.id, bob.id) == "friend"
             assert await _ends_at(house, ann) == [False]
+            tasks = [task for task in asyncio.all_tasks() if task.get_name() == "parting"]
+            assert all(task.cancelling() for task in tasks)
         # Not the other's to take back.
         assert await verbs.end_later(ann.id, bob.id, 10)
         with pytest.raises(Conflict):
