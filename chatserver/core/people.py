@@ -34,6 +34,8 @@ class Account:
     password: str
     created_at: int
     generation: int = 0
+    zone: str = ""
+    """The time zone of the pages without script, by its IANA name; '' where none was chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,36 @@ def without_invisible(text: str) -> str:
     return _UNSEEN.sub("", text)
 
 
+_ISOLATES = re.compile("[\u2066-\u2069\n\u2029]")
+
+
+def enclosed(text: str) -> str:
+    """`text` without the ends of isolates that it did not begin: one would close what stands around it."""
+    if "\u2069" not in text:
+        return text
+    opened = 0
+
+    def keep(found: re.Match[str]) -> str:
+        nonlocal opened
+        mark = found[0]
+        if mark in "\n\u2029":
+            opened = 0
+        elif mark != "\u2069":
+            opened += 1
+        elif opened:
+            opened -= 1
+        else:
+            return ""
+        return mark
+
+    return _ISOLATES.sub(keep, text)
+
+
+def isolated(text: str) -> str:
+    """`text` to stand among other text, where no element can keep it apart (UAX 9, section 2.7)."""
+    return f"\u2068{enclosed(text)}\u2069"
+
+
 def moves_others(text: str) -> bool:
     """Whether it holds a bidirectional control or a line end that is no control (UAX 9, section 2).
 

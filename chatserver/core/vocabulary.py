@@ -44,7 +44,7 @@ def stranger(who: User, looks_like: str | None) -> dict[str, str]:
 
 def own_user(account: Account) -> dict[str, str]:
     """The `user` object as its owner sees it."""
-    return {**user(account.user), "email": account.email}
+    return {**user(account.user), "email": account.email, "zone": account.zone}
 
 
 def author(who: User) -> dict[str, str]:

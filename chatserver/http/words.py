@@ -6,6 +6,7 @@ page says which languages there are, and is made in the one that its reader chos
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -48,6 +49,10 @@ class Language:
     def say(self, key: str, **values: object) -> str:
         """The words for `key`, with `values` in the gaps. Raises `KeyError` where there are none."""
         return _fill(str(self.table[key]), values)
+
+    def markup(self, key: str, values: Mapping[str, str]) -> str:
+        """The words for `key` as HTML, with `values` that are HTML already."""
+        return _fill(html.escape(str(self.table[key])), values)
 
     def said(self, sentence: str) -> str | None:
         """What is said in English elsewhere (`ChatError.detail`); None where no words for it are known."""

@@ -13,7 +13,6 @@ import datetime
 import json
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -37,7 +36,7 @@ from chatserver.http.admission import Arrival, Ask
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
 from chatserver.http.requests import cookie_header
-from chatserver.site.files import Web
+from chatserver.site import shown
 from chatserver.verbs.cookies import cookie_named
 from chatserver.verbs.sessions import FIRST_GENERATION
 
@@ -137,6 +136,7 @@ class ClassicHandler(PageHandler):
         self.set_status(status)
         template = self._loader.load(name)
         values = {"user": None, "error": None, "refresh": 0, "here": HERE, **values}
+        values |= shown.vocabulary(self.language)
         body = template.generate(xsrf=self.secret(login), **values)
         client = self.argument("client") or ""
         if login is not None and client.startswith(LAB):
@@ -149,6 +149,10 @@ class ClassicHandler(PageHandler):
         down = response_bytes(200, "OK", self._headers.get_all()) + body_bytes
         tallies = self.house.delivery.tallies
         tallies.count(login.user_id, client, "classic", requests=1, up=up, down=down)
+
+    def said(self, error: ChatError) -> str:
+        """Why something was refused, in the reader's language."""
+        return self.language.refusal(error.code, error.detail)
 
     def go(self, unvisited: object, at: str = "", **arguments: str) -> None:
         """Send the browser on, to an address that it has not been at; `at` names a place on the page."""
@@ -164,7 +168,7 @@ class ClassicHandler(PageHandler):
     def refuse(self, error: ChatError) -> None:
         """Answer with a page that says what is wrong."""
         if isinstance(error, Unauthenticated):
-            self.page("sign_in.html", None, 401, error=error.detail, email="")
+            self.page("sign_in.html", None, 401, error=self.said(error), email="")
             return
         super().refuse(error)
 
@@ -211,7 +215,9 @@ class Timeline(ClassicHandler):
             arrival.login,
             status,
             user=user,
-            messages=[_shown(message) for message in messages],
+            messages=shown.messages(
+                messages, (await house.accounts.me(user.id))["zone"], self.language
+            ),
             older=messages[0]["seq"] if messages and history["more"] else None,
             newest=part.before is None,
             peer=next((friend for friend in friends if friend["id"] == peer), None),
@@ -265,7 +271,7 @@ class Write(Timeline):
             kept = {"text": form.get("text", ""), "clientId": form.get("clientId", "")}
             conversation = conversation_with(rules.optional_id(to, "to"))
             part = Range(conversation, limit=PAGE_MESSAGES)
-            await self.show(arrival, part, 0, error.status, error=error.detail, **kept)
+            await self.show(arrival, part, 0, error.status, error=self.said(error), **kept)
             return
         # A repeat has been at its seq's address before.
         unvisited = f"{place.seq}.{self.now()}" if place.duplicate else str(place.seq)
@@ -287,7 +293,7 @@ class SignInForm(ClassicHandler):
             _, login = await self.house.accounts.sign_in(form, self.address, agent, cookies)
         except ChatError as error:
             email = form.get("email", "")
-            self.page("sign_in.html", None, error.status, error=error.detail, email=email)
+            self.page("sign_in.html", None, error.status, error=self.said(error), email=email)
             return
         await self.give_cookie(login)
         self.go(self.now())
@@ -305,7 +311,7 @@ class RegisterForm(ClassicHandler):
         try:
             user = await self.house.accounts.register(form, self.address)
         except ChatError as error:
-            self.page("register.html", None, error.status, error=error.detail, form=form)
+            self.page("register.html", None, error.status, error=self.said(error), form=form)
             return
         login = await self.house.sessions.begin(user.id, FIRST_GENERATION, agent)
         await self.give_cookie(login)
@@ -323,25 +329,12 @@ class SignOutForm(ClassicHandler):
         self.go(self.now())
 
 
-def _shown(message: dict[str, Any]) -> dict[str, Any]:
-    """A message with its time as people in no particular place read it."""
-    at = datetime.datetime.fromtimestamp(message["at"] / 1000, datetime.UTC)
-    return {**message, "time": at.strftime("%Y-%m-%d %H:%M UTC")}
-
-
 Page = tuple[str, type[ClassicHandler]]
 """An address, and who answers there."""
 
 
-def routes(house: House, web_folder: Path, web: Web, more: Sequence[Page]) -> list[Any]:
-    """The classic part of the application, with `more` pages; templates are read from `web_folder`/templates."""
-    loader = Loader(
-        str(web_folder / "templates"),
-        autoescape="xhtml_escape",
-        whitespace="all",
-        namespace={"static": web.url},
-    )
-    arguments = {"house": house, "loader": loader}
+def routes(given: dict[str, Any], more: Sequence[Page]) -> list[Any]:
+    """The classic part of the application, with `more` pages."""
     table: tuple[Page, ...] = (
         (HERE, Timeline),
         (f"{HERE}/messages", Write),
@@ -350,4 +343,4 @@ def routes(house: House, web_folder: Path, web: Web, more: Sequence[Page]) -> li
         (f"{HERE}/logout", SignOutForm),
         *more,
     )
-    return [URLSpec(pattern, handler, arguments) for pattern, handler in table]
+    return [URLSpec(pattern, handler, given) for pattern, handler in table]

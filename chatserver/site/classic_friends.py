@@ -36,7 +36,7 @@ class FriendsPage(ClassicHandler):
         try:
             await getattr(self.house.friendships, verb)(arrival.user.id, other_id)
         except ChatError as error:
-            await self._show(arrival, "", error.status, error.detail)
+            await self._show(arrival, "", error.status, self.said(error))
             return
         self.set_status(303)
         self.set_header("Location", f"{HERE}/friends?m={self.now()}")

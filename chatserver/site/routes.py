@@ -11,7 +11,7 @@ from tornado.web import Application, RequestHandler
 
 from chatserver.http.house import House
 from chatserver.http.problems import log_request
-from chatserver.site import classic, classic_friends, pages
+from chatserver.site import classic, classic_friends, pages, settings, shown
 from chatserver.site.api import routes as api
 from chatserver.site.files import Web
 from chatserver.site.metrics import Metrics, by_transport
@@ -25,6 +25,7 @@ def make_app(house: House, web_folder: Path) -> Application:
     metrics = Metrics()
     web = Web(web_folder)
     measure(house, metrics)
+    plain = shown.arguments(house, web_folder, web)
     routes: list[Any] = [
         *handshake.routes(house),
         *longpoll.routes(house),
@@ -32,7 +33,7 @@ def make_app(house: House, web_folder: Path) -> Application:
         *_socketio_routes(house),
         *api.routes(house, metrics),
         *api.unknown(house),
-        *classic.routes(house, web_folder, web, classic_friends.PAGES),
+        *classic.routes(plain, (*classic_friends.PAGES, *settings.PAGES)),
         *pages.routes(house, web),
     ]
     return Application(

@@ -23,7 +23,7 @@ Record = dict[str, str | int | bytes | None]
 FIELDS: Mapping[str, Sequence[str]] = {
     "users": (
         *("id", "email", "password", "first_name", "last_name", "color"),
-        *("created_at", "last_seen", "generation"),
+        *("created_at", "last_seen", "generation", "zone"),
     ),
     "friendships": ("one", "other", "relation", "since"),
     "blocks": ("by", "user"),
@@ -39,7 +39,10 @@ FIELDS: Mapping[str, Sequence[str]] = {
 """The fields of a record by its kind. A friendship stands once, `one` before `other`, with the relation
 of `one`; `peer` of a read position is a `conversation_key`."""
 
-LATER: Mapping[str, Mapping[str, int]] = {"users": {"generation": 0}, "logins": {"generation": 0}}
+LATER: Mapping[str, Mapping[str, int | str]] = {
+    "users": {"generation": 0, "zone": ""},
+    "logins": {"generation": 0},
+}
 """Fields that were not always there, and what stands for them in records that were made before."""
 
 KINDS = tuple(FIELDS)

@@ -37,6 +37,10 @@ class People(Protocol):
         """user id -> ms. Not urgent: may be written late."""
         ...
 
+    async def set_zone(self, user_id: str, zone: str) -> None:
+        """Keep the time zone that somebody has chosen."""
+        ...
+
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
         """Users whose name holds each word of `query` as the beginning of a word of their name, or whose
         email is `query` exactly; without case; each with the viewer's relation. Never the viewer, never

@@ -20,6 +20,7 @@ from chatserver.core.people import Account, Login, User
 from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
+from chatserver.verbs import zones
 from chatserver.verbs.passwords import OPERATOR, REGISTRATION, Passwords, account_key
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S, Sessions
 from chatserver.verbs.users import Users
@@ -145,6 +146,7 @@ class Accounts:
         async with self._lock(login.user_id):
             account = await self._account(login.user_id)
             user = _changed(account.user, fields)
+            zone = account.zone if fields.get("zone") is None else zones.zone(fields["zone"])
             drafts = []
             if password is not None:
                 change = await self._password_change(account, login, password, fields)
@@ -154,11 +156,13 @@ class Accounts:
             if drafts:
                 self._refuse_ended(login)
                 await self._journal.append(payment, *drafts)
-            else:
+            elif fields.get("zone") is None:
                 payment.give_back()
+            if zone != account.zone:
+                await self._store.set_zone(login.user_id, zone)
         if password is not None:
             log.info("user %s has a new password", user.id)
-        return vocabulary.own_user(replace(account, user=user))
+        return vocabulary.own_user(replace(account, user=user, zone=zone))
 
     async def _password_change(
         self, account: Account, login: Login, password: str, fields: Fields
@@ -280,9 +284,9 @@ def _goodbyes(user: User, others: Sequence[User]) -> list[Draft]:
 
 def _changed(user: User, fields: Fields) -> User:
     """The user with the public fields that are asked for."""
-    known = ("firstName", "lastName", "color", "password")
+    known = ("firstName", "lastName", "color", "password", "zone")
     if all(fields.get(name) is None for name in known):
-        raise BadRequest("Nothing to change: give firstName, lastName, color or password.")
+        raise BadRequest("Nothing to change: give firstName, lastName, color, password or zone.")
     first_name, last_name, color = (fields.get(name) for name in known[:3])
     return replace(
         user,

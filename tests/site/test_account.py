@@ -71,7 +71,7 @@ def test_a_changed_profile_is_told_to_oneself_and_to_friends(
     change = {"firstName": "Zo\u00eb", "lastName": "", "color": "#aa0000"}
     changed = one.http.patch("/api/me", json=change).json()["user"]
     assert changed == {**one.user, **change, "name": "Zo\u00eb"}
-    public = {name: value for name, value in changed.items() if name != "email"}
+    public = {name: value for name, value in changed.items() if name not in ("email", "zone")}
     for told in (one, friend):
         assert [e["user"] for e in told.events() if e["type"] == "profile"] == [public]
     assert [e for e in stranger.events() if e["type"] == "profile"] == []
@@ -242,3 +242,21 @@ def test_who_signs_in_again_leaves_no_session_behind(
     forged = {"Cookie": f"chatserver={again}x; __Host-chatserver=x"}
     body = {"email": one.email, "password": PASSWORD}
     assert httpx.post(f"{server.url}/api/login", headers=forged, json=body).status_code == 200
+
+
+def test_a_time_zone_is_kept_for_oneself_alone_and_told_to_nobody(
+    browser: Callable[..., Browser],
+) -> None:
+    one, friend = browser(), browser()
+    one.befriend(friend)
+    before = len(friend.events())
+    assert one.user["zone"] == ""
+    changed = one.http.patch("/api/me", json={"zone": "Asia/Kathmandu"}).json()["user"]
+    assert changed["zone"] == "Asia/Kathmandu"
+    assert one.http.get("/api/me").json()["user"]["zone"] == "Asia/Kathmandu"
+    for wrong in ("Mars/Olympus", "../../etc/passwd", "Asia", "Asia/", "x" * 65, "/etc/localtime"):
+        problem(one.http.patch("/api/me", json={"zone": wrong}), 422, "invalid_field")
+    problem(one.http.patch("/api/me", json={"zone": 5}), 422, "invalid_field")
+    assert one.http.get("/api/me").json()["user"]["zone"] == "Asia/Kathmandu"
+    assert one.http.patch("/api/me", json={"zone": ""}).json()["user"]["zone"] == ""
+    assert len(friend.events()) == before

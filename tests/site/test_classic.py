@@ -85,7 +85,7 @@ def test_register_write_sign_out_and_in_by_forms_alone(classic: MakeClassic) -> 
     one.open("/classic/register")
     email = f"classic-{id(one)}@example.com"
     one.submit("/classic/register", firstName="Clara", lastName="", email=email, password=PASSWORD)
-    assert "Sign out Clara" in one.page.text
+    assert "Sign out <bdi>Clara</bdi>" in one.page.text
     one.submit("/classic/messages", text="Hello from <w3m> & friends")
     assert "Hello from &lt;w3m&gt; &amp; friends" in one.page.text
     one.submit("/classic/logout")
@@ -154,7 +154,7 @@ def test_friends_are_found_asked_answered_and_written_to(
     other.submit("/classic/friends", id=ann.id, action="accept")
     assert ann.relation_to(bob) == "friend"
     one.open(f"/classic?with={bob.id}")
-    assert f"You and {bob.user['name']}" in one.page.text
+    assert f"You and <bdi>{bob.user['name']}</bdi>" in one.page.text
     one.submit("/classic/messages", text="just for you")
     assert f"with={bob.id}" in str(one.page.url) and "just for you" in one.page.text
     other.open("/classic")

@@ -56,7 +56,8 @@ test('styles say start and end, not left and right, so that a page can run eithe
 });
 
 test('files stay short', { timeout: 5000 }, () => {
-  for (const path of files(join(web, 'js'))) {
+  // A table of words is as long as what is said.
+  for (const path of files(join(web, 'js')).filter((one) => !one.includes('/words/'))) {
     assert.ok(readFileSync(path, 'utf8').split('\n').length <= 400, path);
   }
 });

@@ -79,6 +79,7 @@
     input.id = id;
     input.name = name;
     input.type = type;
+    if (type === 'text') input.setAttribute('dir', 'auto');
     form.appendChild(words);
     form.appendChild(input);
     return input;

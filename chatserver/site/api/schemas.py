@@ -83,7 +83,7 @@ def _signal(does: str, type_: str, **members: Schema) -> Schema:
 
 _PEOPLE: dict[str, Schema] = {
     "User": record("Somebody, as everybody may see them.", **_USER),
-    "OwnUser": record("Oneself.", **_USER, email=TEXT),
+    "OwnUser": record("Oneself.", **_USER, email=TEXT, zone=TEXT),
     "Stranger": record("Somebody who asks for friendship.", _LOOKS_LIKE, **_USER),
     "FoundUser": record(
         "Somebody, and what they are to the one who asks.",

@@ -26,7 +26,7 @@ from chatserver.transports.handshake import SocketHandler
 from chatserver.transports.longpoll import PollHandler
 from chatserver.transports.sse import EventsHandler
 
-_CHANGES = ("firstName", "lastName", "color", "password")
+_CHANGES = ("firstName", "lastName", "color", "password", "zone")
 _ONE_CHANGE: Schema = {
     "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in _CHANGES],
     "if": {"required": ["password"], "properties": {"password": {"type": "string"}}},
@@ -86,12 +86,13 @@ ACCOUNT = (
         "PATCH",
         "/api/me",
         account.Me,
-        "Change names, colour or password. A new password ends all other logins and all tokens.",
+        "Change names, colour, time zone or password. A new password ends all other logins and all tokens.",
         (Answer(200, "Oneself, changed.", "Me"),),
         fields=(
             optional(inputs.FIRST_NAME),
             optional(inputs.LAST_NAME),
             optional(inputs.COLOR),
+            optional(inputs.ZONE),
             optional(inputs.PASSWORD),
             optional(inputs.CURRENT_PASSWORD),
         ),

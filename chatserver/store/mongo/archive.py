@@ -167,7 +167,10 @@ def _document(kind: str, record: Record) -> dict[str, Any]:
             public = (value[name] for name in ("id", "first_name", "last_name", "color"))
             account = Account(
                 User(*public),
-                *(value[name] for name in ("email", "password", "created_at", "generation")),
+                *(
+                    value[name]
+                    for name in ("email", "password", "created_at", "generation", "zone")
+                ),
             )
             return user_document(account, value["last_seen"])
         case "friendships":

@@ -65,6 +65,9 @@ class MongoPeople(MongoPart):
         for user_id, at in seen.items():
             await self._db.change("users", {"_id": user_id}, {"$max": {"last_seen": at}})
 
+    async def set_zone(self, user_id: str, zone: str) -> None:
+        await self._db.change("users", {"_id": user_id}, {"$set": {"zone": zone}})
+
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
         found = await self._candidates(viewer, query)
         found.pop(viewer, None)

@@ -65,6 +65,7 @@ def user_document(account: Account, last_seen: int) -> dict[str, Any]:
         "created_at": account.created_at,
         "last_seen": last_seen,
         "generation": account.generation,
+        "zone": account.zone,
         "seq": 0,
     }
 
@@ -115,7 +116,12 @@ def login_of(doc: Mapping[str, Any]) -> Login:
 
 def account_of(doc: Mapping[str, Any]) -> Account:
     return Account(
-        user_of(doc), doc["email"], doc["password"], int(doc["created_at"]), generation_of(doc)
+        user_of(doc),
+        doc["email"],
+        doc["password"],
+        int(doc["created_at"]),
+        generation_of(doc),
+        doc.get("zone", ""),
     )
 
 

@@ -22,7 +22,7 @@ _INVERSE = {"friend": "friend", "incoming": "outgoing", "outgoing": "incoming"}
 # Columns in the order of FIELDS, the table, and the columns of a unique key to read on by.
 _SOURCES = {
     "users": (
-        "id, email, password, first_name, last_name, color, created_at, last_seen, generation",
+        "id, email, password, first_name, last_name, color, created_at, last_seen, generation, zone",
         "users",
         "id",
     ),
@@ -130,9 +130,10 @@ def _add_user(db: sqlite3.Connection, record: Record) -> None:
         str(record["password"]),
         _integer(record, "created_at"),
         _integer(record, "generation"),
+        str(record["zone"]),
     )
     db.execute(
-        "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         account_row(account, _integer(record, "last_seen")),
     )
     write_name(db, id_, first, last)

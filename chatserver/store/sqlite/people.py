@@ -36,7 +36,7 @@ class SqlitePeople(SqlitePart):
     async def add_account(self, account: Account) -> None:
         def work(db: sqlite3.Connection) -> None:
             added = db.execute(
-                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 account_row(account, last_seen=0),
             )
             if not added.rowcount:
@@ -80,6 +80,9 @@ class SqlitePeople(SqlitePart):
             "UPDATE users SET last_seen = max(last_seen, ?) WHERE id = ?",
             [(at, user_id) for user_id, at in seen.items()],
         )
+
+    async def set_zone(self, user_id: str, zone: str) -> None:
+        await self._db.change("UPDATE users SET zone = ? WHERE id = ?", [(zone, user_id)])
 
     async def search(self, viewer: str, query: str, limit: int) -> list[tuple[User, str]]:
         wanted = words(query)[:MAX_QUERY_WORDS]

@@ -104,7 +104,13 @@ _ALERTS = (
     "CREATE TABLE wishes (user_id TEXT PRIMARY KEY, wishes TEXT NOT NULL) STRICT",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES, _ALERTS)
+# The time zone that somebody has chosen for the pages without script.
+_ZONES = ("ALTER TABLE users ADD COLUMN zone TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: Sequence[Sequence[str]] = (
+    *(_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES, _ALERTS),
+    _ZONES,
+)
 
 
 def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -13,7 +13,7 @@ Row = tuple[Any, ...]
 
 USER = "users.id, first_name, last_name, color"
 """The columns of a `User`."""
-ACCOUNT = f"{USER}, email, password, created_at, generation"
+ACCOUNT = f"{USER}, email, password, created_at, generation, zone"
 """Those of a `User`, and then what an `Account` has beside it."""
 LOGIN = "id, user_id, kind, label, secret_hash, created_at, expires_at, last_used_at, generation"
 """The columns of a `Login`."""
@@ -41,6 +41,7 @@ def account_row(account: Account, last_seen: int) -> Row:
         account.created_at,
         last_seen,
         account.generation,
+        account.zone,
     )
 
 

@@ -38,7 +38,7 @@ export function field(label, props, hint) {
   const hintId = hint ? `${id}-hint` : undefined;
   return h('div', { class: 'field' },
     h('label', { for: id }, label),
-    h('input', { id, 'aria-describedby': hintId, ...props }),
+    h('input', { id, 'aria-describedby': hintId, dir: props.type ? undefined : 'auto', ...props }),
     hint && h('small', { id: hintId }, hint));
 }
 
