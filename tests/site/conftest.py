@@ -36,7 +36,7 @@ class Browser:
         self.id: str = self.user["id"]
 
     def public(self) -> dict[str, Any]:
-        return {name: value for name, value in self.user.items() if name != "email"}
+        return {name: value for name, value in self.user.items() if name not in ("email", "zone")}
 
     def relation_to(self, other: Browser) -> str:
         found = self.http.get("/api/users", params={"q": other.email}).json()["users"]

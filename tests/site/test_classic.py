@@ -311,7 +311,7 @@ def test_the_end_of_a_friendship_asks_says_what_is_lost_and_can_be_undone(
     one.sign_in(ann.email)
     one.open("/classic/friends")
     one.open(f"/classic/end?{urlencode(one.form('/classic/end', id=bob.id))}")
-    assert f"You will not see any more what {bob.user['name']} wrote" in one.page.text
+    assert f"You will not see any more what <bdi>{bob.user['name']}</bdi> wrote" in one.page.text
     one.submit("/classic/friends", id=bob.id, action="part")
     assert "seconds." in one.page.text and ann.relation_to(bob) == "friend"
     one.submit("/classic/friends", id=bob.id, action="stay")

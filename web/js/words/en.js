@@ -418,7 +418,7 @@ export default {
   "classic.now": "It is {time} there now.",
   "classic.day": "{weekday}, {date}",
   "classic.weekdays": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-  "classic.endsIn": "The friendship with {name} ends in {seconds} s.",
+  "classic.endsIn": "The friendship with {name} ends in {seconds} seconds.",
   "classic.undoEnd": "Undo the end",
   "classic.inCommon": "friends in common: {count}",
   "classic.lost": "You will not see any more what {name} wrote, and {name} will not see what you wrote. Becoming friends again does not bring it back.",
