@@ -135,7 +135,7 @@ def test_a_stranger_whose_name_looks_like_a_friends_is_marked(browser: Make) -> 
     incoming = {row["id"]: row for row in ann.http.get("/api/friends").json()["incoming"]}
     assert incoming[double.id] == {**double.public(), "looksLike": bob.id}
     assert incoming[other.id] == other.public()
-    assert "looks like a friend of yours" in ann.http.get("/classic/friends").text
+    assert "Looks like a friend of yours" in ann.http.get("/classic/friends").text
     # A mark is no refusal.
     assert ann.http.put(f"/api/friends/{double.id}").json() == {"relation": "friend"}
 
