@@ -39,6 +39,11 @@ DIGEST_CHARS = 16
 LISTS_MAX = 30
 """Lists of signs that are kept, in as many languages."""
 
+WORKER = "sw.js"
+"""The service worker: it is told which version it is of, and which files that has (`web/sw.js`)."""
+_NOT_KEPT = re.compile(r"js/(?:lab|legacy)|.*\.old\.js$|.*\.html$|lab\.css|classic|legacy|sw\.js")
+"""What the page does not need where there is no server."""
+
 WORDS = "js/words/"
 _KEY = re.compile(r"\[\[([\w.]+)\]\]")
 """What stands in a page for words: `[[key]]`."""
@@ -152,6 +157,9 @@ class Web:
         return list(found)[1:]
 
     def _file(self, name: str, body: bytes) -> File:
+        if name == WORKER:
+            kept = encode_json([each for each in self._read if not _NOT_KEPT.match(each)])
+            body = body.replace(b"[[digest]]", self.digest.encode()).replace(b"[[files]]", kept)
         if name.endswith(".html"):
             page = _ENTRY.sub(self._with_preloads, body.decode())
             body = page.replace('"/static/', f'"/static/{self.digest}/').encode()

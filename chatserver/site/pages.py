@@ -24,6 +24,8 @@ PAGES = {
     "/legacy": "legacy.html",
     # Asked for by browsers unasked, where a page names no icon.
     "/favicon.ico": "icon.svg",
+    # At the root, whose pages it serves.
+    "/sw.js": "sw.js",
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
+import struct
 from pathlib import Path
 
 import httpx
@@ -132,7 +134,9 @@ def test_a_first_visit_weighs_less_than_60_kilobytes(http: httpx.Client) -> None
     """Everything that the page asks for before somebody does something, as it is on the wire."""
     page = http.get("/", headers={"Accept-Encoding": "gzip"})
     names = set(re.findall(r'"(/static/[^"]+)"', page.text))
-    old = {name for name in names if "legacy" in name or name.endswith(".old.js")}
+    # Of other browsers, and of whoever puts the page on a home screen.
+    aside = ("legacy", ".old.js", "icon-192")
+    old = {name for name in names if any(each in name for each in aside)}
     answers = [page, *(http.get(name, headers={"Accept-Encoding": "gzip"}) for name in names - old)]
     answers.append(http.get("/api/visitor"))
     wire = 0
@@ -181,3 +185,35 @@ def test_the_lists_of_signs_are_made_when_somebody_asks(http: httpx.Client) -> N
         assert rows["\u2615"][2] == ""
     for name in ("xx", "english", "../../setup"):
         assert http.get(f"/static/{digest}/emoji/{name}.json").status_code == 404
+
+
+def test_the_worker_is_at_the_root_and_knows_its_version_and_its_files(
+    http: httpx.Client, web: Web
+) -> None:
+    answer = http.get("/sw.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert f"chat-shell-{web.digest}" in answer.text and "[[" not in answer.text
+    listed = re.search(r"JSON\.parse\('(.*)'\)", answer.text)
+    assert listed is not None
+    files = json.loads(listed[1])
+    for name in ("style.css", "js/ui/app.js", "js/ui/profile.js", "js/words/zh-CN.js", "icon.svg"):
+        assert name in files
+    assert not [name for name in files if "lab" in name or "legacy" in name or ".html" in name]
+    for name in ("js/ui/app.js", *web.needed("js/ui/app.js")):
+        assert name in files
+
+
+def test_the_page_can_be_installed(http: httpx.Client) -> None:
+    found = re.search(r'<link rel="manifest" href="([^"]+)">', http.get("/").text)
+    assert found is not None
+    answer = http.get(found[1])
+    assert answer.headers["content-type"] == "application/manifest+json"
+    manifest = answer.json()
+    assert (manifest["start_url"], manifest["display"]) == ("/", "standalone")
+    for icon in manifest["icons"]:
+        picture = http.get(found[1].replace("manifest.webmanifest", icon["src"]))
+        assert picture.headers["content-type"] == icon["type"]
+        if icon["type"] == "image/png":
+            width, height = struct.unpack(">II", picture.content[16:24])
+            assert f"{width}x{height}" == icon["sizes"]

@@ -69,6 +69,26 @@ export class Known {
     this.#next = null;
   }
 
+  /** What was there at an earlier visit. @param {MessageEvent[]} messages */
+  recall(messages) {
+    this.timeline = new Timeline();
+    this.timeline.addPage(messages, false);
+  }
+
+  /** The stream is followed from here on; what was recalled stays until the newest page has come. @param {number} position */
+  begin(position) {
+    if (this.timeline.loaded) this.reset(position);
+    else this.timeline.followFrom(position);
+  }
+
+  /** The newest page. @param {MessageEvent[]} messages @param {boolean} more @param {number} seq */
+  adopt(messages, more, seq) {
+    const { live } = this;
+    live.addPage(messages, more, seq);
+    this.timeline = live;
+    this.#next = null;
+  }
+
   /** The order begins anew. @param {number} position */
   reset(position) {
     this.#next = null;

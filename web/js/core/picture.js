@@ -106,9 +106,22 @@ export class Picture {
     this.people.adopt(people, [], asked.turn);
     this.reads.adopt(reads, []);
     this.lasts.adopt(lasts, []);
-    for (const known of this.#known.values()) known.timeline.followFrom(this.#position);
-    this.known(BROADCASTS).timeline.addPage(page.messages, page.more, page.seq);
+    for (const known of this.#known.values()) known.begin(this.#position);
+    this.known(BROADCASTS).adopt(page.messages, page.more, page.seq);
     return this.#position;
+  }
+
+  /**
+   * What was there at an earlier visit, until the server answers: shown, and taken for nothing else.
+   * @param {import('./people.js').Friend[]} friends @param {[Conversation, MessageEvent[]][]} talks
+   */
+  recall(friends, talks) {
+    const offline = friends.map((friend) => ({ ...friend, online: false }));
+    this.people.adopt({ friends: offline, incoming: [], outgoing: [], seq: -1 }, [], this.people.turn);
+    const conversations = talks.map(([conversation, messages]) => (
+      { with: keyOf(conversation) || null, last: messages[messages.length - 1] ?? null }));
+    this.lasts.adopt({ conversations, seq: -1 }, []);
+    for (const [conversation, messages] of talks) this.known(conversation).recall(messages);
   }
 
   /** @param {ChatEvent} event the next one of the stream @returns {Told} */

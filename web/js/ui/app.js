@@ -2,6 +2,7 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
+import { LAST_MS, forgetLast, lastSeen, soon } from '../last.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
@@ -16,6 +17,7 @@ import { hearTabs, tellTabs } from './whose.js';
  * @typedef {object} App
  * @property {Api} api says whose page it is, from sign-in to sign-out
  * @property {Model | null} model null: signed out
+ * @property {import('./beside.js').Beside | null} beside what goes on beside the views while there is a model
  * @property {(user: import('../core/types.js').User) => void} signedIn
  * @property {(request: () => Promise<unknown>) => Promise<void>} leave ends the login by a request of the person's
  *   own; rejects as that does
@@ -75,6 +77,7 @@ let looks = 0;
 const app = {
   api: new Api(),
   model: null,
+  beside: null,
   words: navigator.cookieEnabled ? '' : t('login.noCookies', { host: location.host }),
   was: null,
   here: null,
@@ -120,20 +123,33 @@ function goOn(user) {
 
 /** The page is nobody's from now on; what was written stays for who wrote it. */
 function signOut() {
-  if (app.model) app.was = app.model.me;
+  if (app.model) {
+    app.was = app.model.me;
+    forgetLast(app.was.id);
+  }
   app.model?.stop();
   app.model = null;
   bars?.close();
+  app.beside?.end();
+  app.beside = null;
   app.api = new Api();
   document.title = t('name');
 }
 
-/** @param {import('../core/types.js').User} user */
-function begin(user) {
+/**
+ * @param {import('../core/types.js').User} user
+ * @param {import('../last.js').Last | null} [last] what was there at an earlier visit: shown until the server answers
+ */
+function begin(user, last = null) {
   app.api = new Api('', user.id, (reason) => stopped(model, reason));
   app.api.heardTime = hearTime;
   const model = new Model(app.api, user);
   app.model = model;
+  if (last) model.recall(last);
+  // What a visit that is signed out does not need; the views go on without.
+  import('./beside.js').then(({ beginBeside }) => {
+    if (app.model === model) app.beside = beginBeside(app.api, model);
+  }).catch(() => {});
   app.words = '';
   app.was = null;
   offer(null);
@@ -370,13 +386,20 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
 /** Whoever is signed in by the cookie; asked until there is an answer. */
 async function boot() {
   main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
+  const last = lastSeen();
   for (;;) {
     try {
       // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.
-      const { user } = await app.api.get('/api/visitor');
+      const { user } = await soon(app.api.get('/api/visitor'), last ? LAST_MS : Infinity);
       if (user) begin(user);
+      else forgetLast();
       break;
     } catch {
+      if (last) {
+        // Its requests say whose page it is: where that login has ended, or is another's by now, it stops.
+        begin(last.me, last);
+        break;
+      }
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }

@@ -7,6 +7,7 @@ import { makeComposer } from './composer.js';
 import { arrange, h, say } from './dom.js';
 import { Inside } from './inside.js';
 import { ConversationList } from './list.js';
+import { muteButton } from './mute.js';
 import { Stream } from './stream.js';
 import { agoOf, asTimePasses } from './time.js';
 
@@ -22,7 +23,7 @@ export function chatView(app, model, key) {
   const { signal } = closing;
   const element = h('div', { class: 'chat-view' }, list.element, section);
   const inside = new Inside(element, signal);
-  let pane = makePane(model, ofKey(key), inside);
+  let pane = makePane(app, model, ofKey(key), inside);
   const draw = () => {
     list.draw(inside.shows ? pane.conversation : null);
     pane.draw();
@@ -58,7 +59,7 @@ export function chatView(app, model, key) {
     element,
     move(part) {
       pane.close();
-      pane = makePane(model, ofKey(part), inside);
+      pane = makePane(app, model, ofKey(part), inside);
       show();
     },
     close() {
@@ -70,21 +71,23 @@ export function chatView(app, model, key) {
 
 /**
  * One conversation: its title, its messages, who is typing, the input.
- * @param {Model} model @param {Conversation} conversation @param {Inside} inside
+ * @param {import('./app.js').App} app @param {Model} model @param {Conversation} conversation @param {Inside} inside
  */
-function makePane(model, conversation, inside) {
+function makePane(app, model, conversation, inside) {
   const stream = new Stream(model, conversation);
   const title = h('h1', {});
+  const mute = muteButton(app, conversation);
   const notice = h('p', { class: 'notice', role: 'status', hidden: true });
   const typing = h('p', { class: 'typing', 'aria-live': 'polite' });
   const composer = makeComposer(model, conversation, () => stream.toNewest());
   return {
     conversation,
-    elements: [h('div', { class: 'head' }, inside.back(), title),
+    elements: [h('div', { class: 'head' }, inside.back(), title, mute.element),
       h('div', { class: 'stage' }, stream.box, stream.jump), notice, typing, composer.element],
     draw() {
       drawNotice(notice, model, conversation);
       drawTitle(title, model, conversation);
+      mute.draw();
       typing.textContent = typingWords(model, conversation);
       composer.draw();
     },

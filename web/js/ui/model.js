@@ -7,6 +7,7 @@ import { Emitter } from '../core/emitter.js';
 import { Picture } from '../core/picture.js';
 import { Refresh } from '../core/refresh.js';
 import { Kept } from '../kept.js';
+import { talksOf } from '../last.js';
 import { t } from '../words.js';
 import { Written } from './written.js';
 
@@ -177,6 +178,13 @@ export class Model extends Emitter {
   /** The user as known now, or as an event told. @param {Sender} user @returns {Sender} */
   current(user) {
     return this.#picture.current(user);
+  }
+
+  /** Show what was last there, until the server answers. @param {import('../last.js').Last} last */
+  recall(last) {
+    this.#picture.recall(last.friends, talksOf(last));
+    this.wasConnected = true;
+    this.#changed();
   }
 
   /** Load what is there, then follow from where it stood. @throws {import('../api.js').ApiError} when it could not be loaded */

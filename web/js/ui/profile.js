@@ -3,6 +3,7 @@
 import { contrast } from '../core/color.js';
 import { Kept } from '../kept.js';
 import { chooseLanguage, chosenLanguage, languages, t, wordsOf } from '../words.js';
+import { callsForm } from './calls_form.js';
 import { actionButton, field, h, requestForm } from './dom.js';
 import { agoOf, momentOf } from './time.js';
 
@@ -13,11 +14,13 @@ const COLORS = ['#b3261e', '#9c4a00', '#7a5a00', '#4d6b00', '#1b6e3c', '#00696e'
 export function profileView(app, model) {
   const devices = h('div', {});
   const tokens = h('div', {});
+  const closing = new AbortController();
   const element = h('div', { class: 'page' },
     h('h1', {}, t('nav.profile')),
     h('p', { class: 'quiet' }, model.me.email ?? ''),
     h('h2', {}, t('profile.name')), nameForm(app, model),
     h('h2', {}, t('profile.language')), languageField(),
+    h('h2', {}, t('calls.title')), app.beside && callsForm(app.beside.calls, model, closing.signal),
     h('h2', {}, t('profile.password')), passwordForm(app),
     h('h2', {}, t('profile.devices')), devices,
     h('h2', {}, t('profile.tokens')), tokens, tokenForm(app, tokens),
@@ -25,7 +28,7 @@ export function profileView(app, model) {
   for (const [box, draw] of /** @type {const} */ ([[devices, drawDevices], [tokens, drawTokens]])) {
     draw(app, box).catch((error) => box.replaceChildren(h('p', { class: 'bad' }, wordsOf(error))));
   }
-  return { element };
+  return { element, close: () => closing.abort() };
 }
 
 /** @param {import('./app.js').App} app @param {import('./model.js').Model} model */

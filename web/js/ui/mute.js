@@ -1,0 +1,22 @@
+// Whether a conversation calls: a button beside its title.
+
+import { t, wordsOf } from '../words.js';
+import { h, say } from './dom.js';
+
+/**
+ * @param {import('./app.js').App} app what calls is there a moment after the view
+ * @param {import('../core/conversation.js').Conversation} conversation
+ */
+export function muteButton(app, conversation) {
+  const button = h('button', { type: 'button', class: 'link mute', hidden: true });
+  const isMuted = () => app.beside?.calls.isMuted(conversation) ?? false;
+  const draw = () => {
+    const words = t(isMuted() ? 'calls.unmute' : 'calls.mute');
+    button.hidden = !app.beside;
+    if (button.textContent !== words) button.textContent = words;
+  };
+  button.addEventListener('click', () => {
+    app.beside?.calls.mute(conversation, !isMuted()).then(draw).catch((error) => say(wordsOf(error)));
+  });
+  return { element: button, draw };
+}
