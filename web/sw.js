@@ -7,6 +7,7 @@ const STATIC = '/static/[[digest]]/';
 const FILES = JSON.parse('[[files]]');
 /** What the page has said: who is signed in, and the words for a call. */
 const SAID = 'chat-said';
+const SIGN_OUT = ['/api/logout', '/classic/logout'];
 /** So long the server may take for the page; then the kept one is shown. */
 const PAGE_MS = 4000;
 
@@ -27,7 +28,10 @@ self.addEventListener('activate', (event) => {
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
-  if (request.method !== 'GET' || origin !== self.location.origin) return;
+  if (origin !== self.location.origin) return;
+  // Also by a page that has no script, or an older one: from here on nobody is known.
+  if (request.method === 'POST' && SIGN_OUT.includes(pathname)) event.waitUntil(caches.delete(SAID));
+  if (request.method !== 'GET') return;
   if (request.mode === 'navigate' && pathname === '/') event.respondWith(page(request));
   else if (pathname.startsWith(STATIC)) event.respondWith(file(request));
 });

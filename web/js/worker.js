@@ -1,6 +1,7 @@
 // The page's side of the service worker: it is registered, told who is signed in and in which words to
 // call, and subscribed to Web Push where the person wants to be called.
 
+import { lastSeen } from './last.js';
 import { t } from './words.js';
 
 /** What the worker reads, as the page last said it. */
@@ -24,6 +25,13 @@ export async function beginWorker(account) {
   const said = await kept.open(SAID);
   await said.put('/said', new Response(JSON.stringify(words)));
   await serviceWorker.register('/sw.js', { scope: '/' });
+}
+
+/** What was last there, of whoever is signed in here as far as is known: a page without script may have signed out. */
+export async function lastKnown() {
+  const last = lastSeen();
+  const answer = last && await (await globalThis.caches?.open(SAID))?.match('/said').catch(() => undefined);
+  return answer && (await answer.json()).account === last?.me.id ? last : null;
 }
 
 /** Nobody calls for this account any more, and nothing is known of it; another one has nothing to do with that. @param {string} account */

@@ -2,7 +2,8 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
-import { LAST_MS, forgetLast, lastSeen, soon } from '../last.js';
+import { LAST_MS, forgetLast, soon } from '../last.js';
+import { lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
@@ -386,7 +387,7 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
 /** Whoever is signed in by the cookie; asked until there is an answer. */
 async function boot() {
   main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
-  const last = lastSeen();
+  const last = await lastKnown();
   for (;;) {
     try {
       // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.

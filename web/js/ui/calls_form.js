@@ -21,7 +21,7 @@ export function askBar(calls) {
   if (!calls.asks) return [];
   const words = h('span', {}, t('calls.ask'));
   const answer = (/** @type {() => Promise<unknown>} */ action) => () => doing(words, action);
-  return [h('div', { class: 'banner asking', role: 'status' }, words, h('span', { class: 'row' },
+  return [h('div', { class: 'banner ask-bar', role: 'status' }, words, h('span', { class: 'row' },
     h('button', { type: 'button', class: 'primary', onclick: answer(() => calls.turnOn()) }, t('calls.yes')),
     h('button', { type: 'button', onclick: answer(() => calls.turnOff()) }, t('calls.no'))))];
 }
