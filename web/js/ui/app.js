@@ -124,10 +124,8 @@ function goOn(user) {
 
 /** The page is nobody's from now on; what was written stays for who wrote it. */
 function signOut() {
-  if (app.model) {
-    app.was = app.model.me;
-    forgetLast(app.was.id);
-  }
+  if (app.model) app.was = app.model.me;
+  if (app.model) forgetLast(app.model.me.id);
   app.model?.stop();
   app.model = null;
   bars?.close();
@@ -137,10 +135,7 @@ function signOut() {
   document.title = t('name');
 }
 
-/**
- * @param {import('../core/types.js').User} user
- * @param {import('../last.js').Last | null} [last] what was there at an earlier visit: shown until the server answers
- */
+/** @param {import('../core/types.js').User} user @param {import('../last.js').Last | null} [last] shown until the server answers */
 function begin(user, last = null) {
   app.api = new Api('', user.id, (reason) => stopped(model, reason));
   app.api.heardTime = hearTime;
@@ -397,7 +392,6 @@ async function boot() {
       break;
     } catch {
       if (last) {
-        // Its requests say whose page it is: where that login has ended, or is another's by now, it stops.
         begin(last.me, last);
         break;
       }
