@@ -10,6 +10,7 @@ import { chatView } from './chat.js';
 import { arrange, h, say } from './dom.js';
 import { answerFiles } from './files.js';
 import { Model } from './model.js';
+import { decoded, startUntil } from './starting.js';
 import { PartingBars } from './partings.js';
 import { hearTime } from './time.js';
 import { hearTabs, tellTabs } from './whose.js';
@@ -159,7 +160,9 @@ function begin(user, last = null) {
     lines.draw();
   });
   model.addEventListener('stop', ({ detail }) => stopped(model, detail));
-  load(model).catch(() => {});
+  startUntil(model, () => app.model === model).then(() => {
+    if (app.model === model) untried = false;
+  }).catch(() => {});
 }
 
 /** The page of this model has come to its end, whoever noticed. @param {Model} model @param {string} reason */
@@ -245,30 +248,6 @@ async function comeBack() {
     }
   }
   main.hidden = false;
-}
-
-/** @param {Model} model */
-async function load(model) {
-  for (let tries = 0; app.model === model; tries += 1) {
-    try {
-      await model.start();
-      if (app.model === model) untried = false;
-      return;
-    } catch {
-      if (app.model !== model) return;
-      if (!tries) model.note(t('page.unreachable'));
-      await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 1000 * 2 ** tries)));
-    }
-  }
-}
-
-/** What stands in a part of an address; as it is written where that is no text, as in `#/chat/%`. @param {string} part */
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }
 
 function routeNow() {
