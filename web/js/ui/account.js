@@ -66,7 +66,7 @@ export function anotherView(app) {
   const element = h('div', { class: 'page narrow' },
     h('h1', {}, t('nav.another')),
     app.offer,
-    was && h('p', { class: 'words' }, parts('another.kept', { name: h('bdi', {}, was.name) })),
+    was && h('p', { class: 'words' }, t('another.kept', { name: was.name })),
     was && h('p', {}, h('button', { type: 'button', class: 'link', onclick: app.signInAgain },
       parts('another.signIn', { name: h('bdi', {}, was.name) }))));
   return { element };
