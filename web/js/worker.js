@@ -38,8 +38,9 @@ export async function lastKnown() {
 export async function forgetAccount(account) {
   const kept = globalThis.caches;
   const answer = await (await kept?.open(SAID))?.match('/said');
-  if (!answer || (await answer.json()).account !== account) return;
-  await kept.delete(SAID);
+  // The worker has seen the sign-out itself, and forgotten already.
+  if (answer && (await answer.json()).account !== account) return;
+  await kept?.delete(SAID);
   const found = await registration();
   for (const shown of await found?.getNotifications() ?? []) shown.close();
   const subscription = await found?.pushManager?.getSubscription();

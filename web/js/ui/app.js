@@ -3,7 +3,7 @@
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
 import { LAST_MS, forgetLast, soon } from '../last.js';
-import { lastKnown } from '../worker.js';
+import { forgetAccount, lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
 import { chatView } from './chat.js';
@@ -127,6 +127,7 @@ function goOn(user) {
 function signOut() {
   if (app.model) app.was = app.model.me;
   if (app.model) forgetLast(app.model.me.id);
+  if (app.model) forgetAccount(app.model.me.id).catch(() => {});
   app.model?.stop();
   app.model = null;
   bars?.close();

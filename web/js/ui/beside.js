@@ -2,7 +2,7 @@
 // what is shown is kept for a visit without the server. All of it ends with the account.
 
 import { claimLast, keepLast } from '../last.js';
-import { beginWorker, forgetAccount } from '../worker.js';
+import { beginWorker } from '../worker.js';
 import { Calls } from './calls.js';
 import { askBar } from './calls_form.js';
 import { showCount } from './favicon.js';
@@ -51,9 +51,6 @@ export function beginBeside(api, model) {
       calls.close();
       ask.replaceChildren();
       showCount(0);
-      forgetAccount(id).catch(() => {
-        // The browser has nothing that could call.
-      });
     },
   };
 }
