@@ -25,6 +25,7 @@ from chatserver.delivery.tolls import Tolls
 from chatserver.http.cors import Cors
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import cookie_header
+from chatserver.verbs.cookies import port_of
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
 
@@ -45,6 +46,8 @@ class Ask:
     """The account that the page which asks belongs to; None where it does not say."""
     after: int | None
     client: str
+    port: str = ""
+    """Where the browser believes this server to be, beside others on this host."""
 
 
 @dataclass(slots=True)
@@ -128,11 +131,12 @@ class Admission:
         after = after if last is None else last
         client = parse_client(query.get("client"))
         cookie, authorization = cookie_header(headers), headers.get("Authorization")
-        return Ask(cookie, https, authorization, whose, after, client)
+        port = port_of(headers.get("Host", ""))
+        return Ask(cookie, https, authorization, whose, after, client, port)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
-        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure)
+        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure, ask.port)
         if login is None:
             return None
         _check_whose(ask, login)
@@ -141,7 +145,7 @@ class Admission:
 
     async def admit(self, ask: Ask) -> Arrival:
         """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
-        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure)
+        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure, ask.port)
         _check_whose(ask, login)
         user = await self._users.user(login.user_id)
         if not self._sessions.is_current(login):

@@ -34,7 +34,7 @@ from chatserver.http.requests import (
 )
 from chatserver.http.words import COOKIE as LANGUAGE_COOKIE
 from chatserver.http.words import Language
-from chatserver.verbs.cookies import cookie_named
+from chatserver.verbs.cookies import cookie_named, name_for, port_of
 
 log = logging.getLogger(__name__)
 
@@ -175,13 +175,16 @@ class BaseHandler(RequestHandler):
         with contextlib.suppress(Unavailable):
             # The new one is made already; the old one ends by itself some day.
             await self.house.sessions.end_replaced(cookie_header(self.request.headers), login)
-        cookie = self.house.sessions.cookie(login, self.https, self.abroad)
-        self.add_header("Set-Cookie", cookie)
+        sessions, headers = self.house.sessions, self.request.headers
+        cookies, port = cookie_header(headers), port_of(headers.get("Host", ""))
+        name = name_for(cookies, self.https, port, sessions.is_ours)
+        self.add_header("Set-Cookie", sessions.cookie(login, self.https, self.abroad, name))
 
     def take_cookies_away(self) -> None:
         """Have the browser forget its login; a cookie that was set or renewed just now too."""
         self.clear_header("Set-Cookie")
-        for cookie in self.house.sessions.no_cookies(self.abroad):
+        headers, sessions = self.request.headers, self.house.sessions
+        for cookie in sessions.away(cookie_header(headers), headers.get("Host", ""), self.abroad):
             self.add_header("Set-Cookie", cookie)
 
     async def arrive(self, ask: Ask) -> Arrival:
@@ -193,7 +196,9 @@ class BaseHandler(RequestHandler):
             arrival.user.id,
         )
         sessions = self.house.sessions
-        renewed = sessions.renewed_cookie(ask.cookie, arrival.login, self.https, self.abroad)
+        renewed = sessions.renewed_cookie(
+            ask.cookie, arrival.login, self.https, self.abroad, ask.port
+        )
         if renewed is not None:
             self.add_header("Set-Cookie", renewed)
         return arrival

@@ -23,16 +23,8 @@ from chatserver.core.people import Login
 from chatserver.core.prices import free_of_charge
 from chatserver.journal.contract import Journal
 from chatserver.store.contract import Logins
+from chatserver.verbs import cookies as spelling
 from chatserver.verbs import keys
-from chatserver.verbs.cookies import (
-    COOKIE,
-    SECURE_COOKIE,
-    attributes,
-    bearer,
-    cookie_name,
-    cookie_named,
-    session_cookie,
-)
 from chatserver.verbs.logins import LoginMemory
 
 log = logging.getLogger(__name__)
@@ -113,20 +105,20 @@ class Sessions:
     # Who is asking.
 
     def known(
-        self, cookie_header: str | None, authorization: str | None, secure: bool = False
+        self, cookies: str | None, authorization: str | None, secure: bool = False, port: str = ""
     ) -> Login | None:
         """The login, if it is in memory. None says nothing: then ask `resolve`."""
         if authorization is not None:
-            token = bearer(authorization)
+            token = spelling.bearer(authorization)
             login_id = self._tokens.get(keys.token_hash(token)) if token else None
         else:
-            opened = self._cookies.get(session_cookie(cookie_header, secure) or "")
+            opened = self._cookies.get(self._ours(cookies, secure, port))
             login_id = opened.login_id if opened else None
         login = self._logins.get(login_id) if login_id else None
         return self._in_use(login) if login else None
 
     async def resolve(
-        self, cookie_header: str | None, authorization: str | None, secure: bool = False
+        self, cookies: str | None, authorization: str | None, secure: bool = False, port: str = ""
     ) -> Login:
         """The login that a request brings; a token wins over a cookie.
 
@@ -134,11 +126,11 @@ class Sessions:
         site, or somebody on the way over http, could have planted the one without.
         The result's `expires_at` is when it ends if it is not used again. Raises `Unauthenticated`.
         """
-        login = self.known(cookie_header, authorization, secure)
+        login = self.known(cookies, authorization, secure, port)
         if login is None and authorization is not None:
-            login = await self._by_token(bearer(authorization))
+            login = await self._by_token(spelling.bearer(authorization))
         elif login is None:
-            login = await self._by_cookie(session_cookie(cookie_header, secure))
+            login = await self._by_cookie(self._ours(cookies, secure, port))
         login = self._in_use(login) if login else None
         if login is None:
             raise Unauthenticated("Sign in first.")
@@ -169,9 +161,12 @@ class Sessions:
             self._tokens.put(secret_hash, login.id)
         return login
 
-    async def _by_cookie(self, cookie: str | None) -> Login | None:
+    def _ours(self, cookies: str | None, secure: bool, port: str) -> str:
+        return next(filter(self.is_ours, spelling.session_cookies(cookies, secure, port)), "")
+
+    async def _by_cookie(self, cookie: str) -> Login | None:
         opened = self._open(cookie) if cookie else None
-        if opened is None or cookie is None:
+        if opened is None:
             return None
         login = self._logins.get(opened.login_id)
         if login is None:
@@ -202,46 +197,54 @@ class Sessions:
 
     def earlier(self, cookie_header: str | None, user_id: str) -> str | None:
         """The id of a login of this user, living or not, whose cookie is in the header: this browser has been theirs."""
-        for name in (SECURE_COOKIE, COOKIE):
-            opened = self._open(cookie_named(cookie_header, name) or "")
+        for _, value in spelling.all_session_cookies(cookie_header):
+            opened = self._open(value)
             if opened is not None and opened.user_id == user_id:
                 return opened.login_id
         return None
 
     async def end_replaced(self, cookie_header: str | None, login: Login) -> None:
         """End what the browser was signed in with before it got `login`: nobody could sign it out any more."""
-        for name in (SECURE_COOKIE, COOKIE):
-            opened = self._open(cookie_named(cookie_header, name) or "")
+        for _, value in spelling.all_session_cookies(cookie_header):
+            opened = self._open(value)
             if opened is None or opened.login_id == login.id:
                 continue
             before = await self._store.login(opened.login_id)
             if before is not None and before.user_id == opened.user_id and before.kind == "cookie":
                 await self.end(before)
 
-    def cookie(self, login: Login, secure: bool, abroad: bool = False) -> str:
-        """The `Set-Cookie` value that signs a browser in; `secure` under https; `abroad` as of `cookies.attributes`."""
+    def is_ours(self, cookie: str) -> bool:
+        """Whether this server has set it, and not another one on this host."""
+        return self._open(cookie) is not None
+
+    def cookie(self, login: Login, secure: bool, abroad: bool = False, name: str = "") -> str:
+        """The `Set-Cookie` value that signs a browser in; `secure` under https; `abroad` as of `cookies.attributes`;
+        `name` where it is another than the usual one."""
         sealed = self._ring.seal("cookie", f"{login.id} {login.user_id} {self._clock_ms()}")
-        return (
-            f"{cookie_name(secure)}={sealed}; {attributes(secure, COOKIE_LIFE_MS // 1000, abroad)}"
-        )
+        return f"{name or spelling.cookie_name(secure)}={sealed}; {spelling.attributes(secure, COOKIE_LIFE_MS // 1000, abroad)}"
 
     def renewed_cookie(
-        self, cookie_header: str | None, login: Login, secure: bool, abroad: bool = False
+        self, cookies: str | None, login: Login, secure: bool, abroad: bool = False, port: str = ""
     ) -> str | None:
         """A new `Set-Cookie` value where the request's cookie is older than a day."""
-        opened = self._cookies.get(session_cookie(cookie_header, secure) or "")
+        opened = self._cookies.get(self._ours(cookies, secure, port))
         if opened is None or opened.login_id != login.id:
             return None
         if self._clock_ms() - opened.sealed_at < COOKIE_RENEW_MS:
             return None
-        return self.cookie(login, secure, abroad)
+        name = spelling.name_for(cookies, secure, port, self.is_ours)
+        return self.cookie(login, secure, abroad, name)
 
-    @staticmethod
-    def no_cookies(abroad: bool = False) -> tuple[str, ...]:
-        """The `Set-Cookie` values that take the cookie away, whichever of the two names it has."""
-        return tuple(
-            f"{cookie_name(secure)}=; {attributes(secure, 0, abroad)}" for secure in (True, False)
-        )
+    no_cookies = staticmethod(spelling.taken_away)
+
+    def away(self, cookies: str | None, host: str, abroad: bool) -> tuple[str, ...]:
+        """As `no_cookies`, where those of another server stay. `host`: the request's."""
+        own = [
+            name
+            for name in (spelling.cookie_name(s, spelling.port_of(host)) for s in (True, False))
+            if spelling.cookie_named(cookies, name)
+        ]
+        return spelling.taken_away(abroad, spelling.others(cookies, self.is_ours), own)
 
     def form_field(self, subject: str) -> str:
         """A secret for a form that only `subject` (a login id, or a form cookie's value) may send."""
