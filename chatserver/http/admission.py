@@ -97,7 +97,10 @@ class Admission:
         if not tolls.metered:
             return 0.0
         login = self._sessions.known(
-            cookie_header(headers), headers.get("Authorization"), self._proxies.https(headers)
+            cookie_header(headers),
+            headers.get("Authorization"),
+            self._proxies.https(headers),
+            port_of(headers.get("Host", "")),
         )
         if login is not None:
             return tolls.user_pays(login.user_id, cost, patience_s)
