@@ -17,7 +17,7 @@ from chatserver.site.pages import web_folder
 WIRE_BYTES = 60_000
 """What a first visit may weigh on the wire, heads included."""
 
-QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|/(?![/*])(?:[^/\\\n]|\\.)+/")
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|(?<!\*)/(?![/*])(?:[^/\\\n]|\\.)+/")
 """Where a back-tick opens no text: other texts, and regular expressions."""
 
 SCRIPTS = sorted(path for path in web_folder().rglob("*") if path.suffix in (".js", ".css"))
@@ -147,7 +147,7 @@ def test_a_first_visit_weighs_less_than_60_kilobytes(http: httpx.Client) -> None
         if "/static/" in str(answer.url):
             assert "immutable" in answer.headers["cache-control"]
     assert wire < WIRE_BYTES
-    assert len(answers) > 25
+    assert len(answers) > 15
 
 
 def test_the_same_files_are_packed_into_the_same_bytes(web: Web) -> None:

@@ -6,21 +6,19 @@ import { LAST_MS, forgetLast, soon } from '../last.js';
 import { forgetAccount, lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
-import { chatView } from './chat.js';
-import { arrange, h, say } from './dom.js';
+import { arrange, badge, h, say } from './dom.js';
 import { answerFiles } from './files.js';
-import { Model } from './model.js';
 import { decoded, startUntil } from './starting.js';
-import { PartingBars } from './partings.js';
 import { hearTime } from './time.js';
-import { hearTabs, tellTabs } from './whose.js';
+import { hearTabs, tellTabs, wasSomebody } from './whose.js';
 
 /**
+ * @typedef {import('./model.js').Model} Model
  * @typedef {object} App
  * @property {Api} api says whose page it is, from sign-in to sign-out
  * @property {Model | null} model null: signed out
  * @property {import('./beside.js').Beside | null} beside what goes on beside the views while there is a model
- * @property {(user: import('../core/types.js').User) => void} signedIn
+ * @property {(user: import('../core/types.js').User) => Promise<void>} signedIn
  * @property {(request: () => Promise<unknown>) => Promise<void>} leave ends the login by a request of the person's
  *   own; rejects as that does
  * @property {() => void} signInAgain shows the form to whoever the page was of, while another is signed in
@@ -52,15 +50,18 @@ const ROUTES = new Map([
   ['home', { title: 'nav.home', view: homeView, signedIn: null }],
   ['register', { title: 'nav.register', view: registerView, signedIn: false }],
   ['login', { title: 'nav.login', view: loginView, signedIn: false }],
-  ['chat', { title: 'nav.chat', view: chatView, signedIn: true }],
+  ['chat', { title: 'nav.chat', load: async () => (await enter()).chatView, signedIn: true }],
   ['friends', { title: 'nav.friends', load: async () => (await import('./friends.js')).friendsView, signedIn: true }],
   ['profile', { title: 'nav.profile', load: async () => (await import('./profile.js')).profileView, signedIn: true }],
   ['another', { title: 'nav.another', view: anotherView }],
 ]);
 
+/** What only the page of somebody needs: a first visit does without. */
+const enter = () => import('./signed_in.js');
+
 /** @type {{name: string, part: string, model: Model | null, placed: Placed} | null} what stands in `main` */
 let shown = null;
-/** @type {PartingBars | null} what is about to end, over every view */
+/** @type {import('./partings.js').PartingBars | null} what is about to end, over every view */
 let bars = null;
 /** Counted, so that a view that was loaded too late is not shown. */
 let shows = 0;
@@ -72,6 +73,8 @@ let ended = false;
 let leaving = null;
 /** Somebody has just signed in by a form, and no request has shown yet that the browser keeps the cookie. */
 let untried = false;
+/** Counted, so that what was fetched too late begins nothing. */
+let begins = 0;
 /** Questions who is signed in, counted: only the last one's answer counts. */
 let looks = 0;
 
@@ -88,7 +91,7 @@ const app = {
   signedIn(user) {
     untried = true;
     tellTabs(user.id);
-    goOn(user);
+    return goOn(user);
   },
   async leave(request) {
     const { model } = app;
@@ -114,10 +117,10 @@ const app = {
 };
 
 /** The page is this user's from now on. @param {import('../core/types.js').User} user */
-function goOn(user) {
+async function goOn(user) {
   const target = (app.was && app.was.id !== user.id ? '' : wanted) || '#/chat';
   ended = false;
-  begin(user);
+  await begin(user);
   wanted = '';
   if (location.hash === target) show();
   else location.hash = target;
@@ -138,7 +141,10 @@ function signOut() {
 }
 
 /** @param {import('../core/types.js').User} user @param {import('../last.js').Last | null} [last] shown until the server answers */
-function begin(user, last = null) {
+async function begin(user, last = null) {
+  const number = ++begins;
+  const { Model, PartingBars } = await enter();
+  if (number !== begins) return;
   app.api = new Api('', user.id, (reason) => stopped(model, reason));
   app.api.heardTime = hearTime;
   const model = new Model(app.api, user);
@@ -195,7 +201,7 @@ async function look(returns) {
   if (model) {
     if (!user) stopped(model, SIGNED_OUT);
     else if (user.id !== model.me.id) stopped(model, ANOTHER_ACCOUNT);
-  } else if (user && returns && user.id === app.was?.id) goOn(user);
+  } else if (user && returns && user.id === app.was?.id) await goOn(user);
   else if (!user && ended) {
     ended = false;
     app.words = t('login.signedOut');
@@ -231,7 +237,9 @@ function offer(user) {
   app.here = user;
   app.offer.replaceChildren(...(user ? [
     h('p', {}, parts('another.now', { name: h('bdi', {}, user.name) })),
-    h('p', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: () => goOn(user) },
+    h('p', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: () => {
+      goOn(user).catch(() => say(t('page.notLoaded', { page: t('nav.chat') })));
+    } },
       parts('another.goOnAs', { name: h('bdi', {}, user.name) }))),
   ] : []));
   if (ended) app.offer.querySelector('button')?.focus();
@@ -268,6 +276,7 @@ function show() {
   const number = ++shows;
   const { name, part } = routeNow();
   const route = /** @type {Route} */ (ROUTES.get(name));
+  if (route.signedIn === false) enter().catch(() => {}); // it is needed next
   if (route.view) {
     place(name, part, t(route.title), route.view);
     return;
@@ -336,11 +345,6 @@ function drawFrame() {
   arrange(nav, app.model ? [...offered, logoutButton] : offered);
 }
 
-/** @param {number} count @param {string} word */
-function badge(count, word) {
-  return h('span', { class: 'badge' }, count, h('span', { class: 'unseen' }, word));
-}
-
 async function logout() {
   const { api } = app;
   try {
@@ -363,16 +367,17 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
 async function boot() {
   main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
   const last = await lastKnown();
+  if (last || wasSomebody()) enter().catch(() => {});
   for (;;) {
     try {
       // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.
       const { user } = await soon(app.api.get('/api/visitor'), last ? LAST_MS : Infinity);
-      if (user) begin(user);
+      if (user) await begin(user);
       else forgetLast();
       break;
     } catch {
       if (last) {
-        begin(last.me, last);
+        await begin(last.me, last);
         break;
       }
       await new Promise((resolve) => setTimeout(resolve, 2000));

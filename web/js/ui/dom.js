@@ -144,3 +144,8 @@ export function say(words) {
   while (live.childElementCount > SAID_LINES) live.firstElementChild?.remove();
   setTimeout(() => line.remove(), SAID_MS);
 }
+
+/** A count that is seen, and what it counts for whoever hears it. @param {number} count @param {string} word */
+export function badge(count, word) {
+  return h('span', { class: 'badge' }, count, h('span', { class: 'unseen' }, word));
+}

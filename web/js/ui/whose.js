@@ -15,6 +15,15 @@ export function tellTabs(user) {
   }
 }
 
+/** Whether somebody was signed in when tabs last told each other: likely somebody is. */
+export function wasSomebody() {
+  try {
+    return Boolean(JSON.parse(localStorage.getItem(KEY) ?? '{}').user);
+  } catch {
+    return false;
+  }
+}
+
 /**
  * @param {object} ears
  * @param {() => void} ears.look somebody may have signed in or out elsewhere
