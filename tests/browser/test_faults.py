@@ -105,7 +105,7 @@ def test_a_killed_and_restarted_server_loses_nothing(
     own_server.kill()
     ann.page.wait_for_selector(".note:text-is('Disconnected!')")
     assert "Disconnected!" in ann.status()
-    assert ann.page.inner_text("#live") == "Disconnected!"
+    assert ann.page.locator("#live p").last.inner_text() == "Disconnected!"
     # The input stays, with the focus and what is in it; what is sent waits.
     ann.page.keyboard.type("ween")
     ann.page.keyboard.press("Enter")
