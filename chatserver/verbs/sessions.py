@@ -355,6 +355,12 @@ class Sessions:
             "There is no such token." if kind == "token" else "There is no such session."
         )
 
+    async def end_others(self, login: Login) -> None:
+        """Sign the user out in every browser but the one that asks."""
+        for other in await self.listed(login.user_id, "cookie"):
+            if other.id != login.id:
+                await self.end(other)
+
     async def end(self, login: Login) -> None:
         """End this login, for good when this returns, unless it has ended: none may be refused. Raises `Unavailable`."""
         lock = self._ending.get(login.id)

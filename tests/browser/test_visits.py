@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.conftest import MeetPerson
-from tests.browser.people import befriend
+from tests.browser.people import PASSWORD, befriend
 from tests.support.process import ServerProcess
 
 
@@ -78,3 +80,89 @@ def test_each_message_of_a_burst_is_read_aloud_and_each_repeat(
     ann.page.wait_for_function("() => heard.some(line => line.includes('three'))")
     heard = ann.page.evaluate("heard")
     assert [line for line in heard if "Bob" in line] == [f"Bob: {text}" for text in texts]
+
+
+def test_the_laboratory_reaches_no_friend_unless_one_asks_for_it(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    bob = meet(chromium, server.url, "Bob").register()
+    befriend(ann, bob)
+    ann.page.goto(f"{server.url}/lab")
+    ann.page.wait_for_selector("text=1 friend gets every message")
+    assert ann.page.is_hidden("button:text-is('Start')")
+    ann.page.click("text=Use a throw-away account")
+    ann.page.click("button:text-is('Start')")
+    ann.page.wait_for_function(
+        "() => Number(document.querySelector('#summary tbody tr td:nth-of-type(4)')?.textContent) >= 1"
+    )
+    somebody = ann.id
+    assert bob.request("GET", "/api/messages")["messages"] == []
+    # It ends with the page, and leaves nobody signed in.
+    ann.page.goto(f"{server.url}/#/home")
+    ann.page.wait_for_selector("#nav a[href='#/login']")
+    found = bob.request("GET", "/api/users?q=Laboratory")["users"]
+    assert somebody not in [one["id"] for one in found]
+    ann.page.goto(f"{server.url}/#/login")
+    ann.page.fill("#f-email", ann.email)
+    ann.page.fill("#f-password", PASSWORD)
+    ann.page.click("form.request button")
+    ann.page.wait_for_selector("#nav >> text=Logout")
+    ann.page.goto(f"{server.url}/lab")
+    ann.page.click("text=Use my own account")
+    ann.page.wait_for_selector("button:text-is('Start')")
+    assert ann.page.is_hidden("text=Delete the account")
+
+
+def test_profile_names_devices_and_forgets_passwords_that_were_used(
+    server: ServerProcess, browser: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(browser, server.url, "Ann").register()
+    there = meet(browser, server.url, "Ann there")
+    there.email = ann.email
+    there.page.goto(f"{server.url}/#/login")
+    there.sign_in()
+    ann.page.click("#nav a[href='#/profile']")
+    name = "Firefox" if browser.browser_type.name == "firefox" else "Chrome"
+    ann.page.wait_for_selector(f".who:has-text('{name} on Linux') >> text=this device")
+    assert ann.page.locator(".people .who", has_text="last used").count() == 2
+    ann.page.click("text=Sign out all other devices")
+    there.page.wait_for_selector("#f-email")
+    ann.page.wait_for_function(
+        "() => [...document.querySelectorAll('.who')].filter(one => one.textContent.includes('last used')).length === 1"
+    )
+    ann.page.fill("#f-currentPassword", PASSWORD)
+    ann.page.fill("form:has(#f-currentPassword) #f-password", "another-password")
+    ann.page.click("form:has(#f-currentPassword) button")
+    ann.page.wait_for_selector("text=The password is changed.")
+    assert ann.page.eval_on_selector_all("[type=password]", "all => all.map(one => one.value)") == [
+        "",
+        "",
+        "",
+    ]
+
+
+def test_controls_on_a_phone_are_large_enough_not_to_be_zoomed_in_on(
+    server: ServerProcess, chromium: Browser
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    small = """() => [...document.querySelectorAll('input, select, textarea')]
+        .filter(one => parseFloat(getComputedStyle(one).fontSize) < 16).map(one => one.outerHTML)"""
+    for path in ("/#/login", "/classic/register", "/legacy"):
+        page.goto(server.url + path)
+        page.wait_for_selector("input:not([type=hidden])")
+        assert page.evaluate(small) == [], path
+    page.goto(f"{server.url}/#/register")
+    page.fill("#f-firstName", "Ann")
+    page.fill("#f-email", f"{uuid.uuid4().hex}@example.com")
+    page.fill("#f-password", PASSWORD)
+    page.click("form.request button")
+    page.wait_for_selector("#text")
+    for name in ("chat", "friends", "profile"):
+        page.evaluate("hash => { location.hash = hash; }", f"#/{name}")
+        page.wait_for_selector("main :is(input, textarea):visible")
+        assert page.evaluate(small) == [], name
+    context.close()

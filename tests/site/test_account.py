@@ -260,3 +260,20 @@ def test_a_time_zone_is_kept_for_oneself_alone_and_told_to_nobody(
     assert one.http.get("/api/me").json()["user"]["zone"] == "Asia/Kathmandu"
     assert one.http.patch("/api/me", json={"zone": ""}).json()["user"]["zone"] == ""
     assert len(friend.events()) == before
+
+
+def test_signing_out_everywhere_else_leaves_the_one_that_asks(
+    browser: Callable[..., Browser], server: ServerProcess
+) -> None:
+    one, stranger = browser(), browser()
+    elsewhere = [httpx.Client(base_url=server.url) for _ in range(2)]
+    for client in elsewhere:
+        sign_in(client, one.email)
+    assert len(one.http.get("/api/sessions").json()["sessions"]) == 3
+    assert one.http.delete("/api/sessions").status_code == 204
+    (left,) = one.http.get("/api/sessions").json()["sessions"]
+    assert left["current"] is True
+    for client in elsewhere:
+        problem(client.get("/api/me"), 401, "unauthenticated")
+        client.close()
+    assert stranger.http.get("/api/me").status_code == 200

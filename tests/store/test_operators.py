@@ -53,6 +53,7 @@ EMPTY = {
     ("POST", "/api/logout"),
     ("DELETE", "/api/tokens/([^/]+)"),
     ("DELETE", "/api/sessions/([^/]+)"),
+    ("DELETE", "/api/sessions"),
     ("PUT", "/api/friends/([^/]+)"),
     ("DELETE", "/api/friends/([^/]+)"),
     ("PUT", "/api/blocks/([^/]+)"),

@@ -92,6 +92,12 @@ class Devices(RowHandler):
         login = await self.login()
         self.answer({"sessions": await self.house.accounts.devices(login)})
 
+    async def delete(self) -> None:
+        self.no_fields()
+        login = await self.login()
+        await self.house.sessions.end_others(login)
+        self.done()
+
 
 class Device(RowHandler):
     async def delete(self, login_id: str) -> None:

@@ -142,6 +142,13 @@ LOGINS = (
     ),
     Row(
         "DELETE",
+        "/api/sessions",
+        account.Devices,
+        "Sign every other browser out.",
+        DONE,
+    ),
+    Row(
+        "DELETE",
         "/api/sessions/{id}",
         account.Device,
         "Sign a browser out, and end its live connections.",

@@ -82,7 +82,7 @@ function drawControls(temporary, friends) {
       run.pollMs = value;
     }),
     csv,
-    temporary && h('button', { type: 'button', class: 'danger', onclick: leave }, t('profile.delete')),
+    temporary && h('button', { type: 'button', class: 'danger', onclick: () => leave(true).catch(failed) }, t('profile.delete')),
     h('p', { class: 'quiet' }, t('lab.bound'), ' ', warning)));
 }
 
@@ -219,40 +219,83 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-/** An account for the laboratory alone: it has no friends who would read the messages. */
+const KEPT = 'lab.account';
+
+/** The throw-away account of this tab. @returns {{id: string, password: string, token: string} | null} */
+function ownAccount() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? 'null');
+  } catch {
+    return null;
+  }
+}
+
+/** An account for the laboratory alone: it has no friends who would read the messages, and ends with the page. */
 async function join() {
   const password = randomId();
   const email = `lab-${randomId()}@example.com`;
-  await api.post('/api/register', { email, password, firstName: 'Laboratory', lastName: '' });
-  sessionStorage.setItem('lab.password', password);
+  const { user: { id } } = await new Api().post('/api/register', { email, password, firstName: 'Laboratory', lastName: '' });
+  const { token } = await new Api('', id).post('/api/tokens', { label: 'lab', expiresIn: 24 * 3600 });
+  sessionStorage.setItem(KEPT, JSON.stringify({ id, password, token }));
   await open();
 }
 
-async function leave() {
+/** The throw-away account goes; a page that is left has no time to wait. @param {boolean} waits */
+async function leave(waits) {
+  const account = ownAccount();
+  if (!account) return;
   stop();
-  await api.delete('/api/me', { password: sessionStorage.getItem('lab.password') });
-  sessionStorage.removeItem('lab.password');
+  sessionStorage.removeItem(KEPT);
+  const { password, token } = account;
+  const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` };
+  // By the token: the answer to a page that is gone must not take the cookie of whoever has signed in meanwhile.
+  const gone = fetch('/api/me', { method: 'DELETE', headers, credentials: 'omit', keepalive: true, body: JSON.stringify({ password }) });
+  if (!waits) return;
+  await gone;
   location.reload();
 }
 
+/** Whose account is used: nobody's friends get a message unless the person says so. @param {import('../core/types.js').User} visitor */
+async function askWhose(visitor) {
+  const { friends } = await new Api('', visitor.id).get('/api/friends');
+  const button = (/** @type {import('../words.js').Key} */ key, /** @type {string} */ kind, /** @type {() => Promise<void>} */ action) =>
+    h('button', { type: 'button', class: kind, onclick: () => action().catch((problem) => say(wordsOf(problem))) }, t(key));
+  controls.replaceChildren(h('div', { class: 'controls' },
+    button('lab.throwAway', 'primary', join), button('lab.mine', '', () => begin(visitor, friends.length)),
+    h('p', { class: 'quiet' }, t('lab.whose', { name: visitor.name, count: friends.length }))));
+}
+
 async function open() {
-  const visitor = (await api.get('/api/visitor')).user;
-  if (!visitor) {
-    const make = h('button', { type: 'button', class: 'primary' }, t('lab.makeAccount'));
-    make.addEventListener('click', () => join().catch((problem) => say(wordsOf(problem))));
-    controls.replaceChildren(h('div', { class: 'controls' }, make,
-      h('p', { class: 'quiet' }, parts('lab.orSignIn', { link: h('a', { href: '/#/login' }, t('lab.signIn')) }))));
-    return;
-  }
+  const visitor = (await new Api().get('/api/visitor')).user;
+  if (visitor && visitor.id === ownAccount()?.id) return begin(visitor, 0);
+  if (visitor) return askWhose(visitor);
+  const make = h('button', { type: 'button', class: 'primary' }, t('lab.makeAccount'));
+  make.addEventListener('click', () => join().catch((problem) => say(wordsOf(problem))));
+  controls.replaceChildren(h('div', { class: 'controls' }, make,
+    h('p', { class: 'quiet' }, parts('lab.orSignIn', { link: h('a', { href: '/#/login' }, t('lab.signIn')) }))));
+}
+
+/** @param {import('../core/types.js').User} visitor @param {number} friends who get the messages */
+async function begin(visitor, friends) {
   user = visitor.id;
   api = new Api('', user);
   run = newRun();
   ({ socketio } = await api.get('/api/lab/lanes'));
-  const { friends } = await api.get('/api/friends');
-  drawControls(sessionStorage.getItem('lab.password') !== null, friends.length);
+  drawControls(user === ownAccount()?.id, friends);
   makeLanes();
   draw();
   setInterval(draw, DRAW_MS);
 }
 
-open().catch((error) => controls.replaceChildren(h('p', { class: 'bad' }, wordsOf(error))));
+const failed = (/** @type {unknown} */ error) => controls.replaceChildren(h('p', { class: 'bad' }, wordsOf(error)));
+
+addEventListener('pagehide', () => {
+  leave(false).catch(() => {
+    // It stays, without friends and without anybody who knows its password.
+  });
+});
+addEventListener('pageshow', ({ persisted }) => {
+  // What stands here may be of an account that is gone, or of somebody who has signed out.
+  if (persisted) location.reload();
+});
+open().catch(failed);

@@ -64,6 +64,8 @@ export function requestForm({ fields, action, kind = 'primary', submit }) {
     words.className = 'words';
     try {
       const done = await submit(values);
+      // A password that has done its work is not left for whoever comes by.
+      for (const input of form.querySelectorAll('input')) if (input.type === 'password') input.value = '';
       if (done) words.textContent = done;
     } catch (error) {
       const { field: name } = /** @type {any} */ (error);

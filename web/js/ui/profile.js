@@ -1,5 +1,6 @@
 // Profile: name, colour, password, signed-in devices, tokens, the end of the account.
 
+import { agentOf } from '../core/agent.js';
 import { contrast } from '../core/color.js';
 import { Kept } from '../kept.js';
 import { chooseLanguage, chosenLanguage, languages, t, wordsOf } from '../words.js';
@@ -89,18 +90,27 @@ function passwordForm(app) {
   });
 }
 
+/** "Firefox on Windows"; what a browser says of itself where nothing is known of it. @param {string} userAgent */
+function deviceName(userAgent) {
+  const { browser, system } = agentOf(userAgent);
+  if (browser && system) return t('profile.browserOn', { browser, system });
+  return browser || system || userAgent || t('profile.unnamed');
+}
+
 /** @param {import('./app.js').App} app @param {HTMLElement} box */
 async function drawDevices(app, box) {
   const { sessions } = await app.api.get('/api/sessions');
+  const redraw = () => drawDevices(app, box);
   box.replaceChildren(h('ul', { class: 'people' }, sessions.map((/** @type {any} */ one) => h('li', {},
-    h('span', { class: 'who' }, one.userAgent || t('profile.unnamed'),
+    h('span', { class: 'who', title: one.userAgent }, deviceName(one.userAgent),
       h('small', {}, t(one.current ? 'profile.thisDevice' : 'profile.device', {
         since: momentOf(one.createdAt), used: agoOf(one.lastUsedAt),
       }))),
-    !one.current && actionButton(t('profile.signOut'), async () => {
-      await app.api.delete(`/api/sessions/${encodeURIComponent(one.id)}`);
-      await drawDevices(app, box);
-    })))));
+    !one.current && actionButton(t('profile.signOut'), () => (
+      app.api.delete(`/api/sessions/${encodeURIComponent(one.id)}`).then(redraw)))))));
+  if (sessions.length > 1) {
+    box.append(actionButton(t('profile.signOutOthers'), () => app.api.delete('/api/sessions').then(redraw)));
+  }
 }
 
 /** @param {import('./app.js').App} app @param {HTMLElement} box */
