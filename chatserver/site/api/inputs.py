@@ -140,3 +140,14 @@ WAIT = Argument(
     },
     _read_by_admission,
 )
+
+_CHANGES = ("firstName", "lastName", "color", "password", "zone")
+ONE_CHANGE: Schema = {
+    "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in _CHANGES],
+    "if": {"required": ["password"], "properties": {"password": {"type": "string"}}},
+    "then": {
+        "required": ["currentPassword"],
+        "properties": {"currentPassword": {"type": "string"}},
+    },
+}
+"""A change of the profile names one thing at least, and a new password the present one."""

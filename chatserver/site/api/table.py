@@ -21,20 +21,10 @@ from chatserver.site import lab
 from chatserver.site.api import account, alerts, friends, inputs, messages, operator
 from chatserver.site.api.description import Description
 from chatserver.site.api.inputs import optional
-from chatserver.site.api.rows import Answer, Entrance, Row, Schema
+from chatserver.site.api.rows import Answer, Entrance, Row
 from chatserver.transports.handshake import SocketHandler
 from chatserver.transports.longpoll import PollHandler
 from chatserver.transports.sse import EventsHandler
-
-_CHANGES = ("firstName", "lastName", "color", "password", "zone")
-_ONE_CHANGE: Schema = {
-    "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in _CHANGES],
-    "if": {"required": ["password"], "properties": {"password": {"type": "string"}}},
-    "then": {
-        "required": ["currentPassword"],
-        "properties": {"currentPassword": {"type": "string"}},
-    },
-}
 
 DONE = (Answer(204, "Done."),)
 
@@ -96,7 +86,7 @@ ACCOUNT = (
             optional(inputs.PASSWORD),
             optional(inputs.CURRENT_PASSWORD),
         ),
-        whole_body=_ONE_CHANGE,
+        whole_body=inputs.ONE_CHANGE,
     ),
     Row(
         "DELETE",
