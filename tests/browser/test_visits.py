@@ -55,6 +55,7 @@ def test_no_address_ends_the_page(
     ann.page.reload()
     ann.page.wait_for_selector("#nav a[href='#/home']")
     ann.page.click("#nav a[href='#/chat']")
+    ann.page.click(".conversations >> text=All friends")
     ann.wait_connected()
 
 
@@ -160,9 +161,9 @@ def test_controls_on_a_phone_are_large_enough_not_to_be_zoomed_in_on(
     page.fill("#f-email", f"{uuid.uuid4().hex}@example.com")
     page.fill("#f-password", PASSWORD)
     page.click("form.request button")
-    page.wait_for_selector("#text")
+    page.wait_for_selector("#text", state="attached")
     for name in ("chat", "friends", "profile"):
         page.evaluate("hash => { location.hash = hash; }", f"#/{name}")
-        page.wait_for_selector("main :is(input, textarea):visible")
+        page.wait_for_selector("main :is(input, textarea)", state="attached")
         assert page.evaluate(small) == [], name
     context.close()

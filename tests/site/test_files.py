@@ -39,7 +39,8 @@ def test_nothing_but_comments_is_left_out_of_a_script(path: Path) -> None:
     for had, left in zip(whole, lean, strict=True):
         if had == left:
             assert not inside or not had
-            ticks += QUOTED.sub("", left).count("`")
+            raw = left.count("`")
+            ticks += raw if raw % 2 == 0 else QUOTED.sub("", left).count("`")
             continue
         assert left == "" and ticks % 2 == 0, had
         text = had.strip()
