@@ -27,6 +27,8 @@ def test_a_soak_that_is_ended_takes_its_server_and_its_folder_with_it(
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # A program that was started in the background is deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         children = Path(f"/proc/{soak.pid}/task/{soak.pid}/children")

@@ -145,7 +145,7 @@ class Alerts:
     async def unsubscribe(self, user_id: str, fields: Fields) -> None:
         """Call this browser no more. Raises `InvalidField`."""
         endpoint = fields.get("endpoint")
-        if not isinstance(endpoint, str) or len(endpoint) > ENDPOINT_CHARS:
+        if not isinstance(endpoint, str) or not 1 <= len(endpoint) <= ENDPOINT_CHARS:
             raise InvalidField("endpoint", "It must be the address of a push service.")
         await self._store.drop_subscription(user_id, endpoint)
 

@@ -32,7 +32,10 @@ ANN_ON_THE_WIRE = {
 def test_a_user_is_public_but_for_the_email_that_only_the_owner_sees() -> None:
     assert vocabulary.user(ANN) == ANN_ON_THE_WIRE
     account = Account(ANN, "ann@example.com", "phc", 1)
-    assert vocabulary.own_user(account) == ANN_ON_THE_WIRE | {"email": "ann@example.com"}
+    assert vocabulary.own_user(account) == ANN_ON_THE_WIRE | {
+        "email": "ann@example.com",
+        "zone": "",
+    }
     assert vocabulary.author(ANN) == {"id": "ann", "name": "Ann", "color": "#0000aa"}
 
 

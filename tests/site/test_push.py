@@ -135,7 +135,7 @@ def test_a_subscription_ends_with_its_login(
     other = browser("Other")
     other.http.post("/api/login", json={"email": bob.email, "password": PASSWORD})
     if end == "logout":
-        assert bob.http.post("/api/logout").status_code == 204
+        assert bob.http.post("/api/logout", json={}).status_code == 204
     elif end == "session":
         (first,) = [
             one for one in other.http.get("/api/sessions").json()["sessions"] if not one["current"]

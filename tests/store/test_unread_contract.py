@@ -11,7 +11,7 @@ from chatserver.core.conversations import BROADCASTS, Conversation, Direct
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import unread as mongo_unread
 from chatserver.store.sqlite import unread as sqlite_unread
-from tests.store.kit import Home, SqliteHome, World, opened
+from tests.store.kit import Home, MongoHome, World, opened
 
 
 @pytest.fixture(autouse=True)
@@ -134,10 +134,9 @@ async def test_unread_broadcasts_follow_whoever_becomes_and_stays_a_friend(home:
 
 
 async def test_broadcasts_that_were_counted_are_not_read_again(
-    home: Home, monkeypatch: pytest.MonkeyPatch
+    mongo: MongoHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if isinstance(home, SqliteHome):
-        pytest.skip("SQLite counts them by an index, and keeps nothing")
+    # SQLite counts them by an index, and keeps nothing.
     spans = []
     looks = mongo_history._broadcasts
 
@@ -146,7 +145,7 @@ async def test_broadcasts_that_were_counted_are_not_read_again(
         return await looks(db, view, span, people)
 
     monkeypatch.setattr(mongo_history, "_broadcasts", look)
-    async with opened(home) as world:
+    async with opened(mongo) as world:
         await world.join("ann", "bob")
         await world.befriend("ann", "bob")
         await _several(world, 3, to=None)

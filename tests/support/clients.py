@@ -327,7 +327,7 @@ class ClassicReader(Reader):
 
     async def _page(self) -> list[str]:
         page = (await self._line.get(f"/classic{self._query(None)}")).body.decode()
-        texts = re.findall(r'<span class="text">(.*?)</span>', page, re.DOTALL)
+        texts = re.findall(r'<span class="text" dir="auto">(.*?)</span>', page, re.DOTALL)
         return [html.unescape(text.replace("<br>", "\n")) for text in texts]
 
     async def drop(self) -> None:

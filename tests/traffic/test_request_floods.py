@@ -50,12 +50,12 @@ def flood(port: int, request: bytes) -> Iterator[list[bytes]]:
             sock.close()
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+@pytest.fixture
+def plain(data: Path) -> Iterator[ServerProcess]:
     """A server whose rates are soon used up, also where the machine is slow."""
     user = ("--http-rate", "250", "--http-burst", "60", "--connections-per-user", "25")
     address = ("--http-rate-per-address", "20", "--http-burst-per-address", "100")
-    with ServerProcess(tmp_path_factory.mktemp("data"), *user, *address) as running:
+    with ServerProcess(data, *user, *address) as running:
         yield running
         assert running.stop() == 0
     assert running.complaints() == []

@@ -327,6 +327,8 @@ export default {
   "said: You have asked for friendship too often: try again later.": "You have asked for friendship too often: try again later.",
   "said: You are changing your friendships too fast.": "You are changing your friendships too fast.",
   "said: You are changing your profile too often: try again later.": "You are changing your profile too often: try again later.",
+  "said: Passwords cannot be looked at for the moment.": "Passwords cannot be looked at for the moment.",
+  "said: You are changing your settings too fast.": "You are changing your settings too fast.",
   "said: You are reading too fast.": "You are reading too fast.",
   "said: You are looking for too many email addresses: try again later.": "You are looking for too many email addresses: try again later.",
   "said: You have signed in too often: try again later.": "You have signed in too often: try again later.",

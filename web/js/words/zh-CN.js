@@ -326,6 +326,8 @@ export default {
   "said: You have asked for friendship too often: try again later.": "您请求加好友太频繁：请稍后再试。",
   "said: You are changing your friendships too fast.": "您更改好友关系太频繁。",
   "said: You are changing your profile too often: try again later.": "您更改个人资料太频繁：请稍后再试。",
+  "said: Passwords cannot be looked at for the moment.": "暂时无法核对密码。",
+  "said: You are changing your settings too fast.": "您更改设置太快了。",
   "said: You are reading too fast.": "您读取得太快了。",
   "said: You are looking for too many email addresses: try again later.": "您查找的电子邮箱太多：请稍后再试。",
   "said: You have signed in too often: try again later.": "您登录太频繁：请稍后再试。",
