@@ -22,6 +22,8 @@ UNHURRIED = (*FAST, "--poll-wait-s", "0.05", "--poll-wait-max-s", "0.05")
 
 ENDS_THE_LOGIN = {"post_logout", "delete_me", "delete_tokens_id"}
 """Tried with an account each, or everything after them would be tried by nobody."""
+ENDS_THE_OTHERS = {"delete_sessions"}
+"""Tried apart, too, or there would be no other session left to end."""
 ARGON2 = {"post_register", "post_login"}
 """They cost 35 ms each, and ask for no login: tried once, by whoever is signed in."""
 NO_HTTP = {"get_ws"}
@@ -169,7 +171,7 @@ def test_signed_in_the_api_does_what_its_description_says(
         server.url,
         tmp_path,
         headers,
-        names(document) - ENDS_THE_LOGIN - NO_HTTP - NO_END,
+        names(document) - ENDS_THE_LOGIN - ENDS_THE_OTHERS - NO_HTTP - NO_END,
         "examples,coverage,fuzzing",
     )
     assert httpx.get(f"{server.url}/api/me", headers=headers).status_code == 200
@@ -204,3 +206,14 @@ def test_what_ends_a_login_does_what_its_description_says(
     body["example"] = {"password": PASSWORD}
     found = attempt(tried, server.url, tmp_path, headers, {name}, "examples,coverage")
     assert {status for _, status in found} >= {204, 401}
+
+
+@pytest.mark.timeout(600)
+def test_what_ends_the_other_sessions_does_what_its_description_says(
+    server: ServerProcess, browser: Callable[[], Browser], document: Document, tmp_path: Path
+) -> None:
+    headers = a_token(browser())
+    found = attempt(
+        for_token(document), server.url, tmp_path, headers, ENDS_THE_OTHERS, "examples,coverage"
+    )
+    assert done(found) == {"DELETE /api/sessions"}
