@@ -34,5 +34,6 @@ def within_descriptors(limits: Limits) -> tuple[Limits, str]:
     allowed = limits.connections
     if now != resource.RLIM_INFINITY:
         allowed = min(allowed, max(FEWEST, now - RESERVE))
-    line = f"descriptors: {now}, raised from {before}; connections: {allowed}"
+    raised = f", raised from {before}" if now != before else ""
+    line = f"descriptors: {now}{raised}; connections: {allowed}"
     return replace(limits, connections=allowed), line

@@ -29,6 +29,13 @@ def test_the_soft_limit_is_raised_to_the_hard_one_and_both_are_one_line(data: Pa
     assert f"chatserver_open_connections_max {1024 - RESERVE}.0" in page
 
 
+def test_a_limit_that_need_not_be_raised_is_just_named(data: Path) -> None:
+    with limited(data, 1024, 1024) as server:
+        assert server.stop() == 0
+    line = f"descriptors: 1024; connections: {1024 - RESERVE}"
+    assert [each for each in server.log if line in each]
+
+
 def test_a_setting_that_is_lower_counts(data: Path) -> None:
     with limited(data, 256, 1024, "--connections", "20") as server:
         assert "chatserver_open_connections_max 20.0" in httpx.get(f"{server.url}/metrics").text
