@@ -48,6 +48,9 @@ WORDS = "js/words/"
 _KEY = re.compile(r"\[\[([\w.]+)\]\]")
 """What stands in a page for words: `[[key]]`."""
 
+_VISITORS = re.compile(r" *<!--visitor-->\n(.*?) *<!--/visitor-->\n", re.DOTALL)
+"""What a page says to whoever comes without a session, on a slow line long before its script is there."""
+
 _COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/[ \t]*|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 """Comments that have their lines to themselves. `tests/site/test_files.py` sees that nothing else is taken for one."""
 
@@ -104,7 +107,7 @@ class Web:
         self.digest = content.hexdigest()[:DIGEST_CHARS]
         self._making = asyncio.Lock()
         self._files = {name: self._file(name, body) for name, body in self._read.items()}
-        self._pages: dict[tuple[str, str], File] = {}
+        self._pages: dict[tuple[str, str, bool], File] = {}
 
     def file(self, name: str) -> File:
         """Raises `NotFound`."""
@@ -113,9 +116,9 @@ class Web:
             raise NotFound("There is nothing at this address.")
         return found
 
-    def page(self, name: str, language: Language, languages: str) -> File:
-        """A page in one language. Raises `NotFound`."""
-        found = self._pages.get((name, language.tag))
+    def page(self, name: str, language: Language, languages: str, visitor: bool = True) -> File:
+        """A page in one language, with what it says to a visitor before its script is there. Raises `NotFound`."""
+        found = self._pages.get((name, language.tag, visitor))
         if found is None:
             known = {
                 "language": language.tag,
@@ -126,7 +129,8 @@ class Web:
                 lambda key: html.escape(known.get(key[1]) or language.say(key[1])),
                 self.file(name).body.decode(),
             )
-            found = self._pages[name, language.tag] = _packed(name, body.encode())
+            body = _VISITORS.sub(r"\1" if visitor else "", body)
+            found = self._pages[name, language.tag, visitor] = _packed(name, body.encode())
         return found
 
     async def any_file(self, name: str) -> File:

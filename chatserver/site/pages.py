@@ -16,7 +16,9 @@ from chatserver.core.errors import NotFound
 from chatserver.http.cors import set_all
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
+from chatserver.http.requests import cookie_header
 from chatserver.site.files import DIGEST_CHARS, File, Web, takes_gzip
+from chatserver.verbs.cookies import all_session_cookies
 
 PAGES = {
     "/": "index.html",
@@ -73,7 +75,9 @@ class FileHandler(PageHandler):
         if not name.endswith(".html"):
             return self._web.file(name)
         self.set_header("Vary", "Accept-Language, Cookie")
-        return self._web.page(name, self.language, self.house.words.names)
+        # Whoever brings a session is most likely signed in, and does not want to be welcomed first.
+        visitor = not any(all_session_cookies(cookie_header(self.request.headers)))
+        return self._web.page(name, self.language, self.house.words.names, visitor)
 
     def _send(self, file: File) -> None:
         body, etag = file.body, file.etag

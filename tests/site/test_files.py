@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from chatserver.site.files import Web, imports_of, takes_gzip, without_comments
 from chatserver.site.pages import web_folder
+from tests.site.conftest import Browser
 
 WIRE_BYTES = 60_000
 """What a first visit may weigh on the wire, heads included."""
@@ -218,3 +220,15 @@ def test_the_page_can_be_installed(http: httpx.Client) -> None:
         if icon["type"] == "image/png":
             width, height = struct.unpack(">II", picture.content[16:24])
             assert f"{width}x{height}" == icon["sizes"]
+
+
+def test_a_visitor_is_told_what_this_is_before_any_script_is_there(
+    http: httpx.Client, browser: Callable[[], Browser]
+) -> None:
+    page = http.get("/")
+    assert "<h1>A chat among friends</h1>" in page.text and 'href="/classic/login"' in page.text
+    assert http.get("/classic/login").status_code == 200
+    chinese = http.get("/", headers={"Accept-Language": "zh"}).text
+    assert "<h1>" in chinese and "A chat among friends" not in chinese
+    somebody = browser().http.get("/")
+    assert "<h1>" not in somebody.text and "Cookie" in somebody.headers["vary"]

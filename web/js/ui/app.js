@@ -363,9 +363,9 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
   main.focus();
 });
 
-/** Whoever is signed in by the cookie; asked until there is an answer. */
+/** Whoever is signed in by the cookie; asked until there is an answer. What the page says to a visitor stays till then. */
 async function boot() {
-  main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
+  if (!main.querySelector('.page')) main.replaceChildren(h('p', { class: 'page', role: 'status' }, t('page.loading')));
   const last = await lastKnown();
   if (last || wasSomebody()) enter().catch(() => {});
   for (;;) {
