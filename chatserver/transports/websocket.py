@@ -1,7 +1,7 @@
 """WebSocket: `GET /ws`, subprotocol `chat.v1` (RFC 6455).
 
-The handshake is Tornado's. Then the connection leaves it (the seam is `handshake.TakenOver`) and is a `SocketReader`:
-ready frames go to the connection as they are, and `core.framing.FrameParser` reads what the client sends.
+After the handshake (`transports/handshake.py`) the connection is a `SocketReader`: ready frames go to it as they are, and
+`core.framing.FrameParser` reads what the client sends.
 """
 
 from __future__ import annotations
