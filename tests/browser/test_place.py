@@ -185,6 +185,9 @@ def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
     reader = sign_in(meet, browser, server.url, cho)
     page = reader.page
     page.wait_for_function(f"() => ({LOADED})() === 40")
+    # With the first message comes the question about calls, above the messages.
+    dan.write(41)
+    page.wait_for_selector("#ask button")
     page.click(".jump")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.badge')].every((one) => !one.checkVisibility())"
@@ -198,7 +201,7 @@ def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
         settle(page)
         assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX, what
 
-    dan.write(41, 42)
+    dan.write(42, 43)
     page.wait_for_selector(".jump:has-text('2 new')")
     still("messages came")
     dan.http.patch("/api/me", json={"firstName": "Dan with a name " + "long " * 6})
@@ -213,7 +216,7 @@ def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
     still("the window is lower, as with a keyboard")
     page.set_viewport_size({"width": 1000, "height": 700})
     still("the window is higher again")
-    page.evaluate("() => document.documentElement.style.setProperty('font-size', '20px')")
+    page.evaluate("() => document.documentElement.style.setProperty('font-size', '18px')")
     still("the font has come")
     page.evaluate("() => document.documentElement.style.setProperty('font-size', '16px')")
     page.set_viewport_size({"width": 700, "height": 700})
