@@ -8,6 +8,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from scripts.pictures.scenes import take_scenes
 from tests.support.process import ServerProcess
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -78,8 +79,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         chat(browser, server.url)
         laboratory(browser, server.url)
+        take_scenes(browser, server, FOLDER)
         browser.close()
-        server.stop()
     print(f"The pictures are in {FOLDER.relative_to(Path.cwd())}/.")
 
 

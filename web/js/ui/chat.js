@@ -21,7 +21,9 @@ export function chatView(app, model, key) {
   const section = h('section', { class: 'conversation', 'aria-label': t('chat.conversation') });
   const closing = new AbortController();
   const { signal } = closing;
-  const element = h('div', { class: 'chat-view' }, list.element, section);
+  // On a phone the list stands alone, and its title is for whoever hears it.
+  const title = h('h1', { class: 'unseen list-title' }, t('chat.conversations'));
+  const element = h('div', { class: 'chat-view' }, list.element, section, title);
   const inside = new Inside(element, signal);
   let pane = makePane(app, model, ofKey(key), inside);
   const draw = () => {

@@ -1,0 +1,86 @@
+"""axe-core finds nothing on any page, in either theme, in either language."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import MeetPerson
+from tests.browser.people import befriend
+from tests.support.process import ServerProcess
+
+VIEWS = ("#/home", "#/chat", "#/friends", "#/profile")
+OUT = ("#/home", "#/register", "#/login")
+CLASSIC = ("/classic", "/classic/friends", "/classic/settings")
+CLASSIC_OUT = ("/classic", "/classic/login", "/classic/register")
+
+RUN = """async () => (await axe.run()).violations
+    .map(({id, impact, nodes}) => `${id} (${impact}): ${nodes.map((node) => node.html.slice(0, 120)).join(' | ')}`)"""
+
+
+def findings(page: Page, axe: str, where: str) -> list[str]:
+    """What axe finds on the page as it stands, whatever its weight."""
+    page.evaluate(axe)
+    found: list[str] = page.evaluate(RUN)
+    return [f"{where}: {one}" for one in found]
+
+
+def of_views(page: Page, axe: str, views: tuple[str, ...]) -> list[str]:
+    """The same for each of these views."""
+    found: list[str] = []
+    for view in views:
+        page.evaluate("hash => { location.hash = hash; }", view)
+        page.wait_for_selector(f"#nav a[href='{view}'][aria-current]")
+        page.wait_for_selector("h1")
+        found += findings(page, axe, view)
+    return found
+
+
+def of_pages(page: Page, axe: str, url: str, paths: tuple[str, ...], ready: str) -> list[str]:
+    """The same for each of these pages."""
+    found: list[str] = []
+    for path in paths:
+        page.goto(url + path)
+        page.wait_for_selector(ready)
+        found += findings(page, axe, path)
+    return found
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(
+    server: ServerProcess,
+    chromium: Browser,
+    meet: MeetPerson,
+    axe: str,
+    scheme: str,
+    language: str,
+) -> None:
+    ann, bob = meet(chromium, server.url, "Ann"), meet(chromium, server.url, "Bob")
+    for one in (ann, bob):
+        one.context.set_extra_http_headers({"Accept-Language": language})
+        one.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        one.register()
+    befriend(ann, bob)
+    bob.send("hello https://a.example/")
+    ann.expect("hello https://a.example/")
+    page = ann.page
+    assert page.get_attribute("html", "lang") == language
+    found = of_views(page, axe, VIEWS)
+    page.goto(f"{server.url}/#/chat/{bob.id}")
+    page.wait_for_selector("#text", state="visible")
+    found += findings(page, axe, "a conversation")
+    page.set_viewport_size({"width": 390, "height": 760})
+    page.goto(f"{server.url}/#/chat")
+    page.wait_for_selector("#nav a[href='#/chat'][aria-current]")
+    found += findings(page, axe, "the list on a phone")
+    found += of_pages(page, axe, server.url, ("/lab", "/legacy"), ".controls, .stream")
+    found += of_pages(page, axe, server.url, CLASSIC, "h1")
+    bob.page.goto("about:blank")
+    bob.context.clear_cookies()
+    bob.page.goto(f"{server.url}/#/home")
+    bob.page.wait_for_selector("#nav a[href='#/login']")
+    found += of_views(bob.page, axe, OUT)
+    found += of_pages(bob.page, axe, server.url, CLASSIC_OUT, "h1")
+    assert not found, "\n".join(found)
