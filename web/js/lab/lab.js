@@ -6,6 +6,7 @@ import { LADDER } from '../core/transports.js';
 import { randomId } from '../ids.js';
 import { h, say } from '../ui/dom.js';
 import { parts, said, t, wordsOf } from '../words.js';
+import { endThrowAway, keepThrowAway, throwAway, withoutThrowAway } from './account.js';
 import { ClassicLane, StreamLane } from './lanes.js';
 import { SocketIoLane } from './socketio_lane.js';
 import { drawBars, drawDots, msWords } from './plot.js';
@@ -82,7 +83,7 @@ function drawControls(temporary, friends) {
       run.pollMs = value;
     }),
     csv,
-    temporary && h('button', { type: 'button', class: 'danger', onclick: () => leave(true).catch(failed) }, t('profile.delete')),
+    temporary && h('button', { type: 'button', class: 'danger', onclick: () => leave().catch(failed) }, t('profile.delete')),
     h('p', { class: 'quiet' }, t('lab.bound'), ' ', warning)));
 }
 
@@ -219,39 +220,19 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-const KEPT = 'lab.account';
-
-/** The throw-away account of this tab. @returns {{id: string, password: string, token: string} | null} */
-function ownAccount() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT) ?? 'null');
-  } catch {
-    return null;
-  }
-}
-
 /** An account for the laboratory alone: it has no friends who would read the messages, and ends with the page. */
 async function join() {
   const password = randomId();
   const email = `lab-${randomId()}@example.com`;
   const { user: { id } } = await new Api().post('/api/register', { email, password, firstName: 'Laboratory', lastName: '' });
   const { token } = await new Api('', id).post('/api/tokens', { label: 'lab', expiresIn: 24 * 3600 });
-  sessionStorage.setItem(KEPT, JSON.stringify({ id, password, token }));
+  keepThrowAway({ id, password, token });
   await open();
 }
 
-/** The throw-away account goes; a page that is left has no time to wait. @param {boolean} waits */
-async function leave(waits) {
-  const account = ownAccount();
-  if (!account) return;
+async function leave() {
   stop();
-  sessionStorage.removeItem(KEPT);
-  const { password, token } = account;
-  const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` };
-  // By the token: the answer to a page that is gone must not take the cookie of whoever has signed in meanwhile.
-  const gone = fetch('/api/me', { method: 'DELETE', headers, credentials: 'omit', keepalive: true, body: JSON.stringify({ password }) });
-  if (!waits) return;
-  await gone;
+  await endThrowAway();
   location.reload();
 }
 
@@ -265,9 +246,10 @@ async function askWhose(visitor) {
     h('p', { class: 'quiet' }, t('lab.whose', { name: visitor.name, count: friends.length }))));
 }
 
-async function open() {
-  const visitor = (await new Api().get('/api/visitor')).user;
-  if (visitor && visitor.id === ownAccount()?.id) return begin(visitor, 0);
+/** @param {typeof withoutThrowAway} [before] what is done to whoever is signed in */
+async function open(before = async (visitor) => visitor) {
+  const visitor = await before((await new Api().get('/api/visitor')).user);
+  if (visitor && visitor.id === throwAway()?.id) return begin(visitor, 0);
   if (visitor) return askWhose(visitor);
   const make = h('button', { type: 'button', class: 'primary' }, t('lab.makeAccount'));
   make.addEventListener('click', () => join().catch((problem) => say(wordsOf(problem))));
@@ -281,7 +263,7 @@ async function begin(visitor, friends) {
   api = new Api('', user);
   run = newRun();
   ({ socketio } = await api.get('/api/lab/lanes'));
-  drawControls(user === ownAccount()?.id, friends);
+  drawControls(user === throwAway()?.id, friends);
   makeLanes();
   draw();
   setInterval(draw, DRAW_MS);
@@ -290,12 +272,14 @@ async function begin(visitor, friends) {
 const failed = (/** @type {unknown} */ error) => controls.replaceChildren(h('p', { class: 'bad' }, wordsOf(error)));
 
 addEventListener('pagehide', () => {
-  leave(false).catch(() => {
-    // It stays, without friends and without anybody who knows its password.
+  stop();
+  endThrowAway().catch(() => {
+    // The next page of this tab ends it; where there is none, it has no friends, and nobody knows its password.
   });
 });
 addEventListener('pageshow', ({ persisted }) => {
   // What stands here may be of an account that is gone, or of somebody who has signed out.
   if (persisted) location.reload();
 });
-open().catch(failed);
+// A page that was loaded again is a new page: the account of the one before ends first.
+open(withoutThrowAway).catch(failed);

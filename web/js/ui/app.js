@@ -2,6 +2,7 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
+import { withoutThrowAway } from '../lab/account.js';
 import { LAST_MS, forgetLast, soon } from '../last.js';
 import { forgetAccount, lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
@@ -371,7 +372,8 @@ async function boot() {
   for (;;) {
     try {
       // Not `/api/me`: a refusal would stand in the console of everybody who comes for the first time.
-      const { user } = await soon(app.api.get('/api/visitor'), last ? LAST_MS : Infinity);
+      const { user: visitor } = await soon(app.api.get('/api/visitor'), last ? LAST_MS : Infinity);
+      const user = await withoutThrowAway(visitor);
       if (user) await begin(user);
       else forgetLast();
       break;
@@ -385,12 +387,7 @@ async function boot() {
   }
   answerFiles();
   addEventListener('hashchange', show);
-  hearTabs({
-    look: lookAround,
-    back: () => {
-      comeBack().catch(() => {});
-    },
-  });
+  hearTabs({ look: lookAround, back: () => { comeBack().catch(() => {}); } });
   show();
 }
 
