@@ -26,6 +26,15 @@ class FriendChange:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockChange:
+    """The user blocks `other`, or does so no more, where there is nothing else between the two."""
+
+    user_id: str
+    other: str
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileChange:
     """New public fields of a user."""
 
@@ -71,4 +80,30 @@ class AccountEnd:
     user_id: str
 
 
-Change = FriendChange | ProfileChange | ReadChange | LoginsEnd | PasswordChange | AccountEnd
+Change = (
+    FriendChange
+    | BlockChange
+    | ProfileChange
+    | ReadChange
+    | LoginsEnd
+    | PasswordChange
+    | AccountEnd
+)
+
+Subject = tuple[str, ...]
+"""Whom a change is about, as far as others may decide at the same time: a pair of users (sorted), or one user."""
+
+
+def subject_of(change: Change | None) -> Subject | None:
+    """What this change moves on; None where nobody decides by it."""
+    match change:
+        case FriendChange(asker=one, other=other) | BlockChange(user_id=one, other=other):
+            return subject(one, other)
+        case ProfileChange(user_id=one) | PasswordChange(user_id=one) | AccountEnd(user_id=one):
+            return (one,)
+    return None
+
+
+def subject(*user_ids: str) -> Subject:
+    """The subject of these users, in whatever order they are named."""
+    return tuple(sorted(user_ids))

@@ -161,6 +161,11 @@ class Payment:
             raise Unpaid("This payment has paid for another append already.")
         payment._spent = True
 
+    @staticmethod
+    def hand_back(payment: Payment) -> None:
+        """Undo `collect`: nothing was appended, and the payment is good as before."""
+        payment._spent = False
+
 
 def free_of_charge(reason: str) -> Payment:
     """For what nobody has to pay for, because the server itself does it, or because it was paid for before.

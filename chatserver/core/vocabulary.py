@@ -11,6 +11,7 @@ from typing import Any
 
 from chatserver.core.changes import (
     AccountEnd,
+    BlockChange,
     FriendChange,
     LoginsEnd,
     PasswordChange,
@@ -94,7 +95,7 @@ def read(user_id: str, conversation: Conversation, up_to: int) -> Draft:
     return Draft(READ.name, READ.audience(conversation), user_id, peer, fields, change=change)
 
 
-def notice(change: LoginsEnd | PasswordChange) -> Draft:
+def notice(change: LoginsEnd | PasswordChange | BlockChange) -> Draft:
     """A change in the order that no user sees."""
     return Draft(NOTICE.name, NOTICE.to_all, change.user_id, None, {}, change=change)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chatserver.core.changes import Subject
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event, Signal
 from chatserver.core.prices import Payment
@@ -48,8 +49,27 @@ def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> 
         future.set_exception(answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What was known of `subject` when somebody began to decide: all of its changes up to `seq`, and no later one.
+
+    Only a journal makes one, and only the same journal reads it.
+    """
+
+    subject: Subject
+    seq: int
+
+
+class Outrun(Exception):
+    """Somebody was faster: the guarded subject has changed. Nothing was appended, and the payment is good still."""
+
+
 class Journal(Protocol):
     """One total order. Everything below is for one event loop; no method blocks it.
+
+    A journal may have several nodes, each with an object of this kind. Three rules hold on all of them. **R1**: a read of
+    the store waits until the store shows what this node has applied (`shown`). **R2**: an `append` returns when the store
+    shows it and every living node has applied it. **R3**: a node that cannot prove that it is `fresh` serves nothing.
 
     Nothing is appended that nobody has paid for: `place` and `append` raise `Unpaid` where `payment` is none, or has paid
     for something before.
@@ -61,8 +81,18 @@ class Journal(Protocol):
         ...
 
     @property
+    def shown_seq(self) -> int:
+        """What the store shows, as far as this node knows: everything up to here, and perhaps more."""
+        ...
+
+    @property
     def healthy(self) -> bool:
         """False while appends cannot be made durable."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """False while this node cannot tell that it has heard of everything: then nothing may be taken from its memory."""
         ...
 
     async def start(self, followers: Sequence[Follower]) -> None:
@@ -79,13 +109,32 @@ class Journal(Protocol):
         """
         ...
 
+    async def newest(self) -> int:
+        """The newest seq of the whole order, whether or not it was followed here. Raises `Unavailable`.
+
+        Everything that any node had acknowledged before this was called stands at or below it.
+        """
+        ...
+
+    async def shown(self, seq: int) -> None:
+        """Return once the store shows everything up to `seq`. Raises `Unavailable` after CAUGHT_UP_S."""
+        ...
+
+    async def guard(self, *user_ids: str) -> Guard:
+        """What has become of a pair of users, or of one user, up to now; returns once the store shows it.
+
+        For whoever reads the store, decides and appends: where one of `core.changes.subject_of` these users comes
+        in between, `append` raises `Outrun`. Ask for the guard before the first read. Raises `Unavailable`.
+        """
+        ...
+
     def place(self, payment: Payment, draft: Draft, answer: Answer) -> None:
         """Give the draft its place now; `answer` hears later what `append` would return or raise for it.
 
         For a caller who must go on in order without waiting: the places are those of the calls, and neither
         a task nor a future is needed. `answer` is called once, on the loop, never from inside this call, just
         before the followers get what follows from the draft, in the same turn. It must not raise or publish.
-        Raises `Unavailable` at once where nothing can be accepted.
+        Raises `Unavailable` at once where nothing can be accepted, as while this node is not `fresh`.
         """
         ...
 
@@ -93,13 +142,15 @@ class Journal(Protocol):
         """Whether an append of this `client_id` is on its way: its repeat will be a duplicate."""
         ...
 
-    async def append(self, payment: Payment, *drafts: Draft) -> list[Appended]:
+    async def append(
+        self, payment: Payment, *drafts: Draft, guard: Guard | None = None
+    ) -> list[Appended]:
         """Make the drafts durable, one after another with nothing between them, all or none.
 
-        Returns after they are durable and were handed to the followers. With several drafts none may
-        carry a `client_id`. Calls made in one order are placed in that order.
-        Raises `Unavailable` when durability cannot be had; the drafts may then still have happened
-        (so repeat only with a `client_id`).
+        Returns after they are durable, were handed to the followers of every living node and are shown by the store.
+        With several drafts none may carry a `client_id`. Calls of one actor made in one order are placed in that order.
+        Raises `Outrun` where what `guard` protects has changed, and `Unavailable` when durability cannot be had; the
+        drafts may then still have happened (so repeat only with a `client_id`).
         """
         ...
 
@@ -107,6 +158,7 @@ class Journal(Protocol):
         """How many events in (after, up_to] this view shows, counted to `cap` at the most.
 
         None where events in that range may have been dropped by age: exact resumption is impossible.
+        This and `replay` wait until the store shows `up_to`, and raise `Unavailable` as `shown` does.
         """
         ...
 

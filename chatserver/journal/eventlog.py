@@ -44,6 +44,10 @@ class EventLog(Protocol):
         """
         ...
 
+    def note_shown(self, seq: int) -> None:
+        """Another process has written everything up to `seq`: what is read from now on shows it."""
+        ...
+
     async def probe(self) -> None:
         """Returns where a `write` would now be made durable, else raises `Unavailable`."""
         ...

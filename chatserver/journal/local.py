@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from chatserver.core.changes import subject
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
-from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, settle
+from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, Guard, settle
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
+from chatserver.journal.guards import Subjects
 
 _log = logging.getLogger("chatserver.journal")
 
@@ -61,7 +63,7 @@ class _Waiting:
 
 
 class LocalJournal:
-    """A `Journal` over `log`, whose only writer it is.
+    """A `Journal` over `log`, whose only writer and only node it is: what was followed is shown by the store.
 
     `clock_ms` is the time now and may step: seq is `max(last + 1, microseconds since 1970)`. `keep_ms`
     is how long events that are no messages are kept.
@@ -79,6 +81,7 @@ class LocalJournal:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._by_client: dict[tuple[str, str], _Waiting] = {}
+        self._subjects = Subjects()
         self._wake = asyncio.Event()
         self._followers: Sequence[Follower] = ()
         self._behind: list[tuple[int, asyncio.Future[None]]] = []
@@ -89,8 +92,16 @@ class LocalJournal:
         return self._head_seq
 
     @property
+    def shown_seq(self) -> int:
+        return self._head_seq
+
+    @property
     def healthy(self) -> bool:
         return self._healthy and not self._closing
+
+    @property
+    def fresh(self) -> bool:
+        return True
 
     async def start(self, followers: Sequence[Follower]) -> None:
         self._last_seq = self._head_seq = await self._events.last_seq()
@@ -111,6 +122,18 @@ class LocalJournal:
                 await waiter
         except TimeoutError:
             raise Unavailable("The server is behind its own database.") from None
+
+    async def newest(self) -> int:
+        return self._head_seq
+
+    async def shown(self, seq: int) -> None:
+        await self.caught_up(seq)
+
+    async def guard(self, *user_ids: str) -> Guard:
+        guarded = subject(*user_ids)
+        seq = self._subjects.newest(guarded)
+        await self.caught_up(seq)
+        return Guard(guarded, seq)
 
     def place(self, payment: Payment, draft: Draft, answer: Answer) -> None:
         Payment.collect(payment)
@@ -134,7 +157,11 @@ class LocalJournal:
     def is_placed(self, actor: str, client_id: str) -> bool:
         return (actor, client_id) in self._by_client
 
-    async def append(self, payment: Payment, *drafts: Draft) -> list[Appended]:
+    async def append(
+        self, payment: Payment, *drafts: Draft, guard: Guard | None = None
+    ) -> list[Appended]:
+        if guard is not None:
+            self._subjects.refuse_outrun(guard)
         Payment.collect(payment)
         if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
             raise ValueError("An append is one draft, or several without a client_id.")
@@ -203,6 +230,7 @@ class LocalJournal:
         events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])
         # Only now: a draft that cannot be encoded has taken no place.
         self._last_seq = events[-1].seq
+        self._subjects.note(events)
         return events
 
     # writing
@@ -247,6 +275,8 @@ class LocalJournal:
             self._queue.clear()
             self._queued_bytes = 0
             outcome = await self._settle(batch)
+            for waiting in batch:
+                self._subjects.note(waiting.entry.events)
             self._in_doubt = False
         except Unavailable as error:
             self._note(False, error)
@@ -298,6 +328,7 @@ class LocalJournal:
 
     def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
+            self._subjects.never_happened(waiting.entry.events, self._head_seq)
             self._answer(waiting, Unavailable(error.detail, error.retry_after_s))
 
     def _answer(self, waiting: _Waiting, answer: Appended | Unavailable) -> None:

@@ -7,11 +7,14 @@ import json
 
 import pytest
 
+from chatserver.core import vocabulary
+from chatserver.core.changes import BlockChange, FriendChange, PasswordChange
 from chatserver.core.conversations import BROADCASTS, Range
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Audience, Draft, Event
 from chatserver.core.framing import ws_text
 from chatserver.core.visibility import View
+from chatserver.journal.contract import Outrun
 from tests.store.kit import (
     DAY_MS,
     START_MS,
@@ -196,6 +199,69 @@ async def test_a_client_id_is_remembered_over_restarts(home: Home) -> None:
         assert world.journal.head_seq == head
         page = await world.store.history("ann", Range())
         assert page.seq == head, "a snapshot claims a place that nobody reaches"
+
+
+# guards
+
+
+async def test_who_decided_on_what_has_changed_since_is_outrun(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho")
+        guard = await world.journal.guard("ann", "bob")
+        assert guard.subject == ("ann", "bob")
+        await world.befriend("bob", "ann")
+        payment = paid()
+        ask = friend_draft("ann", "bob", "none", FriendChange("ann", "bob", "none"))
+        with pytest.raises(Outrun):
+            await world.journal.append(payment, ask, guard=guard)
+        assert await world.store.relation("ann", "bob") == "friend"
+        # The payment is good still, and what was read after a new guard may be decided upon.
+        again = await world.journal.guard("bob", "ann")
+        assert await world.store.relation("ann", "bob") == "friend"
+        await world.journal.append(payment, ask, guard=again)
+        assert await world.store.relation("ann", "bob") == "none"
+
+
+async def test_of_all_who_decide_at_once_one_is_first(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob")
+        guards = [await world.journal.guard("ann", "bob") for _ in range(5)]
+        change = FriendChange("ann", "bob", "friend")
+        drafts = [
+            friend_draft("ann", "bob", "friend", change),
+            friend_draft("bob", "ann", "friend"),
+        ]
+        calls = [world.journal.append(paid(), *drafts, guard=guard) for guard in guards]
+        outcome = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(each, Outrun) for each in outcome) == 4
+        assert len(world.events) == 2
+
+
+async def test_what_concerns_others_outruns_nobody(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho")
+        pair, user = await world.journal.guard("ann", "bob"), await world.journal.guard("ann")
+        await world.say("ann", "one")
+        await world.befriend("ann", "cho")
+        await world.end_logins("ann", "c1")
+        block = vocabulary.notice(BlockChange("ann", "bob", True))
+        await world.journal.append(paid(), block, guard=pair)
+        assert await world.store.blocked("ann", "bob")
+        changed = vocabulary.notice(PasswordChange("ann", "new", None))
+        await world.journal.append(paid(), changed, guard=user)
+        for outrun, late in ((pair, block), (user, changed)):
+            with pytest.raises(Outrun):
+                await world.journal.append(paid(), late, guard=outrun)
+
+
+async def test_what_was_acknowledged_is_shown_and_no_newer_than_the_newest(home: Home) -> None:
+    async with opened(home) as world:
+        place = await world.say("ann", "one")
+        journal = world.journal
+        assert journal.fresh and await journal.newest() >= journal.head_seq >= place.seq
+        await journal.shown(await journal.newest())
+        assert journal.shown_seq >= place.seq
+        assert await world.texts("ann") == ["one"]
 
 
 # replay

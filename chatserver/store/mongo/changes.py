@@ -14,6 +14,7 @@ from pymongo import errors
 
 from chatserver.core.changes import (
     AccountEnd,
+    BlockChange,
     Change,
     FriendChange,
     LoginsEnd,
@@ -37,6 +38,10 @@ async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) ->
     match change:
         case FriendChange():
             await _friend(db, change, seq)
+        case BlockChange(blocked=True):
+            await block(db, change.user_id, change.other)
+        case BlockChange():
+            await db["blocks"].delete_many({"_id": compound(change.user_id, change.other)})
         case ProfileChange():
             await _profile(db, change, seq)
         case ReadChange():

@@ -69,6 +69,9 @@ class MongoLog:
             self._unread.note(event for entry in written for event in entry.events)
         return outcome
 
+    def note_shown(self, seq: int) -> None:
+        self._db.head_seq = max(self._db.head_seq, seq)
+
     async def probe(self) -> None:
         async with self._db.answering():
             await self._keep_last_seq()

@@ -11,6 +11,7 @@ from typing import Any
 
 from chatserver.core.changes import (
     AccountEnd,
+    BlockChange,
     Change,
     FriendChange,
     LoginsEnd,
@@ -30,7 +31,15 @@ USER = dict.fromkeys(("first_name", "last_name", "color", "name_key"), 1)
 """The fields of a user that everybody may see, and what orders them."""
 _CHANGES: dict[str, type[Change]] = {
     kind.__name__: kind
-    for kind in (FriendChange, ProfileChange, ReadChange, LoginsEnd, PasswordChange, AccountEnd)
+    for kind in (
+        FriendChange,
+        BlockChange,
+        ProfileChange,
+        ReadChange,
+        LoginsEnd,
+        PasswordChange,
+        AccountEnd,
+    )
 }
 TTL_MS = 8 * 86_400_000
 """MongoDB itself drops passing events after so long, should the hourly job not have run. A day more than

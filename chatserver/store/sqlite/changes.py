@@ -6,6 +6,7 @@ import sqlite3
 
 from chatserver.core.changes import (
     AccountEnd,
+    BlockChange,
     Change,
     FriendChange,
     LoginsEnd,
@@ -17,6 +18,7 @@ from chatserver.core.names import name_key, words
 from chatserver.store.archive import conversation_key
 from chatserver.store.sqlite.unread import recount
 
+_UNBLOCK = "DELETE FROM blocks WHERE by_id = ? AND user_id = ?"
 ADD_FRIENDSHIP = "INSERT INTO friendships (user_id, other_id, relation, since) VALUES (?, ?, ?, ?)"
 
 
@@ -25,6 +27,9 @@ def apply_change(db: sqlite3.Connection, change: Change, seq: int, first_seq: in
     match change:
         case FriendChange():
             _friend(db, change, seq)
+        case BlockChange():
+            statement = "INSERT OR IGNORE INTO blocks VALUES (?, ?)" if change.blocked else _UNBLOCK
+            db.execute(statement, (change.user_id, change.other))
         case ProfileChange():
             _profile(db, change)
         case ReadChange():

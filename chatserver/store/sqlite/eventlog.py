@@ -26,6 +26,9 @@ class SqliteLog(SqlitePart):
     async def write(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
         return await self._db.write(lambda db: _write_batch(db, batch))
 
+    def note_shown(self, seq: int) -> None:
+        """Nothing to note: each read sees the file as it is, with its place."""
+
     async def probe(self) -> None:
         await self._db.probe()
 
