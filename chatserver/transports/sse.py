@@ -7,6 +7,7 @@ block is the same bytes for every reader, HTTP/1.0 proxies included.
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -86,33 +87,27 @@ class EventsHandler(StreamHandler):
 
     async def get(self) -> None:
         async with self._delivery.joins:
-            await self._join()
-
-    async def _join(self) -> None:
-        try:
-            await self._begin(await self.arrive(self.request.headers.get("Last-Event-ID")))
-        except AnotherAccount:
-            self._stop()
-        except Unauthenticated as error:
-            self._refuse_or_stop(error)
-        except ChatError as error:
-            self.refuse(error)
+            await self._answer(self._begin)
 
     async def head(self) -> None:
         """What `get` would say first: nobody reads here."""
+        await self._answer(self._say_first)
+
+    async def _answer(self, begin: Callable[[Arrival], Awaitable[None]]) -> None:
         try:
-            await self.arrive(self.request.headers.get("Last-Event-ID"))
+            await begin(await self.arrive(self.request.headers.get("Last-Event-ID")))
         except AnotherAccount:
             self._stop()
         except Unauthenticated as error:
             self._refuse_or_stop(error)
         except ChatError as error:
             self.refuse(error)
-        else:
-            self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-            self.set_header("Cache-Control", "no-store, no-transform")
-            self.set_header("X-Accel-Buffering", "no")
-            self.set_header("X-Content-Type-Options", "nosniff")
+
+    async def _say_first(self, _: Arrival) -> None:
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-store, no-transform")
+        self.set_header("X-Accel-Buffering", "no")
+        self.set_header("X-Content-Type-Options", "nosniff")
 
     def _refuse_or_stop(self, error: Unauthenticated) -> None:
         if "Authorization" in self.request.headers:

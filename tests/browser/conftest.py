@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.browser.accounts import Account, MakeAccount
 from tests.browser.people import Person
-from tests.support.ports import free_port, wait_for_port
+from tests.support.nginx import nginx
+from tests.support.ports import free_port
 from tests.support.process import ServerProcess
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
@@ -108,16 +109,7 @@ def make(server: ServerProcess) -> Iterator[MakeAccount]:
         yield make_one
 
 
-NGINX = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+BUFFERING = """
   server {{
     listen 127.0.0.1:{port};
     location / {{
@@ -127,7 +119,6 @@ http {{
       proxy_ignore_headers X-Accel-Buffering;
     }}
   }}
-}}
 """
 
 
@@ -136,14 +127,7 @@ def buffering_proxy(
     server: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """An nginx that buffers every answer and passes no upgrade on: WebSocket fails, SSE says nothing."""
-    folder = tmp_path_factory.mktemp("nginx")
     port = free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, url=server.url))
-    process = subprocess.Popen(
-        ["/usr/sbin/nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for_port(port)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
+    inside = BUFFERING.format(port=port, url=server.url)
+    with nginx(tmp_path_factory.mktemp("nginx"), port, inside) as url:
+        yield url

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.conftest import FAST
-from tests.support.ports import free_port, wait_for_port
+from tests.support.nginx import nginx
+from tests.support.ports import free_port
 from tests.support.process import ServerProcess
 from tests.support.socketio_clients import browser_script
 
@@ -201,21 +202,6 @@ def test_the_laboratory_has_one_more_lane_that_recovers(
     context.close()
 
 
-WHOLE = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-{ours}
-}}
-"""
-
-
 def test_behind_nginx_a_cookie_keeps_a_session_on_its_node(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -229,20 +215,15 @@ def test_behind_nginx_a_cookie_keeps_a_session_on_its_node(
     for default, node in zip(("127.0.0.1:8888", "127.0.0.1:8889"), nodes, strict=True):
         assert default in ours
         ours = ours.replace(default, f"127.0.0.1:{node.port}")
-    (tmp_path / "nginx.conf").write_text(WHOLE.format(folder=tmp_path, ours=ours))
-    nginx = subprocess.Popen(
-        ["/usr/sbin/nginx", "-e", f"{tmp_path}/error.log", "-c", f"{tmp_path}/nginx.conf"],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_port(port, alive=lambda: nginx.poll() is None)
+    with ExitStack() as ends:
+        for node in nodes:
+            ends.callback(node.kill)
+        url = ends.enter_context(nginx(tmp_path, port, ours))
         dealt = set()
         opening, polling = "/socket.io/?EIO=4&transport=polling", "&sid="
         for _ in range(40):
             # Each request on a connection of its own, as the worst of balancers has it.
-            client = httpx.Client(
-                base_url=f"http://127.0.0.1:{port}", headers={"Connection": "close"}
-            )
+            client = httpx.Client(base_url=url, headers={"Connection": "close"})
             sid = client.get(opening).text.split('"sid":"')[1].split('"')[0]
             dealt.add(client.cookies["chat_node"])
             for _ in range(3):
@@ -251,8 +232,3 @@ def test_behind_nginx_a_cookie_keeps_a_session_on_its_node(
             client.cookies.clear()
             client.close()
         assert dealt == {"chat_a", "chat_b"}
-    finally:
-        nginx.terminate()
-        nginx.wait(10)
-        for node in nodes:
-            node.kill()

@@ -14,7 +14,7 @@ from chatserver.http.words import Words
 from chatserver.site.pages import web_folder
 from chatserver.site.shown import messages
 from tests.site.conftest import Browser
-from tests.site.test_classic import MakeClassic, classic
+from tests.site.test_classic import MakeClassic, TextBrowser, classic
 from tests.support.process import ServerProcess
 
 __all__ = ["classic"]
@@ -84,13 +84,19 @@ def test_no_english_word_is_left_on_a_chinese_page(
         assert not words, path
 
 
-def test_times_are_those_of_the_zone_that_the_account_has_chosen(
-    server: ServerProcess, classic: MakeClassic
-) -> None:
+def registered(classic: MakeClassic, name: str) -> TextBrowser:
+    """Somebody at the classic pages, with an account of this first name."""
     one = classic()
     one.open("/classic/register")
     email = f"{id(one)}@example.com"
-    one.submit("/classic/register", firstName="Zoe", lastName="", email=email, password="x" * 12)
+    one.submit("/classic/register", firstName=name, lastName="", email=email, password="x" * 12)
+    return one
+
+
+def test_times_are_those_of_the_zone_that_the_account_has_chosen(
+    server: ServerProcess, classic: MakeClassic
+) -> None:
+    one = registered(classic, "Zoe")
     one.submit("/classic/messages", text="when")
     utc = re.search(r'datetime="([^"]+)">(\d\d):(\d\d) UTC<', one.page.text)
     assert utc is not None
@@ -126,10 +132,7 @@ def test_a_day_stands_at_each_change_of_day_in_the_zone_whatever_the_clock_did()
 def test_links_are_links_and_nothing_that_was_written_is_markup(
     server: ServerProcess, classic: MakeClassic
 ) -> None:
-    one = classic()
-    one.open("/classic/register")
-    email = f"{id(one)}@example.com"
-    one.submit("/classic/register", firstName="דנה", lastName="", email=email, password="x" * 12)
+    one = registered(classic, "דנה")
     one.submit("/classic/messages", text='看（https://a.example/?q=1&r="<b>）。\nwww.b.example')
     assert '<a href="https://a.example/?q=1&amp;r=" rel=' in one.page.text
     assert '<a href="https://www.b.example" rel=' in one.page.text

@@ -33,16 +33,25 @@ def frame(text: str) -> bytes:
     return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
 
 
-async def joined(place: Place) -> tuple[SocketReader, Paper, Slow]:
-    """A WebSocket of Ann's after its greeting."""
-    who, slow = User("ann", "ann", "", "#0000aa"), Slow()
+ANN = User("ann", "ann", "", "#0000aa")
+
+
+async def attached(place: Place) -> tuple[SocketReader, Paper, Slow]:
+    """A WebSocket of Ann's before its greeting."""
+    slow = Slow()
     verbs = SocketVerbs(slow, None)  # type: ignore[arg-type]
-    arrival = Arrival(login("l", "ann"), who, None, "")
+    arrival = Arrival(login("l", "ann"), ANN, None, "")
     mailbox = await place.delivery.mailboxes.open("ann")
     reader, paper = SocketReader(place.delivery, verbs, arrival, mailbox), Paper()
     reader.outlet = paper
     place.delivery.readers.attach(reader)
-    await reader.join(who, None)
+    return reader, paper, slow
+
+
+async def joined(place: Place) -> tuple[SocketReader, Paper, Slow]:
+    """A WebSocket of Ann's after its greeting."""
+    reader, paper, slow = await attached(place)
+    await reader.join(ANN, None)
     return reader, paper, slow
 
 
@@ -65,17 +74,11 @@ async def test_a_client_with_too_many_messages_under_way_is_not_read_until_half_
 
 async def test_frames_before_the_greeting_wait_and_their_number_is_bounded(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
-        who, slow = User("ann", "ann", "", "#0000aa"), Slow()
-        verbs = SocketVerbs(slow, None)  # type: ignore[arg-type]
-        arrival = Arrival(login("l", "ann"), who, None, "")
-        mailbox = await place.delivery.mailboxes.open("ann")
-        reader, paper = SocketReader(place.delivery, verbs, arrival, mailbox), Paper()
-        reader.outlet = paper
-        place.delivery.readers.attach(reader)
+        reader, paper, _ = await attached(place)
         for _ in range(INBOX_FRAMES):
             reader.receive_data(frame('{"type":"ping"}'))
         assert paper.said == ["pause"] and paper.sent == []
-        await reader.join(who, None)
+        await reader.join(ANN, None)
         assert b"hello" in paper.sent[0]
 
 

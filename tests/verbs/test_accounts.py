@@ -17,7 +17,7 @@ from chatserver.command.settings import Settings
 from chatserver.core.conversations import Direct, Range
 from chatserver.core.errors import ChatError, Conflict, NotFound, Unauthenticated, Unavailable
 from chatserver.core.limits import Limits
-from chatserver.core.people import User
+from chatserver.core.people import Login, User
 from chatserver.http.house import House
 from chatserver.journal.contract import Appended
 from chatserver.store.sqlite import friendships
@@ -172,19 +172,24 @@ async def befriended(house: House) -> tuple[User, User]:
     return ann, bob
 
 
+def leaves_while_looked_up(house: House, login: Login) -> None:
+    """From now on whoever has `login` ends their account just after somebody's relation was looked up."""
+    relation = house.store.relation
+
+    async def look_slowly(viewer: str, other: str) -> str:
+        found = await relation(viewer, other)
+        await house.accounts.leave(login, {"password": PASSWORD})
+        return found
+
+    house.store.relation = look_slowly  # type: ignore[method-assign]
+
+
 async def test_a_message_under_way_does_not_outlive_its_author(data: Path) -> None:
     """Whether they are friends is looked up; meanwhile the author's account ends."""
     async with opened(data) as house:
         ann, bob = await befriended(house)
         login = await house.sessions.begin(ann.id, 0, "")
-        relation = house.store.relation
-
-        async def look_slowly(viewer: str, other: str) -> str:
-            found = await relation(viewer, other)
-            await house.accounts.leave(login, {"password": PASSWORD})
-            return found
-
-        house.store.relation = look_slowly  # type: ignore[method-assign]
+        leaves_while_looked_up(house, login)
         with pytest.raises(Unauthenticated):
             await house.messages.send(ann.id, {"text": "from beyond", "to": bob.id})
         page = json.loads(await house.messages.history(bob.id, Range(Direct(ann.id))))
@@ -196,14 +201,7 @@ async def test_a_wish_under_way_makes_no_friend_of_somebody_who_has_left(data: P
         ann, bob = await person(house, "ann"), await person(house, "bob")
         await house.friendships.befriend(ann.id, bob.id)
         login = await house.sessions.begin(ann.id, 0, "")
-        relation = house.store.relation
-
-        async def look_slowly(viewer: str, other: str) -> str:
-            found = await relation(viewer, other)
-            await house.accounts.leave(login, {"password": PASSWORD})
-            return found
-
-        house.store.relation = look_slowly  # type: ignore[method-assign]
+        leaves_while_looked_up(house, login)
         with pytest.raises(NotFound):
             await house.friendships.befriend(bob.id, ann.id)
         assert (await house.friendships.friends(bob.id))["friends"] == []
