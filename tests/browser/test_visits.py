@@ -115,6 +115,21 @@ def test_the_laboratory_reaches_no_friend_unless_one_asks_for_it(
     assert ann.page.is_hidden("text=Delete the account")
 
 
+def test_profile_says_to_a_password_manager_whose_passwords_its_forms_ask_for(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    said: list[str] = []
+    ann.page.on("console", lambda line: said.append(line.text))
+    ann.page.click("#nav a[href='#/profile']")
+    ann.page.wait_for_selector("#f-delete")
+    named = "form:has([type=password]) [autocomplete=username]"
+    assert (
+        ann.page.locator(named).evaluate_all("all => all.map(one => one.value)") == [ann.email] * 2
+    )
+    assert said == []
+
+
 def test_profile_names_devices_and_forgets_passwords_that_were_used(
     server: ServerProcess, browser: Browser, meet: MeetPerson
 ) -> None:

@@ -22,7 +22,7 @@ export function profileView(app, model) {
     h('h2', {}, t('profile.name')), nameForm(app, model),
     h('h2', {}, t('profile.language')), languageField(),
     h('h2', {}, t('calls.title')), app.beside && callsForm(app.beside.calls, model, closing.signal),
-    h('h2', {}, t('profile.password')), passwordForm(app),
+    h('h2', {}, t('profile.password')), passwordForm(app, model),
     h('h2', {}, t('profile.devices')), devices,
     h('h2', {}, t('profile.tokens')), tokens, tokenForm(app, tokens),
     h('h2', {}, t('profile.delete')), deleteForm(app, model));
@@ -74,10 +74,14 @@ function languageField() {
   return h('div', { class: 'field' }, h('label', { for: 'f-language' }, t('profile.languageOf')), choice);
 }
 
-/** @param {import('./app.js').App} app */
-function passwordForm(app) {
+/** Says to a password manager whose password a form is about. @param {import('./model.js').Model} model */
+const whose = ({ me }) => h('input', { type: 'text', autocomplete: 'username', value: me.email ?? '', readOnly: true, hidden: true });
+
+/** @param {import('./app.js').App} app @param {import('./model.js').Model} model */
+function passwordForm(app, model) {
   return requestForm({
     fields: [
+      whose(model),
       field(t('profile.current'), { name: 'currentPassword', type: 'password', autocomplete: 'current-password', required: true }),
       field(t('profile.new'), { name: 'password', type: 'password', autocomplete: 'new-password', required: true, minLength: 8, maxLength: 1024 },
         t('profile.newHint')),
@@ -146,7 +150,7 @@ function tokenForm(app, box) {
 function deleteForm(app, model) {
   return requestForm({
     fields: [
-      h('p', {}, t('profile.deleteWhat')),
+      h('p', {}, t('profile.deleteWhat')), whose(model),
       h('div', { class: 'field' }, h('label', { for: 'f-delete' }, t('field.password')),
         h('input', { id: 'f-delete', name: 'password', type: 'password', autocomplete: 'current-password', required: true })),
     ],
