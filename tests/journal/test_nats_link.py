@@ -1,0 +1,94 @@
+"""The connection to NATS: it comes back by itself, and says in a sentence why it cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chatserver.core.errors import Unavailable
+from chatserver.journal.nats_link import Access, NatsLink
+from chatserver.journal.refusal import OrderRefused
+from tests.support.nats_server import TOKEN, NatsServer
+
+
+@asynccontextmanager
+async def linked(server: NatsServer) -> AsyncIterator[NatsLink]:
+    link = NatsLink([server.uri], "test", Access(token=TOKEN), wait_s=20)
+    await link.connect()
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def until(what: Callable[[], object], limit_s: float = 30.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+async def test_what_was_heard_is_heard_after_a_restart_and_a_freeze(
+    own_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with linked(own_nats) as link:
+        heard: list[bytes] = []
+        again: list[None] = []
+        link.on_connected.append(lambda: again.append(None))
+        await link.subscribe("a.*", lambda message: heard.append(message.data))
+        assert link.publish("a.b", b"first")
+        await until(lambda: heard == [b"first"])
+        own_nats.kill()
+        await until(lambda: not link.connected)
+        assert not link.publish("a.b", b"nobody is told that this was sent")
+        with pytest.raises(Unavailable):
+            await link.request("a.b")
+        own_nats.start()
+        await until(lambda: again)
+        assert link.publish("a.b", b"second")
+        await until(lambda: heard == [b"first", b"second"])
+        own_nats.freeze()
+        await until(lambda: not link.connected)
+        own_nats.thaw()
+        await until(lambda: len(again) == 2)
+        assert link.publish("a.b", b"third")
+        await until(lambda: heard[-1] == b"third")
+    assert "connected to NATS again" in caplog.text
+
+
+async def test_one_who_fails_on_a_message_hears_the_next(
+    nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with linked(nats) as link:
+        heard: list[int] = []
+        hearing = await link.subscribe("b", lambda message: heard.append(1 // int(message.data)))
+        for number in (b"0", b"1"):
+            link.publish("b", number)
+        await until(lambda: heard == [1])
+        assert "somebody failed on a message to b" in caplog.text
+        await link.unsubscribe(hearing)
+        link.publish("b", b"1")
+        # A request comes back after what was sent before it.
+        await link.request("$JS.API.INFO")
+        assert heard == [1]
+    caplog.clear()
+
+
+async def test_what_cannot_be_reached_or_lets_nobody_in_is_a_sentence(nats: NatsServer) -> None:
+    for access in (Access(), Access(token="wrong")):
+        with pytest.raises(OrderRefused, match=r"NATS refuses this server \(.*Authorization"):
+            await NatsLink([nats.uri], "test", access).connect()
+    nobody = NatsLink(["nats://127.0.0.1:1"], "test", wait_s=0.1)
+    with pytest.raises(OrderRefused, match=r"127.0.0.1:1: Connection refused\): start it, or"):
+        await nobody.connect()
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "a", "nats://", "http://a", "nats://u:secret@a:0", "nats://a:99999"]
+)
+def test_an_address_that_makes_no_sense_is_refused(uri: str) -> None:
+    with pytest.raises(OrderRefused, match="no address of NATS") as refused:
+        NatsLink([uri], "test")
+    assert "secret" not in str(refused.value)
