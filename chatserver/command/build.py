@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from chatserver.command.settings import Settings, is_loopback
 from chatserver.core.presence import Presence
-from chatserver.delivery.delivery import Clocks, Delivery, furnish
+from chatserver.delivery.clockwork import Clocks
+from chatserver.delivery.delivery import Delivery, furnish
 from chatserver.delivery.fanout import Fanout
+from chatserver.delivery.neighbours import Alone
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
 from chatserver.http.proxies import Proxies
@@ -111,7 +113,9 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: P
     passwords = Passwords(prices)
     friendships = Friendships(store, journal, hub, presence, users, prices)
     source = (store, prices.turns)
-    delivery = furnish(hub, (journal, signals), source, (sessions, presence), limits, clocks)
+    delivery = furnish(
+        hub, (journal, signals), source, (sessions, presence, Alone()), limits, clocks
+    )
     return House(
         settings=_http_settings(settings, proxies),
         store=store,

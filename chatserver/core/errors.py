@@ -167,6 +167,8 @@ class Ending:
 
 
 RESTARTING = Ending(1012, "restarting", True)
+CUT_OFF = Ending(1012, "cut off", True)
+"""The node that ends it hears no other any more."""
 SUPERSEDED = Ending(4000, "superseded", False)
 TOO_SLOW = Ending(4008, "too slow", True)
 TOO_MANY = Ending(4029, "too many connections", True)

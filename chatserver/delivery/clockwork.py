@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from chatserver.core import vocabulary
@@ -15,6 +16,14 @@ log = logging.getLogger(__name__)
 
 TICK_MAX_S = 1.0
 TICK_MIN_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """`monotonic_s` is seconds that never step, `now_ms` milliseconds since 1970."""
+
+    monotonic_s: Callable[[], float]
+    now_ms: Callable[[], int]
 
 
 class Visited(Protocol):

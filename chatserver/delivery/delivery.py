@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +11,11 @@ from chatserver.core.presence import Presence
 from chatserver.core.tallies import Tallies
 from chatserver.delivery.attendance import Attendance, SeenKeeper
 from chatserver.delivery.catchup import Catchup, Turns
-from chatserver.delivery.clockwork import Clockwork
+from chatserver.delivery.clockwork import Clocks, Clockwork
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.joins import Joins
 from chatserver.delivery.mailboxes import FriendsSource, Mailboxes
+from chatserver.delivery.neighbours import Alone, Neighbours
 from chatserver.delivery.readers import LoginRules, Readers
 from chatserver.journal.contract import Journal, Signals
 
@@ -34,6 +34,7 @@ class Delivery:
     catchup: Catchup
     clockwork: Clockwork
     attendance: Attendance
+    neighbours: Alone | Neighbours
     connections: Connections
     joins: Joins
     tallies: Tallies
@@ -41,32 +42,30 @@ class Delivery:
 
     def start(self) -> None:
         """Set the clockwork going."""
-        self.clockwork.start(self.attendance.expire, self.mailboxes.hibernate)
+        self.clockwork.start(
+            self.attendance.expire,
+            self.mailboxes.hibernate,
+            self.neighbours.turn,
+            self.readers.turn,
+        )
 
     async def close(self) -> None:
         """Stop the clockwork and keep when the present users were last seen."""
         await self.clockwork.close()
+        self.neighbours.leave()
         await self.attendance.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """`monotonic_s` is seconds that never step, `now_ms` milliseconds since 1970."""
-
-    monotonic_s: Callable[[], float]
-    now_ms: Callable[[], int]
 
 
 def furnish(
     hub: Hub,
     order: tuple[Journal, Signals],
     source: tuple[Source, Turns],
-    people: tuple[LoginRules, Presence],
+    people: tuple[LoginRules, Presence, Alone | Neighbours],
     limits: Limits,
     clocks: Clocks,
 ) -> Delivery:
     """The rooms around `hub`."""
-    (journal, signals), (logins, presence), (store, turns) = order, people, source
+    (journal, signals), (logins, presence, neighbours), (store, turns) = order, people, source
     clock_s, clock_ms = clocks.monotonic_s, clocks.now_ms
     clockwork = Clockwork(limits, clock_s, clock_ms)
     mailboxes = Mailboxes(hub, journal, store, limits.mailbox_linger_s, clock_s)
@@ -75,10 +74,13 @@ def furnish(
     return Delivery(
         hub=hub,
         mailboxes=mailboxes,
-        readers=Readers(hub, mailboxes, attendance, clockwork, logins, limits),
+        readers=Readers(
+            hub, mailboxes, attendance, clockwork, (logins, neighbours, journal), limits
+        ),
         catchup=Catchup(hub, journal, limits.replay_events, turns, joins),
         clockwork=clockwork,
         attendance=attendance,
+        neighbours=neighbours,
         connections=Connections(clockwork, limits),
         joins=joins,
         tallies=Tallies(),

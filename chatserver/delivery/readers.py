@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, cast
 from chatserver.core import vocabulary
 from chatserver.core.changes import AccountEnd, LoginsEnd, PasswordChange
 from chatserver.core.errors import (
+    CUT_OFF,
     RESTARTING,
     SIGNED_OUT,
     SUPERSEDED,
@@ -21,25 +22,29 @@ from chatserver.core.errors import (
 from chatserver.core.events import Event, Signal
 from chatserver.core.hub import Hub
 from chatserver.core.limits import Limits
-from chatserver.core.mailbox import Mailbox, Reader
+from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import Login
 from chatserver.delivery.attendance import Attendance
 from chatserver.delivery.clockwork import Clockwork, Visited
 from chatserver.delivery.mailboxes import Mailboxes
+from chatserver.delivery.neighbours import Alone, Moving, Neighbours
 
 RETURN_RATE = 500
 """Readers a second that a restarted server should have to take back: what `reconnectIn` spreads them to."""
+
+CUT_OFF_S = 10.0
+"""So long a node that is not fresh keeps its readers: most of what cuts it off is over by then."""
+CUT_OFF_RETURN_MS = (1_000, 10_000)
+"""All nodes may be cut off at once, and then all readers of all nodes come back."""
 
 ENDS_A_TURN = 100
 """Readers that are sent away in one turn of the loop: about 5 ms."""
 
 
-class Attached(Reader, Visited, Protocol):
+class Attached(Moving, Visited, Protocol):
     """A reader as this floor sees it."""
 
     transport: ClassVar[str]
-    is_stream: ClassVar[bool]
-    mailbox: Mailbox
     login: Login
     attached: bool
 
@@ -70,6 +75,13 @@ class LoginRules(Protocol):
         ...
 
 
+class Freshness(Protocol):
+    """What of the journal is needed here."""
+
+    @property
+    def fresh(self) -> bool: ...
+
+
 class Readers:
     """Who reads, by user (in the mailbox) and by login."""
 
@@ -79,12 +91,14 @@ class Readers:
         mailboxes: Mailboxes,
         attendance: Attendance,
         clockwork: Clockwork,
-        logins: LoginRules,
+        people: tuple[LoginRules, Alone | Neighbours, Freshness],
         limits: Limits,
     ) -> None:
         self.draining = False
         self.all: dict[Attached, None] = {}  # in the order in which they came
-        self.logins = logins
+        self.logins, self._neighbours, self._journal = people
+        self._stale_since_s: float | None = None
+        self._sending_away: asyncio.Task[None] | None = None
         self._by_login: dict[str, list[Attached]] = {}
         self._hub = hub
         self._mailboxes = mailboxes
@@ -93,9 +107,11 @@ class Readers:
         self._limits = limits
 
     def refuse_while_draining(self) -> None:
-        """Raises `Unavailable` while the server sends everybody away."""
+        """Raises `Unavailable` while the server sends everybody away, and while it cannot tell that it has heard of all."""
         if self.draining:
             raise Unavailable("The server is restarting.", self.return_ms() / 1000)
+        if not self._journal.fresh:
+            raise Unavailable("The server is cut off from the others.")
 
     def attach(self, reader: Attached) -> None:
         """Let `reader` read its mailbox from its cursor on.
@@ -116,6 +132,7 @@ class Readers:
         self.all[reader] = None
         self._by_login.setdefault(reader.login.id, []).append(reader)
         reader.attached = True
+        self._neighbours.attached(reader)
         if reader.is_stream:
             self._attendance.stream_opened(mailbox.user_id)
 
@@ -171,8 +188,25 @@ class Readers:
     async def drain(self) -> None:
         """Take no new reader, and send every one away to come back soon: some in each turn of the loop."""
         self.draining = True
+        await self._send_away(RESTARTING)
+
+    def turn(self, now_s: float) -> None:
+        """Send everybody to the other nodes where this one has not been fresh for CUT_OFF_S."""
+        if self._journal.fresh:
+            self._stale_since_s = None
+        elif self._stale_since_s is None:
+            self._stale_since_s = now_s
+        elif now_s - self._stale_since_s >= CUT_OFF_S and self.all and self._sending_away is None:
+            sending = self._send_away(CUT_OFF)
+            self._sending_away = asyncio.get_running_loop().create_task(sending)
+            self._sending_away.add_done_callback(self._all_sent_away)
+
+    def _all_sent_away(self, task: asyncio.Task[None]) -> None:
+        self._sending_away = None
+
+    async def _send_away(self, ending: Ending) -> None:
         for number, reader in enumerate(list(self.all), 1):
-            reader.end(RESTARTING)
+            reader.end(ending)
             if number % ENDS_A_TURN == 0:
                 await asyncio.sleep(0)
 
@@ -183,6 +217,8 @@ class Readers:
 
     def bye(self, ending: Ending) -> Signal:
         """What a connection is told before it ends."""
+        if ending is CUT_OFF:
+            return vocabulary.bye(ending, random.randint(*CUT_OFF_RETURN_MS))
         return vocabulary.bye(ending, self.return_ms())
 
     # One user's.

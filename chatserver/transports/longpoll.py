@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from tornado.httputil import HTTPHeaders
 from tornado.routing import URLSpec
 
 from chatserver.core import vocabulary
-from chatserver.core.errors import SUPERSEDED, BadRequest, ChatError, Ending
+from chatserver.core.errors import BadRequest, ChatError
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
-from chatserver.core.people import Login
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.delivery import Delivery
@@ -28,7 +27,8 @@ from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date, parse_query, parse_seconds
-from chatserver.transports.reader import Reader, Stage, run_on
+from chatserver.transports.pollreader import PollReader
+from chatserver.transports.reader import run_on
 
 MARGIN_S = 10.0
 """What a client should add to the wait before it takes a poll for lost."""
@@ -41,67 +41,6 @@ _HEADERS = (
     "Cache-Control: no-store\r\n"
     "X-Content-Type-Options: nosniff\r\n"
 )
-
-
-class PollReader(Reader):
-    """A polling client: between its polls, and while one of them waits."""
-
-    __slots__ = ("due_s", "request")
-
-    transport: ClassVar[str] = "longpoll"
-    is_stream: ClassVar[bool] = False
-
-    def __init__(self, delivery: Delivery, login: Login, mailbox: Mailbox, client: str) -> None:
-        super().__init__(delivery, login, mailbox, client)
-        self.request: Poll | None = None
-        self.due_s = 0.0
-        self.enter(Stage.OPEN)
-
-    def take(self, run: list[Event], before: int) -> bool:
-        """Polls pull, at the flush: a burst comes as one answer."""
-        return False
-
-    def flush(self) -> None:
-        """Answer the waiting poll if there is something."""
-        request = self.request
-        if request is not None and request.waiting:
-            request.try_answer()
-
-    def end(self, ending: Ending) -> None:
-        """Answer the waiting poll, if one waits: with nothing where a newer one took its place."""
-        if self.stage is Stage.ENDED:
-            return
-        self.leave()
-        self.delivery.readers.poll_left(self.mailbox)
-        request, self.request = self.request, None
-        if request is not None:
-            said = () if ending is SUPERSEDED else (self.delivery.readers.bye(ending),)
-            request.answer((), said)
-
-    @property
-    def parked(self) -> bool:
-        """Whether a poll of this reader waits at the moment."""
-        return self.request is not None and self.request.waiting
-
-    def cut(self) -> None:
-        """Break the connection of the waiting poll without a word."""
-        if self.request is not None:
-            self.request.cut()
-
-    def visit(self, now_s: float) -> float | None:
-        """Forget a client that did not come back."""
-        if not self.attached:
-            return None
-        if self.request is None and now_s >= self.due_s:
-            self.leave()
-            return None
-        return max(1.0, self.due_s - now_s)
-
-    def leave(self) -> None:
-        """Be forgotten: it has ended, its client did not come back, or has no name to come back with."""
-        if self.stage is not Stage.ENDED:
-            self.enter(Stage.ENDED)
-            self.delivery.readers.detach(self)
 
 
 class PollAnswers(Protocol):
@@ -245,10 +184,12 @@ class Poll:
             if self._client or self._wait_s > 0:
                 delivery.readers.attach(reader)
                 delivery.clockwork.look_after(reader, hold_s)
+                delivery.neighbours.catch_up(reader)
             else:
                 delivery.readers.refuse_ended(arrival.login)
         else:
             delivery.readers.change_login(reader, arrival.login)
+            delivery.neighbours.attached(reader)
             if reader.request is not None:
                 older, reader.request = reader.request, None
                 older.answer((), ())
@@ -267,11 +208,15 @@ class Poll:
         # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
         wait_s = self._wait_s * (1 - JITTER * random.random())
         if wait_s <= 0:
-            self.answer((), ())
+            self._time_is_up()
             return
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self.answer, (), ())
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._time_is_up)
 
     # Answering.
+
+    def _time_is_up(self) -> None:
+        reader = self._reader
+        self.answer((), () if reader is None else reader.take_signals())
 
     def try_answer(self) -> None:
         """Answer if there is anything after the cursor, or a signal."""

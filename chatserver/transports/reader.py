@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
 
-from chatserver.core.errors import Ending
+from chatserver.core.errors import SUPERSEDED, Ending
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import Login
@@ -71,6 +71,7 @@ class Reader(ABC):
         "mailbox",
         "signals",
         "stage",
+        "stamp",
     )
 
     transport: ClassVar[str]
@@ -86,6 +87,8 @@ class Reader(ABC):
         self.dirty = False
         self.stage = Stage.JOINING
         self.signals: list[Signal] | None = None
+        self.stamp = 0
+        """When it came, among all readers of its client (`delivery.neighbours`)."""
 
     def enter(self, stage: Stage) -> None:
         """Go on to `stage`: the only way there. Raises RuntimeError where that cannot follow."""
@@ -120,6 +123,13 @@ class Reader(ABC):
 
     def cut(self) -> None:
         """Break the connection without a word."""
+
+    def moved(self) -> None:
+        """The client polls at another node now."""
+        self.end(SUPERSEDED)
+
+    def offered_elsewhere(self) -> None:
+        """Another node has handed the client what waits here."""
 
     def live_bytes(self) -> tuple[int, int]:
         """Bytes up and down of the open connection."""

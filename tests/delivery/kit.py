@@ -9,14 +9,18 @@ from typing import ClassVar
 
 from chatserver.core.errors import Ending
 from chatserver.core.events import Event, Signal
+from chatserver.core.everywhere import Everywhere
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import Login
 from chatserver.core.presence import Presence
-from chatserver.delivery.delivery import Clocks, Delivery, furnish
+from chatserver.delivery.clockwork import Clocks
+from chatserver.delivery.delivery import Delivery, furnish
 from chatserver.delivery.fanout import Fanout
+from chatserver.delivery.neighbours import Alone, Neighbours
 from chatserver.delivery.readers import Readers
 from chatserver.journal.local import LocalJournal
+from chatserver.journal.nats_signals import Talk
 from chatserver.journal.signals import LocalSignals
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.turns import Line, Turns
@@ -61,6 +65,9 @@ class Probe:
         self.endings: list[Ending] = []
         self.cuts = 0
         self.visits: list[float] = []
+        self.stamp = 0
+        self.moves = 0
+        self.offers_elsewhere = 0
 
     def take(self, run: list[Event], before: int) -> bool:
         if not before <= self.cursor < run[0].seq:
@@ -81,6 +88,12 @@ class Probe:
     def cut(self) -> None:
         self.cuts += 1
 
+    def moved(self) -> None:
+        self.moves += 1
+
+    def offered_elsewhere(self) -> None:
+        self.offers_elsewhere += 1
+
     def visit(self, now_s: float) -> float | None:
         self.visits.append(now_s)
         return 1.0
@@ -98,21 +111,28 @@ class PollProbe(Probe):
 class Place(World):
     """The store, the journal and everything around the hub; `now_s` stands until the test moves it."""
 
-    def __init__(self, home: SqliteHome, store: SqliteStore, limits: Limits) -> None:
+    def __init__(
+        self, home: SqliteHome, store: SqliteStore, limits: Limits, talk: Talk | None = None
+    ) -> None:
         super().__init__(store, store.log, LocalJournal(store.log, home.clock), home.clock)
         self.now_s = 100.0
         self.logins = Logins()
-        self.presence = Presence(limits.offline_grace_s)
         self.fanout = Fanout(limits, home.clock)
         self.hub = self.fanout.hub
+        self.presence = Presence(limits.offline_grace_s)
+        self.neighbours: Alone | Neighbours = Alone()
+        clocks = Clocks(lambda: self.now_s, home.clock)
+        if talk is not None:
+            everywhere = self.presence = Everywhere(limits.offline_grace_s)
+            self.neighbours = Neighbours(talk, self.hub, everywhere, clocks)
         signals = LocalSignals(self.hub.signal)
         self.delivery: Delivery = furnish(
             self.hub,
             (self.journal, signals),
             (store, Turns(100, Line(100, 100, 1000, "Too many."))),
-            (self.logins, self.presence),
+            (self.logins, self.presence, self.neighbours),
             limits,
-            Clocks(lambda: self.now_s, home.clock),
+            clocks,
         )
 
     async def start(self) -> None:
@@ -134,12 +154,14 @@ class Place(World):
 
 
 @asynccontextmanager
-async def opened(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[Place]:
+async def opened(
+    folder: Path, limits: Limits = LIMITS, talk: Talk | None = None
+) -> AsyncIterator[Place]:
     """A place with the accounts ann, bob and cho, closed at the end."""
     home = SqliteHome(folder)
     store = SqliteStore(folder, home.clock, busy_ms=300)
     await store.start()
-    place = Place(home, store, limits)
+    place = Place(home, store, limits, talk)
     try:
         await place.start()
         await place.join("ann", "bob", "cho")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatserver.core.changes import AccountEnd
 from chatserver.core.errors import (
+    CUT_OFF,
     RESTARTING,
     SIGNED_OUT,
     SUPERSEDED,
@@ -18,7 +20,7 @@ from chatserver.core.errors import (
     Unavailable,
 )
 from chatserver.core.events import Audience, Draft
-from chatserver.delivery.readers import RETURN_RATE
+from chatserver.delivery.readers import CUT_OFF_S, RETURN_RATE
 from tests.delivery.kit import LIMITS, opened
 from tests.store.kit import login
 from tests.support.payments import paid
@@ -177,3 +179,43 @@ async def test_a_client_that_stopped_polling_waits_for_none_but_the_others_next_
         place.delivery.readers.poll_left(going.mailbox)
         assert place.presence.expire(place.now_s + 29) == []
         assert place.presence.expire(place.now_s + 30) == ["ann"]
+
+
+class Order:
+    """A journal that is fresh or not, as the test says."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+        self.fresh = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+async def test_a_node_that_is_cut_off_takes_nobody_in_and_sends_its_readers_to_the_others(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        order = Order(place.journal)
+        readers = place.delivery.readers
+        readers._journal = order
+        ann = await place.reader("ann")
+        order.fresh = False
+        with pytest.raises(Unavailable, match="cut off"):
+            readers.refuse_while_draining()
+        for seconds in (0.0, CUT_OFF_S - 0.1):
+            readers.turn(place.now_s + seconds)
+        await asyncio.sleep(0)
+        assert ann.endings == []
+        order.fresh = True
+        readers.turn(place.now_s + CUT_OFF_S)
+        order.fresh = False
+        readers.turn(place.now_s + CUT_OFF_S + 1)
+        await asyncio.sleep(0)
+        assert ann.endings == [], "it was fresh in between"
+        readers.turn(place.now_s + 2 * CUT_OFF_S + 1)
+        await asyncio.sleep(0)
+        assert ann.endings == [CUT_OFF]
+        bye = json.loads(readers.bye(CUT_OFF).payload)
+        assert bye["retry"] is True and 1_000 <= bye["reconnectIn"] <= 10_000
+        assert not readers.draining

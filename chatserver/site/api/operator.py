@@ -39,6 +39,8 @@ class Ready(RowHandler):
             raise Unavailable("The store cannot be used.")
         if not house.journal.healthy:
             raise Unavailable("The journal cannot be written.")
+        if not house.journal.fresh:
+            raise Unavailable("The server is cut off from the others.")
         trouble = house.delivery.connections.trouble()
         if trouble is not None:
             raise Unavailable(trouble)

@@ -1,0 +1,100 @@
+"""A polling client as the hub sees it: between its polls, and while one of them waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from chatserver.core.errors import SUPERSEDED, Ending
+from chatserver.core.events import Event, Signal
+from chatserver.core.mailbox import Mailbox
+from chatserver.core.people import Login
+from chatserver.delivery.delivery import Delivery
+from chatserver.transports.reader import Reader, Stage
+
+if TYPE_CHECKING:
+    from chatserver.transports.longpoll import Poll
+
+
+class PollReader(Reader):
+    """The cursor is its client's; what waits here are its signals, and the poll, if one waits."""
+
+    __slots__ = ("due_s", "owed_presence", "request")
+
+    transport: ClassVar[str] = "longpoll"
+    is_stream: ClassVar[bool] = False
+
+    def __init__(self, delivery: Delivery, login: Login, mailbox: Mailbox, client: str) -> None:
+        super().__init__(delivery, login, mailbox, client)
+        self.request: Poll | None = None
+        self.due_s = 0.0
+        self.owed_presence = delivery.neighbours.several
+        """Whether the client may know the presence of another node only: it comes with the next answer."""
+        self.enter(Stage.OPEN)
+
+    def take(self, run: list[Event], before: int) -> bool:
+        """Polls pull, at the flush: a burst comes as one answer."""
+        return False
+
+    def flush(self) -> None:
+        """Answer the waiting poll if there is something."""
+        request = self.request
+        if request is not None and request.waiting:
+            request.try_answer()
+
+    def end(self, ending: Ending) -> None:
+        """Answer the waiting poll, if one waits: with nothing where a newer one took its place."""
+        if self.stage is Stage.ENDED:
+            return
+        self.leave()
+        self.delivery.readers.poll_left(self.mailbox)
+        request, self.request = self.request, None
+        if request is not None:
+            said = () if ending is SUPERSEDED else (self.delivery.readers.bye(ending),)
+            request.answer((), said)
+
+    @property
+    def parked(self) -> bool:
+        """Whether a poll of this reader waits at the moment."""
+        return self.request is not None and self.request.waiting
+
+    def cut(self) -> None:
+        """Break the connection of the waiting poll without a word."""
+        if self.request is not None:
+            self.request.cut()
+
+    def take_signals(self) -> list[Signal]:
+        """The waiting signals, and the presence if it is owed; none wait afterwards."""
+        if self.signals and self.delivery.neighbours.several:
+            self.delivery.neighbours.handed(self)
+        signals = super().take_signals()
+        if self.owed_presence:
+            self.owed_presence = False
+            signals.append(self.delivery.attendance.whole(self.mailbox))
+        return signals
+
+    def moved(self) -> None:
+        """The client polls at another node now: the poll that waits here ends with nothing, and what waits comes there."""
+        request, self.request = self.request, None
+        if request is not None:
+            request.answer((), ())
+        self.signals = None
+        self.owed_presence = True
+
+    def offered_elsewhere(self) -> None:
+        """Another node has handed the client what waits here."""
+        self.signals = None
+
+    def visit(self, now_s: float) -> float | None:
+        """Forget a client that did not come back."""
+        if not self.attached:
+            return None
+        if self.request is None and now_s >= self.due_s:
+            self.leave()
+            return None
+        return max(1.0, self.due_s - now_s)
+
+    def leave(self) -> None:
+        """Be forgotten: it has ended, its client did not come back, or has no name to come back with."""
+        if self.stage is not Stage.ENDED:
+            self.enter(Stage.ENDED)
+            self.delivery.readers.detach(self)
