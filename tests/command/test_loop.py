@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import socket
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -83,3 +85,25 @@ def test_a_timer_is_not_waited_for_without_rest() -> None:
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         assert runner.run(count()) < 5
+
+
+COLLECTIONS = """
+import gc
+from chatserver.site.server import settle_garbage_collection
+
+settle_garbage_collection()
+seen = []
+gc.callbacks.append(lambda phase, said: seen.append(
+    sum(len(gc.get_objects(generation=each)) for each in range(said["generation"] + 1))
+) if phase == "start" else None)
+herd = [{"a": [number], "b": (number, [])} for number in range(60_000)]
+print(max(seen), len(seen))
+"""
+
+
+def test_no_collection_of_garbage_looks_at_so_much_that_it_makes_a_turn_long() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, timeout=60, check=True
+    )
+    most, collections = map(int, ran.stdout.split())
+    assert collections > 5 and most < 20_000, "0.6 us for each object: 12 ms"
