@@ -11,13 +11,20 @@ import contextlib
 import math
 import select
 import selectors
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 from typing import Any
 
 SOCKETS_A_TURN = 128
 """About 3 ms for sockets that end, 13 for those that say something. What is left comes next: the kernel gives ready
 sockets in turn (epoll_wait(2): round robin)."""
+
+SOCKETS_AT_LEAST = 8
+LONG_S = 0.010
+SHORT_S = 0.005
+"""A turn that was longer than the one halves how many sockets the next looks at, one that was shorter doubles it: a request
+that Tornado answers or refuses costs ten times what a frame does, and 128 of them were a turn of 60 to 127 ms."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -28,10 +35,12 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 class FewAtOnce(selectors.BaseSelector):
-    """Epoll, which names at most `most` ready sockets at once."""
+    """Epoll, which names at most `most` ready sockets at once, fewer after a long turn. `clock_s` is monotonic seconds."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, clock_s: Callable[[], float] = time.perf_counter) -> None:
+        self._most = self._now = most
+        self._clock_s = clock_s
+        self._began_s = clock_s()
         self._epoll = select.epoll()
         self._keys: dict[int, SelectorKey] = {}
 
@@ -63,10 +72,13 @@ class FewAtOnce(selectors.BaseSelector):
         """Up to `most` of those that are ready, after `timeout` seconds at the latest (None: whenever)."""
         # Epoll knows milliseconds; rounded up, or the loop would turn without rest just before a timer.
         wait_s = -1 if timeout is None else max(0.0, math.ceil(timeout * 1e3) * 1e-3)
+        self._pace()
         try:
-            ready = self._epoll.poll(wait_s, self._most)
+            ready = self._epoll.poll(wait_s, self._now)
         except InterruptedError:
             return []
+        finally:
+            self._began_s = self._clock_s()
         found = []
         for fd, mask in ready:
             key = self._keys.get(fd)
@@ -76,6 +88,13 @@ class FewAtOnce(selectors.BaseSelector):
                 writes = EVENT_WRITE if mask & ~select.EPOLLIN else 0
                 found.append((key, (reads | writes) & key.events))
         return found
+
+    def _pace(self) -> None:
+        took_s = self._clock_s() - self._began_s
+        if took_s > LONG_S:
+            self._now = max(min(SOCKETS_AT_LEAST, self._most), self._now // 2)
+        elif took_s < SHORT_S and self._now < self._most:
+            self._now = min(self._most, self._now * 2)
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
         """What is registered, by descriptor."""

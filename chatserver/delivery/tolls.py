@@ -31,6 +31,9 @@ IN_DEBT_S = 60.0
 """So far a user may owe for logins that were not known: far less than may be signed in."""
 
 
+OF_ADDRESS = "Too many requests come from this address."
+
+
 class Tolls:
     """The buckets of users and addresses. `clock_s` is monotonic seconds."""
 
@@ -55,7 +58,13 @@ class Tolls:
     def address_pays(self, address: str, cost: float, patience_s: float = 0.0) -> float:
         """As `user_pays`, for somebody who is not known to be signed in."""
         wait_s = self._addresses.borrow(address, self._clock_s(), cost, patience_s)
-        return self._judge(wait_s, patience_s, "Too many requests come from this address.")
+        return self._judge(wait_s, patience_s, OF_ADDRESS)
+
+    def address_must_have(self, address: str, cost: float, patience_s: float = 0.0) -> None:
+        """As `address_pays`, and nothing is taken."""
+        wait_s = self._addresses.wait_s(address, self._clock_s(), cost)
+        if patience_s < wait_s:
+            self._judge(wait_s, patience_s, OF_ADDRESS)
 
     def user_pays_instead(self, address: str, cost: float, user_id: str) -> None:
         """It was a user whose login was not known. What has been done cannot be refused: it is owed, where need be."""

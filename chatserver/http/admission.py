@@ -96,12 +96,7 @@ class Admission:
         tolls = self._tolls
         if not tolls.metered:
             return 0.0
-        login = self._sessions.known(
-            cookie_header(headers),
-            headers.get("Authorization"),
-            self._proxies.https(headers),
-            port_of(headers.get("Host", "")),
-        )
+        login = self._login_of(headers)
         if login is not None:
             return tolls.user_pays(login.user_id, cost, patience_s)
         address = bucket + self._proxies.client(peer(), headers)
@@ -109,6 +104,27 @@ class Admission:
         if seat is not None:
             seat.owed = partial(tolls.user_pays_instead, address, cost)
         return wait_s
+
+    def check_funds(
+        self,
+        headers: HTTPHeaders,
+        cost: float,
+        peer: Callable[[], str],
+        patience_s: float,
+        bucket: str,
+    ) -> None:
+        """Raise the `RateLimited` that `charge` would where an address pays, and take nothing."""
+        if self._tolls.metered and self._login_of(headers) is None:
+            address = bucket + self._proxies.client(peer(), headers)
+            self._tolls.address_must_have(address, cost, patience_s)
+
+    def _login_of(self, headers: HTTPHeaders) -> Login | None:
+        return self._sessions.known(
+            cookie_header(headers),
+            headers.get("Authorization"),
+            self._proxies.https(headers),
+            port_of(headers.get("Host", "")),
+        )
 
     def ask(
         self,

@@ -25,6 +25,9 @@ _POLL_LINE = re.compile(rb"(GET|HEAD) (/poll(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%
 _STREAM_LINE = re.compile(
     rb"GET (/(?:ws|events))(?:\?([A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*))? HTTP/1\.1"
 )
+_ASKED_LINE = re.compile(
+    rb"([A-Z]{3,7}) (/[A-Za-z0-9\-._~!$&'()*+,;=:@/%]*)(?:\?[\x21-\x7e]*)? HTTP/1\.1"
+)
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e]*\r\n)+")
 _NAME = re.compile(rb"^[^:]+", re.MULTILINE)
@@ -44,6 +47,17 @@ def stream_line(line: bytes) -> tuple[str, str] | None:
     """Path and query, where a request line without its end plainly asks for a WebSocket or an event stream."""
     match = _STREAM_LINE.fullmatch(line)
     return None if match is None else (match[1].decode("ascii"), (match[2] or b"").decode("ascii"))
+
+
+def asked_line(line: bytes) -> tuple[str, str] | None:
+    """Method and path, where a request line without its end is plain."""
+    match = _ASKED_LINE.fullmatch(line)
+    return None if match is None else (match[1].decode("ascii"), match[2].decode("ascii"))
+
+
+def asking_fields(fields: bytes) -> HTTPHeaders | None:
+    """The headers of a request that is to be refused, whatever follows its head; None where they are Tornado's to judge."""
+    return _parse_fields(fields, frozenset())
 
 
 def plain_fields(fields: bytes) -> HTTPHeaders | None:

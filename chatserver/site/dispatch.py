@@ -25,18 +25,15 @@ from tornado.web import Application
 
 from chatserver.core.errors import ChatError, RateLimited
 from chatserver.delivery.seats import seat_of
-from chatserver.delivery.tolls import FILE, PATIENCE_S, REQUEST, REST_S
+from chatserver.delivery.tolls import REST_S
 from chatserver.http.heads import check_head, is_plain, is_poll, says_close
 from chatserver.http.house import House
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date
-from chatserver.site.pages import PAGES
+from chatserver.site.turnstile import price_of
 from chatserver.transports.connection import Connection
 from chatserver.transports.pollconnection import HandBack, PollConnection
 from chatserver.transports.watched import WatchedStream
-
-HEALTH = ("/healthz", "/readyz", "/metrics")
-"""Paid from a bucket apart: who asks for the server's health is not kept out by others of the same address."""
 
 
 class Dispatch(HTTPServerConnectionDelegate):
@@ -107,10 +104,7 @@ class _Choice(HTTPMessageDelegate):
             return 0.0
         stream, admission = connection.stream, self._dispatch.house.admission
         seat = seat_of(stream.socket)
-        is_file = line.path.startswith("/static/")
-        cost = FILE if is_file else REQUEST
-        bucket = "health" if line.path in HEALTH else ""
-        patience_s = PATIENCE_S if is_file or line.path in PAGES else 0.0
+        cost, patience_s, bucket = price_of(line.path)
         try:
             return admission.charge(headers, cost, self._peer, seat, patience_s, bucket)
         except RateLimited:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from chatserver.delivery.connections import Connections
 from chatserver.delivery.joins import Joins
 from chatserver.delivery.seats import SeatedSocket
 from chatserver.http.problems import problem_response
+from chatserver.http.requests import http_date
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ PEEK_BYTES = 16
 
 HEALTH = (b"GET /healthz", b"GET /readyz", b"HEAD /healthz", b"HEAD /readyz", b"GET /metrics")
 WAYS_IN = (b"GET /ws", b"GET /events", b"GET /poll")
+
+_NOTHING: Mapping[str, str] = {}
 
 _Waiting = tuple[SeatedSocket, Any]
 _Give = Callable[[SeatedSocket, Any], None]
@@ -201,7 +204,7 @@ class Lobby:
                 sock, _ = queue.popleft()
                 if sock.fileno() >= 0:
                     self._connections.counts["waited too long"] += 1
-                    _say(sock, Unavailable("The server has too much to do at the moment.", 5))
+                    last_words(sock, Unavailable("The server has too much to do at the moment.", 5))
                     sock.close()
         while self._refused:
             refused, (since_s, _) = next(iter(self._refused.items()))
@@ -222,7 +225,7 @@ class Lobby:
         self._loop.add_reader(sock.fileno(), self._answer_refused, sock)
 
     def _answer_refused(self, sock: socket.socket) -> None:
-        _say(sock, self._refused[sock][1])
+        last_words(sock, self._refused[sock][1])
         self._dismiss(sock)
 
     def _dismiss(self, sock: socket.socket) -> None:
@@ -231,12 +234,17 @@ class Lobby:
         sock.close()
 
 
-def _say(sock: socket.socket, error: ChatError) -> None:
+def last_words(
+    sock: socket.socket, error: ChatError, more: Mapping[str, str] = _NOTHING, body_too: bool = True
+) -> None:
+    """Refuse what is asked, with `more` headers, before the connection is closed."""
     status, headers, body = problem_response(error)
+    headers.update(more)
+    headers["Date"] = http_date()
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
     head = f"HTTP/1.1 {status} {error.title}\r\n{lines}Connection: close\r\n\r\n"
     with contextlib.suppress(OSError):
         # What is read does not come back as a reset, which could destroy the answer (RFC 9112, section 9.6).
         sock.recv(64 * 1024)
-        sock.send(head.encode("latin1") + body)
+        sock.send(head.encode("latin1") + (body if body_too else b""))
         sock.shutdown(socket.SHUT_WR)

@@ -23,6 +23,7 @@ from chatserver.site.dispatch import Dispatch
 from chatserver.site.lobby import Lobby
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
+from chatserver.site.turnstile import Turnstile
 from chatserver.transports import handshake, sse
 from chatserver.transports.firstlook import FirstLook
 from chatserver.transports.watched import WatchedStream
@@ -78,6 +79,7 @@ class Server:
         dispatch.hand_back = self._http.handle_stream
         ways = {"/ws": handshake.way(house), "/events": sse.way(house)}
         self._first_look = FirstLook(house, ways, self._seat, self._http.handle_stream)
+        self._turnstile = Turnstile(house.admission)
         self._acceptor: Acceptor | None = None
 
     def listen(self, address: str, port: int) -> int:
@@ -91,6 +93,10 @@ class Server:
         return int(sockets[0].getsockname()[1])
 
     def _seat(self, sock: SeatedSocket, address: Any) -> None:
+        if not self._turnstile.turns_away(sock, address):
+            self._take_seated(sock, address)
+
+    def _take_seated(self, sock: SeatedSocket, address: Any) -> None:
         self.take(WatchedStream(sock, self._house.delivery.connections, asks_first=True), address)
 
     def let_in(self, sock: SeatedSocket, address: Any) -> None:

@@ -58,7 +58,7 @@ class FirstLook:
 
     def take(self, sock: SeatedSocket, address: Any) -> None:
         """Begin what this connection asks for. Nothing is read of it before it is let in."""
-        head = _peek(sock)
+        head = peek(sock)
         if head is None:
             self._give(sock, address)
         elif head.startswith(b"GET /poll"):
@@ -144,7 +144,7 @@ class FirstLook:
         return connection
 
 
-def _peek(sock: SeatedSocket) -> bytes | None:
+def peek(sock: SeatedSocket) -> bytes | None:
     """The whole head that has come, its last line end included; None where there is none."""
     try:
         data = sock.recv(HEAD_BYTES, socket.MSG_PEEK)

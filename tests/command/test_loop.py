@@ -87,6 +87,28 @@ def test_a_timer_is_not_waited_for_without_rest() -> None:
         assert runner.run(count()) < 5
 
 
+def test_after_a_long_turn_fewer_sockets_are_looked_at_until_turns_are_short_again() -> None:
+    pairs = [socket.socketpair() for _ in range(100)]
+    now_s = [0.0]
+    few = FewAtOnce(64, lambda: now_s[0])
+    for ours, theirs in pairs:
+        few.register(ours, selectors.EVENT_READ)
+        theirs.send(b"x")
+
+    def looks_at(after_s: float) -> int:
+        now_s[0] += after_s
+        return len(few.select(0))
+
+    assert looks_at(0.001) == 64
+    assert [looks_at(0.060) for _ in range(5)] == [32, 16, 8, 8, 8]
+    assert looks_at(0.007) == 8, "neither long nor short"
+    assert [looks_at(0.001) for _ in range(4)] == [16, 32, 64, 64]
+    few.close()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
 COLLECTIONS = """
 import gc
 from chatserver.site.server import settle_garbage_collection

@@ -51,8 +51,8 @@ FAULTS = (
     ),
     Fault(
         "a file that cannot be paid at once is refused",
-        "chatserver/site/dispatch.py",
-        "PATIENCE_S if is_file or line.path in PAGES else 0.0",
+        "chatserver/site/turnstile.py",
+        "PATIENCE_S if is_file or path in PAGES else 0.0",
         "0.0",
         (f"{T_FLOODS}::test_a_page_that_asks_for_more_files_than_can_be_paid_gets_every_one",),
     ),
@@ -84,9 +84,30 @@ FAULTS = (
     Fault(
         "whatever is ready is looked at in one turn",
         "chatserver/command/loop.py",
-        "self._epoll.poll(wait_s, self._most)",
+        "self._epoll.poll(wait_s, self._now)",
         "self._epoll.poll(wait_s)",
         ("tests/command/test_loop.py",),
+    ),
+    Fault(
+        "a long turn is followed by as long a one",
+        "chatserver/command/loop.py",
+        "        if took_s > LONG_S:",
+        "        if took_s > 1e9:",
+        ("tests/command/test_loop.py",),
+    ),
+    Fault(
+        "a collection of garbage looks at whatever there is",
+        "chatserver/site/server.py",
+        "OBJECTS_A_COLLECTION = 5_000",
+        "OBJECTS_A_COLLECTION = 50_000",
+        ("tests/command/test_loop.py",),
+    ),
+    Fault(
+        "whoever cannot pay is given a parser",
+        "chatserver/site/server.py",
+        "        if not self._turnstile.turns_away(sock, address):\n            self",
+        "        if True:\n            self",
+        (f"{T_FLOODS}::test_whoever_cannot_pay_is_turned_away_at_the_door_and_others_come_in",),
     ),
     Fault(
         "a reader that is cancelled on its way back into its join is counted out twice",
