@@ -19,11 +19,11 @@ TOPMOST = """() => {
     const edge = box.getBoundingClientRect().top;
     const row = [...document.querySelectorAll('.stream .message')]
         .find((one) => one.getBoundingClientRect().bottom > edge + 4);
-    return {id: row.id, top: row.getBoundingClientRect().top, scroll: box.scrollTop};
+    return {id: row.id, top: row.querySelector('.text').getBoundingClientRect().top, scroll: box.scrollTop};
 }"""
-"""The topmost message on the screen, and where it stands."""
+"""The topmost message on the screen, and where its text stands."""
 
-TOP = "id => document.getElementById(id)?.getBoundingClientRect().top"
+TOP = "id => document.getElementById(id)?.querySelector('.text').getBoundingClientRect().top"
 LOADED = "() => document.querySelectorAll('.stream .message').length"
 GAP = "() => { const box = document.querySelector('.stream'); return box.scrollHeight - box.scrollTop - box.clientHeight; }"
 FOCUS = (
@@ -114,12 +114,43 @@ def test_the_row_that_is_read_moves_by_the_wheel_alone_and_everything_older_come
     over_messages(page)
     assert page.evaluate(GAP) <= STILL_PX
     assert len(numbers(page)) < 200
+    room = "document.querySelector('.stream').scrollTop >= 320"
     for _ in range(60):
         if len(numbers(page)) == 400:
             break
+        # So near the top older ones are under way: once they are there, the wheel has room.
+        page.wait_for_function(f"() => {room} || ({LOADED})() === 400")
         wheel(page, 320)
     assert numbers(page) == list(range(1, 401))
     assert len(asked) == len(set(asked)), "a page was asked for twice"
+
+
+def test_what_is_read_stays_when_older_messages_come_late_and_take_the_name_above_it(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, ann: Account
+) -> None:
+    page = sign_in(meet, browser, server.url, ann).page
+    page.wait_for_function(f"() => ({LOADED})() >= 50")
+    late: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append(route)
+
+    page.route("**/api/messages?*", hold_first)
+    page.focus(".stream")
+    page.keyboard.press("Home")
+    page.wait_for_function("() => document.querySelector('.stream').scrollTop === 0")
+    settle(page)
+    assert late
+    texts = "() => [...document.querySelectorAll('.stream .message')].slice(-50).slice(0, 5).map(one => [one.id, one.querySelector('.text').getBoundingClientRect().top])"
+    before = page.evaluate(texts)
+    late[0].continue_()
+    page.wait_for_function(f"() => ({LOADED})() >= 100")
+    settle(page)
+    for id_, top in before:
+        assert abs(page.evaluate(TOP, id_) - top) <= STILL_PX
 
 
 def test_older_messages_come_also_by_keys_in_small_pages_and_after_answers_that_failed(

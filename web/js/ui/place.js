@@ -13,10 +13,14 @@ const STILL_PX = 1.5;
 const SLIVER_PX = 4;
 
 /**
- * `top` on the screen: what is read does not move when a line appears above the scroller. `cut` of the height stood
- * above the scroller's edge.
- * @typedef {{element: HTMLElement, top: number, height: number, cut: number}} Anchor
+ * `top` and `height` are of the text of a message, on the screen: what is read does not move when a line appears above
+ * the scroller, nor when the name above the text goes since more of the same writer has come before it. `cut` of
+ * the height stood above the scroller's edge. `row` is the top of the whole message.
+ * @typedef {{element: HTMLElement, top: number, height: number, cut: number, row: number}} Anchor
  */
+
+/** Where the text of a message stands. @param {Element} row @returns {DOMRect} */
+const read = (row) => (row.querySelector('.text') ?? row).getBoundingClientRect();
 
 export class Place {
   #box;
@@ -85,7 +89,7 @@ export class Place {
   /** @returns {{element: HTMLElement, top: number} | null} where one reads, from the scroller's edge; null: at the end */
   get anchor() {
     const [anchor] = this.#anchors;
-    return this.follows || !anchor ? null : { element: anchor.element, top: anchor.top - this.#noted.edge };
+    return this.follows || !anchor ? null : { element: anchor.element, top: anchor.row - this.#noted.edge };
   }
 
   /** @returns {Element | null} the last row that has come into view to its end */
@@ -120,7 +124,7 @@ export class Place {
   #wantedOf({ element, top, height, cut }) {
     const edge = this.#edge;
     const { clientHeight } = this.#box;
-    const now = element.getBoundingClientRect().height;
+    const now = read(element).height;
     // Of a long message that has wrapped anew, the same part stands at the edge.
     const wanted = height > clientHeight / 2 ? top + cut - cut * (now / height) : top;
     return wanted + now > edge + SLIVER_PX && wanted < edge + clientHeight ? wanted : null;
@@ -128,7 +132,7 @@ export class Place {
 
   /** @param {Element} element @param {number} top */
   #putTo(element, top) {
-    const off = element.getBoundingClientRect().top - top;
+    const off = read(element).top - top;
     if (Math.abs(off) >= 0.5) this.#box.scrollTop += off;
   }
 
@@ -195,9 +199,11 @@ export class Place {
     const found = [];
     for (let place = first(rows, (row) => row.getBoundingClientRect().bottom > edge + SLIVER_PX); place < rows.length; place += 1) {
       const element = /** @type {HTMLElement} */ (rows[place]);
-      const { top, height } = element.getBoundingClientRect();
-      if (top >= edge + this.#box.clientHeight) break;
-      if (element.classList.contains('message')) found.push({ element, top, height, cut: Math.max(0, edge - top) });
+      const { top: row } = element.getBoundingClientRect();
+      if (row >= edge + this.#box.clientHeight) break;
+      if (!element.classList.contains('message')) continue;
+      const { top, height } = read(element);
+      found.push({ element, top, height, cut: Math.max(0, edge - top), row });
     }
     return found;
   }
