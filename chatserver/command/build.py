@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatserver.command.settings import Settings, is_loopback
+from chatserver.core.hub import Hub
 from chatserver.core.presence import Presence
 from chatserver.delivery.clockwork import Clocks
 from chatserver.delivery.delivery import Delivery, furnish
@@ -19,11 +21,13 @@ from chatserver.http.house import House
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import HttpSettings
 from chatserver.http.words import Words
-from chatserver.journal.contract import Journal
+from chatserver.journal.contract import Follower, Journal, Signals
 from chatserver.journal.local import LocalJournal
 from chatserver.journal.signals import LocalSignals
 from chatserver.site.pages import web_folder
 from chatserver.site.pushing import Pushing
+from chatserver.store.behind import Behind
+from chatserver.store.contract import Store
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.alerts import Alerts
@@ -63,6 +67,22 @@ def open_store(where: Path | str, unfinished: bool = False) -> AnyStore:
     return MongoStore(where, now_ms, unfinished=unfinished)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order that a house takes part in, and the signals beside it."""
+
+    journal: Journal
+    signals: Callable[[Hub], Signals]
+    alone: bool
+    """Whether this is the only node, which writes the store itself: then it is never behind."""
+
+
+def alone(store: AnyStore) -> Order:
+    """The order of one process."""
+    journal = LocalJournal(store.log, now_ms)
+    return Order(journal, lambda hub: LocalSignals(hub.signal), alone=True)
+
+
 async def build(settings: Settings) -> House:
     """Start the store, put the house together, and follow the journal. Raises `StoreRefused` and `KeysRefused`."""
     store = open_store(settings.mongodb or settings.data)
@@ -70,19 +90,21 @@ async def build(settings: Settings) -> House:
         await store.start()
         ring = KeyRing.load(settings.data, now_ms())
         key = PushKey.load(settings.data, settings.push_contact or "")
-        house = _put_together(settings, store, ring, Pushing(key, is_loopback(settings.address)))
-        await house.alerts.start()
-        await _follow(house)
+        pushing = Pushing(key, is_loopback(settings.address))
+        house = put_together(settings, store, ring, pushing, alone(store))
+        await follow(house)
     except BaseException:
         await store.close()
         raise
     return house
 
 
-async def _follow(house: House) -> None:
+async def follow(house: House) -> None:
+    """Let everybody in the house who remembers something follow its journal, and start the clockwork."""
+    await house.alerts.start()
     # First whoever says who is who, then the readers: a connection whose login ends gets nothing more of the
     # same batch.
-    followers = (
+    followers: tuple[Follower, ...] = (
         house.sessions.follow,
         house.users.follow,
         house.reads.follow,
@@ -91,21 +113,24 @@ async def _follow(house: House) -> None:
         house.delivery.attendance.follow,
         house.alerts.follow,
     )
+    if house.messages.counts_others:
+        followers += (house.messages.follow,)
     await house.journal.start(followers)
     house.delivery.hub.head_seq = house.journal.head_seq
     house.delivery.start()
 
 
-def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: Pushing) -> House:
+def put_together(
+    settings: Settings, store: Store, ring: KeyRing, pushing: Pushing, order: Order
+) -> House:
+    """The house over a started store; it follows nothing yet."""
     limits, clocks = settings.limits, Clocks(time.monotonic, now_ms)
-    clock_s = clocks.monotonic_s
-    journal: Journal = LocalJournal(store.log, now_ms)
+    clock_s, journal = clocks.monotonic_s, order.journal
+    if not order.alone:
+        store = Behind(store, journal)
     fanout = Fanout(limits, now_ms)
-    hub, signals, presence = (
-        fanout.hub,
-        LocalSignals(fanout.hub.signal),
-        Presence(limits.offline_grace_s),
-    )
+    hub, presence = fanout.hub, Presence(limits.offline_grace_s)
+    signals = order.signals(hub)
     proxies = Proxies(settings.trusted_proxy, settings.origin)
     users = Users(store)
     prices = Prices(limits, clock_s)
@@ -113,6 +138,9 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: P
     passwords = Passwords(prices)
     friendships = Friendships(store, journal, hub, presence, users, prices)
     source = (store, prices.turns)
+    messages = Messages(store, journal, signals, users, friendships, prices)
+    if not order.alone:
+        messages.count_others()
     delivery = furnish(
         hub, (journal, signals), source, (sessions, presence, Alone()), limits, clocks
     )
@@ -126,7 +154,7 @@ def _put_together(settings: Settings, store: AnyStore, ring: KeyRing, pushing: P
         sessions=sessions,
         passwords=passwords,
         friendships=friendships,
-        messages=Messages(store, journal, signals, users, friendships, prices),
+        messages=messages,
         reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
         alerts=Alerts(store, sessions, presence, prices, pushing, now_ms),

@@ -204,6 +204,10 @@ class Till:
             bucket.take(key, now_s)
         return Payment(_MINT, self, keys)
 
+    def spent_elsewhere(self, key: str) -> None:
+        """`key` has paid at another node: there is as much less here, where there was anything."""
+        self._first.take(key, self._clock_s())
+
     def wait_s(self, key: str) -> float:
         """Seconds until the first bucket of `key` has enough."""
         return self._first.wait_s(key, self._clock_s())

@@ -54,7 +54,8 @@ class Catchup:
     async def lost(self, mailbox: Mailbox, after: int) -> str | None:
         """Why `after` cannot be resumed exactly; None where it can. Raises `Unavailable`."""
         if after > self._hub.head_seq:
-            if after > self._journal.head_seq:
+            # It may be of a node that is ahead of this one.
+            if after > self._journal.head_seq and after > await self._journal.newest():
                 return self._reset("beyond the head")
             await self._journal.caught_up(after)
         if after >= mailbox.floor_seq:

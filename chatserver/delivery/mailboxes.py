@@ -14,7 +14,7 @@ from chatserver.journal.contract import Journal
 class FriendsSource(Protocol):
     """What of the store is needed here."""
 
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]: ...
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]: ...
 
 
 class Mailboxes:
@@ -65,8 +65,10 @@ class Mailboxes:
     async def _open(self, user_id: str) -> Mailbox:
         self._hub.begin_opening(user_id)
         try:
-            friends, at_seq = await self._store.friends_since(user_id)
-            await self._journal.caught_up(at_seq)
+            # A change that was read may be newer than what this process has handed out: an event before it, handed
+            # out after this, is not for the friends of after it.
+            friends, at_seq, newest = await self._store.friends_since(user_id)
+            await self._journal.caught_up(max(at_seq, newest))
         except BaseException:
             self._hub.cancel_opening(user_id)
             raise

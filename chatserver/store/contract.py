@@ -65,8 +65,11 @@ class Friendships(Protocol):
         """How many friends the viewer and each of `others` have in common; of whoever has thousands, some are looked at."""
         ...
 
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
-        """Friend id -> seq at which the friendship began; and the seq at which this is true."""
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]:
+        """Friend id -> seq at which the friendship began; a seq, and the newest change that was seen.
+
+        All changes up to the first seq are in it, and none later than the newest, those of pairs that have ended included.
+        """
         ...
 
     async def relation(self, viewer: str, other: str) -> str:
@@ -76,10 +79,6 @@ class Friendships(Protocol):
     async def blocks(self, user_id: str) -> list[User]: ...
 
     async def blocked(self, by: str, user_id: str) -> bool: ...
-
-    async def set_block(self, by: str, user_id: str, blocked: bool) -> None:
-        """Block without a change of friendship (there was none), or unblock."""
-        ...
 
 
 class Logins(Protocol):

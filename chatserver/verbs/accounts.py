@@ -8,6 +8,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from chatserver.core import fields as rules
@@ -18,9 +19,10 @@ from chatserver.core.events import Draft
 from chatserver.core.fields import Fields
 from chatserver.core.people import Account, Login, User
 from chatserver.core.prices import Payment, free_of_charge
-from chatserver.journal.contract import Journal
+from chatserver.journal.contract import Guard, Journal
 from chatserver.store import contract
 from chatserver.verbs import zones
+from chatserver.verbs.decisions import decided
 from chatserver.verbs.passwords import OPERATOR, REGISTRATION, Passwords, account_key
 from chatserver.verbs.sessions import TOKEN_LIFE_MAX_S, Sessions
 from chatserver.verbs.users import Users
@@ -144,25 +146,32 @@ class Accounts:
         if fields.get("currentPassword") is not None:
             rules.password_given(fields["currentPassword"], "currentPassword")
         async with self._lock(login.user_id):
-            account = await self._account(login.user_id)
-            user = _changed(account.user, fields)
-            zone = account.zone if fields.get("zone") is None else zones.zone(fields["zone"])
-            drafts = []
-            if password is not None:
-                change = await self._password_change(account, login, password, fields)
-                drafts.append(vocabulary.notice(change))
-            if user != account.user:
-                drafts.append(vocabulary.profile(user))
-            if drafts:
-                self._refuse_ended(login)
-                await self._journal.append(payment, *drafts)
-            elif fields.get("zone") is None:
-                payment.give_back()
-            if zone != account.zone:
-                await self._store.set_zone(login.user_id, zone)
+            decide = partial(self._change_guarded, payment, login, fields, password)
+            account = await decided(self._journal, decide, login.user_id)
         if password is not None:
-            log.info("user %s has a new password", user.id)
-        return vocabulary.own_user(replace(account, user=user, zone=zone))
+            log.info("user %s has a new password", login.user_id)
+        return vocabulary.own_user(account)
+
+    async def _change_guarded(
+        self, payment: Payment, login: Login, fields: Fields, password: str | None, guard: Guard
+    ) -> Account:
+        account = await self._account(login.user_id)
+        user = _changed(account.user, fields)
+        zone = account.zone if fields.get("zone") is None else zones.zone(fields["zone"])
+        drafts = []
+        if password is not None:
+            change = await self._password_change(account, login, password, fields)
+            drafts.append(vocabulary.notice(change))
+        if user != account.user:
+            drafts.append(vocabulary.profile(user))
+        if drafts:
+            self._refuse_ended(login)
+            await self._journal.append(payment, *drafts, guard=guard)
+        elif fields.get("zone") is None:
+            payment.give_back()
+        if zone != account.zone:
+            await self._store.set_zone(login.user_id, zone)
+        return replace(account, user=user, zone=zone)
 
     async def _password_change(
         self, account: Account, login: Login, password: str, fields: Fields

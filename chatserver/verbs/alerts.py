@@ -201,7 +201,7 @@ class Alerts:
 
     async def _called_by(self, event: Event) -> list[str]:
         """Who has a subscription, and may see it."""
-        since, _ = await self._store.friends_since(event.actor)
+        since, *_ = await self._store.friends_since(event.actor)
         found = []
         for user_id in [event.to] if event.to else since.keys() & self._subscribers:
             if user_id in self._subscribers and user_id in since and user_id != event.actor:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from chatserver.core import vocabulary
-from chatserver.core.changes import FriendChange
+from chatserver.core.changes import BlockChange, FriendChange
 from chatserver.core.errors import Conflict, InvalidField, NotFound, Unauthenticated
+from chatserver.core.events import Draft
 from chatserver.core.hub import Hub
 from chatserver.core.people import Friends, User
 from chatserver.core.presence import Presence
 from chatserver.core.prices import Payment, free_of_charge
-from chatserver.journal.contract import Journal
+from chatserver.journal.contract import Guard, Journal, Outrun
 from chatserver.store import contract
+from chatserver.verbs.decisions import decided
 from chatserver.verbs.lookalikes import marked
 from chatserver.verbs.partings import UNDO_S, Partings
 from chatserver.verbs.prices import Prices, pair
@@ -144,28 +146,31 @@ class Friendships:
         Raises `NotFound` (also where the other has blocked the one who asks), `Conflict` (blocked by
         oneself, or too many friends), `RateLimited`.
         """
-        user, other = await self._two(user_id, other_id)
+        two = await self._two(user_id, other_id)
         self.partings.take_back(user_id, other_id)
-        async with self._pair(user_id, other_id):
-            if await self._store.blocked(other_id, user_id):
-                raise NotFound(_NOBODY)
-            if await self._store.blocked(user_id, other_id):
-                raise Conflict("You have blocked this person: unblock them first.")
-            relation = await self._store.relation(user_id, other_id)
-            if relation == "incoming":
-                payment = self._prices.relations.pay(user_id)
-                await self._room_for_friend(user_id, "You have")
-                await self._room_for_friend(other_id, "This person has")
-                change = FriendChange(user_id, other_id, "friend")
-                await self._append(payment, user, other, ("friend", "friend"), change)
-                return "friend"
-            if relation == "none":
-                payment = self._prices.requests.pay(pair(user_id, other_id), user_id)
-                await self._room_for_friend(user_id, "You have")
-                change = FriendChange(user_id, other_id, "asked")
-                await self._append(payment, user, other, ("outgoing", "incoming"), change)
-                return "outgoing"
-            return relation
+        return await self._decided(partial(self._befriend, *two), user_id, other_id)
+
+    async def _befriend(self, user: User, other: User, guard: Guard) -> str:
+        user_id, other_id = user.id, other.id
+        if await self._store.blocked(other_id, user_id):
+            raise NotFound(_NOBODY)
+        if await self._store.blocked(user_id, other_id):
+            raise Conflict("You have blocked this person: unblock them first.")
+        relation = await self._store.relation(user_id, other_id)
+        if relation == "incoming":
+            payment = self._prices.relations.pay(user_id)
+            await self._room_for_friend(user_id, "You have")
+            await self._room_for_friend(other_id, "This person has")
+            change = FriendChange(user_id, other_id, "friend")
+            await self._append(payment, (user, other), ("friend", "friend"), change, guard)
+            return "friend"
+        if relation == "none":
+            payment = self._prices.requests.pay(pair(user_id, other_id), user_id)
+            await self._room_for_friend(user_id, "You have")
+            change = FriendChange(user_id, other_id, "asked")
+            await self._append(payment, (user, other), ("outgoing", "incoming"), change, guard)
+            return "outgoing"
+        return relation
 
     async def end_later(self, user_id: str, other_id: str, delay_s: int) -> bool:
         """End a friendship in `delay_s` seconds, unless `befriend` or `partings.keep` takes that back.
@@ -189,22 +194,26 @@ class Friendships:
 
     async def _carry_out(self, user_id: str, other_id: str) -> None:
         """The end of a friendship that was put off."""
-        async with self._pair(user_id, other_id):
-            if await self._store.relation(user_id, other_id) == "friend":
-                try:
-                    user, other = await self._two(user_id, other_id)
-                except (NotFound, Unauthenticated):
-                    return  # one of the two has left, and the friendship with them
-                payment = free_of_charge("the end of a friendship was paid for when it was put off")
-                change = FriendChange(user_id, other_id, "none")
-                await self._append(payment, user, other, ("none", "none"), change)
+        await self._decided(partial(self._end_put_off, user_id, other_id), user_id, other_id)
+
+    async def _end_put_off(self, user_id: str, other_id: str, guard: Guard) -> None:
+        if await self._store.relation(user_id, other_id) == "friend":
+            try:
+                two = await self._two(user_id, other_id)
+            except (NotFound, Unauthenticated):
+                return  # one of the two has left, and the friendship with them
+            payment = free_of_charge("the end of a friendship was paid for when it was put off")
+            change = FriendChange(user_id, other_id, "none")
+            await self._append(payment, two, ("none", "none"), change, guard)
 
     async def unfriend(self, user_id: str, other_id: str) -> None:
         """End a friendship, decline or withdraw; nothing where there is nothing. Raises `RateLimited`."""
         self.partings.take_back(user_id, other_id)
-        async with self._pair(user_id, other_id):
-            if await self._store.relation(user_id, other_id) != "none":
-                await self._part(user_id, other_id, block=False)
+        await self._decided(partial(self._unfriend, user_id, other_id), user_id, other_id)
+
+    async def _unfriend(self, user_id: str, other_id: str, guard: Guard) -> None:
+        if await self._store.relation(user_id, other_id) != "none":
+            await self._part(user_id, other_id, False, guard)
 
     async def block(self, user_id: str, other_id: str) -> None:
         """End what there is between the two, and be found and reached by the other no more.
@@ -216,24 +225,30 @@ class Friendships:
         for, 60 a day at the most.
         """
         await self._two(user_id, other_id)
-        async with self._pair(user_id, other_id):
-            if await self._store.blocked(user_id, other_id):
-                return
-            if await self._store.blocked(other_id, user_id):
-                raise NotFound(_NOBODY)
-            if await self._store.relation(user_id, other_id) != "none":
-                await self._part(user_id, other_id, block=True)
-            else:
-                self._prices.relations.pay(user_id)
-                await self._store.set_block(user_id, other_id, True)
+        await self._decided(partial(self._block, user_id, other_id), user_id, other_id)
+
+    async def _block(self, user_id: str, other_id: str, guard: Guard) -> None:
+        if await self._store.blocked(user_id, other_id):
+            return
+        if await self._store.blocked(other_id, user_id):
+            raise NotFound(_NOBODY)
+        if await self._store.relation(user_id, other_id) != "none":
+            await self._part(user_id, other_id, True, guard)
+        else:
+            await self._set_block(BlockChange(user_id, other_id, True), guard)
 
     async def unblock(self, user_id: str, other_id: str) -> None:
         """Lift a block; nothing where there is none. Raises `RateLimited`."""
-        async with self._pair(user_id, other_id):
-            if not await self._store.blocked(user_id, other_id):
-                return
-            self._prices.relations.pay(user_id)
-            await self._store.set_block(user_id, other_id, False)
+        await self._decided(partial(self._unblock, user_id, other_id), user_id, other_id)
+
+    async def _unblock(self, user_id: str, other_id: str, guard: Guard) -> None:
+        if await self._store.blocked(user_id, other_id):
+            await self._set_block(BlockChange(user_id, other_id, False), guard)
+
+    async def _set_block(self, change: BlockChange, guard: Guard) -> None:
+        self._users.refuse_gone(change.user_id)
+        payment = self._prices.relations.pay(change.user_id)
+        await self._append_or_give_back(payment, [vocabulary.notice(change)], guard)
 
     async def blocks(self, user_id: str) -> list[dict[str, str]]:
         """Whom the user has blocked."""
@@ -250,25 +265,36 @@ class Friendships:
             raise NotFound(_NOBODY)
         return user, other
 
-    async def _part(self, user_id: str, other_id: str, block: bool) -> None:
-        user, other = await self._two(user_id, other_id)
+    async def _part(self, user_id: str, other_id: str, block: bool, guard: Guard) -> None:
+        two = await self._two(user_id, other_id)
         payment = self._prices.relations.pay(user_id)
         change = FriendChange(user_id, other_id, "none", block)
-        await self._append(payment, user, other, ("none", "none"), change)
+        await self._append(payment, two, ("none", "none"), change, guard)
 
     async def _append(
         self,
         payment: Payment,
-        user: User,
-        other: User,
+        two: tuple[User, User],
         relations: tuple[str, str],
         change: FriendChange,
+        guard: Guard,
     ) -> None:
+        user, other = two
         # Either may have left since they were looked up, and what comes behind an account's end would stay.
         self._users.refuse_gone(user.id)
         if self._users.is_leaving(other.id):
             raise NotFound(_NOBODY)
-        await self._journal.append(payment, *vocabulary.friend(user, other, relations, change))
+        drafts = vocabulary.friend(user, other, relations, change)
+        await self._append_or_give_back(payment, drafts, guard)
+
+    async def _append_or_give_back(
+        self, payment: Payment, drafts: Sequence[Draft], guard: Guard
+    ) -> None:
+        try:
+            await self._journal.append(payment, *drafts, guard=guard)
+        except Outrun:
+            payment.give_back()  # it is decided again, and may be nothing then
+            raise
 
     async def _room_for_friend(self, user_id: str, who_has: str) -> None:
         # LIMIT: changes with different people at the same instant may go past the limit by a few.
@@ -278,8 +304,14 @@ class Friendships:
                 f"{who_has} as many friends as there may be ({self._prices.limits.friends})."
             )
 
+    async def _decided(
+        self, decide: Callable[[Guard], Awaitable[V]], user_id: str, other_id: str
+    ) -> V:
+        async with self._pair(user_id, other_id):
+            return await decided(self._journal, decide, user_id, other_id)
+
     def _pair(self, one: str, other: str) -> asyncio.Lock:
-        """Changes between two people happen one after another."""
+        """Changes between two people happen one after another here; what others do elsewhere, the guard notices."""
         key = (one, other) if one < other else (other, one)
         lock = self._pairs.get(key)
         if lock is None:

@@ -7,6 +7,7 @@ socket or HTTP.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from chatserver.core import fields as rules
@@ -20,8 +21,10 @@ from chatserver.core.conversations import (
     peer_of,
 )
 from chatserver.core.errors import ChatError, Forbidden, InvalidField, Unavailable
+from chatserver.core.events import Event
 from chatserver.core.fields import Fields
 from chatserver.core.histogram import Histogram
+from chatserver.core.kinds import MESSAGE
 from chatserver.core.people import User
 from chatserver.core.prices import Payment, free_of_charge
 from chatserver.journal.contract import Answer, Appended, Journal, Signals, settle
@@ -60,8 +63,29 @@ class Messages:
         self._clock_s = prices.clock_s
         self.append_s = Histogram(APPEND_SECONDS)
         """How long messages took to be durable."""
+        self._own: set[int] | None = None
         # `from` of a message, made once for each state of a profile.
         self._authors: Bounded[str, tuple[User, dict[str, str]]] = Bounded(USERS_REMEMBERED)
+
+    def count_others(self) -> None:
+        """Let a user's rate hold for all nodes together: what they write at another one counts here when it is followed."""
+        self._own = set()
+
+    @property
+    def counts_others(self) -> bool:
+        """Whether there are others to be counted."""
+        return self._own is not None
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """Take from the rates what was written at other nodes."""
+        own = self._own
+        assert own is not None, "nobody else is counted"
+        for event in events:
+            if event.type == MESSAGE.name:
+                if event.seq in own:
+                    own.remove(event.seq)
+                else:
+                    self._sending.spent_elsewhere(event.actor)
 
     async def submit(self, user_id: str, fields: Fields, answer: Answer) -> None:
         """Give a message its place; `answer` hears where it is once it is durable, or why it is not.
@@ -157,6 +181,8 @@ class Messages:
             self.append_s.observe(self._clock_s() - began_s)
             if place.duplicate:
                 payment.give_back()
+            elif self._own is not None:
+                self._own.add(place.seq)  # followed in this very turn
         answer(place)
 
     async def _may_write(self, user_id: str, conversation: Conversation) -> bool:

@@ -101,7 +101,11 @@ class Reads:
 
     async def _asked(self, user_id: str, fields: Fields) -> tuple[Conversation, int]:
         conversation = conversation_with(rules.optional_id(fields.get("with"), "with"))
-        up_to = min(rules.seq(fields.get("upTo"), "upTo"), self._hub.head_seq)
+        up_to = rules.seq(fields.get("upTo"), "upTo")
+        if up_to > self._hub.head_seq:
+            # It may be of a node that is ahead of this one: what it says was read must be known here first.
+            up_to = min(up_to, await self._journal.newest())
+            await self._journal.caught_up(up_to)
         if isinstance(conversation, Direct):
             if conversation.user_id == user_id:
                 raise InvalidField("with", "You have no conversation with yourself.")

@@ -107,14 +107,14 @@ class Sessions:
     def known(
         self, cookies: str | None, authorization: str | None, secure: bool = False, port: str = ""
     ) -> Login | None:
-        """The login, if it is in memory. None says nothing: then ask `resolve`."""
+        """The login, if it is in memory and that can be believed. None says nothing: then ask `resolve`."""
         if authorization is not None:
             token = spelling.bearer(authorization)
             login_id = self._tokens.get(keys.token_hash(token)) if token else None
         else:
             opened = self._cookies.get(self._ours(cookies, secure, port))
             login_id = opened.login_id if opened else None
-        login = self._logins.get(login_id) if login_id else None
+        login = self._logins.get(login_id) if login_id and self._journal.fresh else None
         return self._in_use(login) if login else None
 
     async def resolve(
@@ -168,7 +168,7 @@ class Sessions:
         opened = self._open(cookie) if cookie else None
         if opened is None:
             return None
-        login = self._logins.get(opened.login_id)
+        login = self._logins.get(opened.login_id) if self._journal.fresh else None
         if login is None:
             login = self._remember(await self._store.login(opened.login_id))
         if login is None or login.user_id != opened.user_id or login.kind != "cookie":

@@ -38,26 +38,27 @@ async def test_a_mailbox_begins_at_the_present_with_the_friends_of_now(tmp_path:
 class Friends:
     """A store whose answer is ahead of this process, comes when the test says, or does not come."""
 
-    def __init__(self, at_seq: int) -> None:
+    def __init__(self, at_seq: int, newest: int | None = None) -> None:
         self.at_seq = at_seq
+        self.newest = at_seq if newest is None else newest
         self.error: Exception | None = None
         self.asked = 0
 
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]:
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return {}, self.at_seq
+        return {}, self.at_seq, self.newest
 
 
+@pytest.mark.parametrize("at_seq", [None, 0], ids=["the whole answer", "one change in it"])
 async def test_a_mailbox_is_opened_when_this_process_is_where_the_friends_were_read(
-    tmp_path: Path,
+    tmp_path: Path, at_seq: int | None
 ) -> None:
     async with opened(tmp_path) as place:
         ahead = place.clock() * 1000
-        mailboxes = Mailboxes(
-            place.hub, place.journal, Friends(ahead), LINGER_S, lambda: place.now_s
-        )
+        friends = Friends(ahead if at_seq is None else at_seq, ahead)
+        mailboxes = Mailboxes(place.hub, place.journal, friends, LINGER_S, lambda: place.now_s)
         opening = asyncio.create_task(mailboxes.open("ann"))
         for _ in range(10):
             await asyncio.sleep(0)
@@ -129,8 +130,8 @@ async def test_a_forgotten_mailbox_is_in_no_index_of_who_hears_whom(tmp_path: Pa
 
 
 class NoFriends:
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
-        return {}, 0
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]:
+        return {}, 0, 0
 
     async def caught_up(self, seq: int) -> None: ...
 

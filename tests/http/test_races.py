@@ -163,7 +163,7 @@ async def test_a_login_that_ends_while_its_mailbox_is_opened_gets_no_socket(data
 def _end_while_friends_are_read(house: House, login: Login) -> None:
     read = house.store.friends_since
 
-    async def read_slowly(user_id: str) -> tuple[dict[str, int], int]:
+    async def read_slowly(user_id: str) -> tuple[dict[str, int], int, int]:
         found = await read(user_id)
         await house.sessions.end(login)
         return found

@@ -6,14 +6,15 @@ A home keeps one backend's data; `open` may be called again and again on it, lik
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chatserver.core import vocabulary
 from chatserver.core.changes import (
     AccountEnd,
+    BlockChange,
     Change,
     FriendChange,
     LoginsEnd,
@@ -24,12 +25,14 @@ from chatserver.core.conversations import Range, conversation_with
 from chatserver.core.events import Audience, Draft, Event
 from chatserver.core.people import Account, Login, User
 from chatserver.core.visibility import View
-from chatserver.journal.contract import Appended
+from chatserver.journal.contract import Appended, Journal
 from chatserver.journal.eventlog import EventLog
 from chatserver.journal.local import LocalJournal
+from chatserver.store.behind import Behind
 from chatserver.store.contract import Store
 from chatserver.store.mongo.store import MongoStore
 from chatserver.store.sqlite.store import SqliteStore
+from tests.support.nodes import Node, Stream
 from tests.support.payments import paid
 
 START_MS = 1_800_000_000_000
@@ -46,10 +49,31 @@ class Clock:
         return self.now_ms
 
 
+class KeptJournal(Journal, Protocol):
+    """A journal that can be told to drop what is too old."""
+
+    async def drop_passed(self) -> int: ...
+
+
+Opening = Callable[[Store, EventLog, Clock], tuple[Store, KeptJournal]]
+"""Makes the journal over a store that is started, and the store as a node of it reads it."""
+
+
+def over_local(store: Store, log: EventLog, clock: Clock) -> tuple[Store, KeptJournal]:
+    return store, LocalJournal(log, clock)
+
+
+def over_delayed(store: Store, log: EventLog, clock: Clock) -> tuple[Store, KeptJournal]:
+    """One node that follows three turns of the loop later than it appends, and whose store shows it after as many more."""
+    node = Node(Stream(store, log, clock, lag=3))
+    return Behind(store, node), node
+
+
 class SqliteHome:
     """Data in a folder."""
 
     name = "sqlite"
+    opening: Opening = staticmethod(over_local)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,6 +88,7 @@ class MongoHome:
     """Data in a database of a server that speaks MongoDB's protocol."""
 
     name = "mongo"
+    opening: Opening = staticmethod(over_local)
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -80,7 +105,7 @@ Home = SqliteHome | MongoHome
 class World:
     """A started store and journal, with verbs as short as the tests need them."""
 
-    def __init__(self, store: Store, log: EventLog, journal: LocalJournal, clock: Clock) -> None:
+    def __init__(self, store: Store, log: EventLog, journal: KeptJournal, clock: Clock) -> None:
         self.store = store
         self.log = log
         self.journal = journal
@@ -129,6 +154,11 @@ class World:
         draft = vocabulary.notice(PasswordChange(user, password, kept))
         return (await self.journal.append(paid(), draft))[0].seq
 
+    async def block(self, by: str, user: str, blocked: bool) -> int:
+        """Block without a change of friendship, or unblock."""
+        draft = vocabulary.notice(BlockChange(by, user, blocked))
+        return (await self.journal.append(paid(), draft))[0].seq
+
     async def end(self, user: str, friend: str) -> int:
         """End an account: the two ends of a friendship, the account with the second."""
         told = [
@@ -155,8 +185,8 @@ async def opened(home: Home) -> AsyncIterator[World]:
     store, log = home.make()
     await store.start()
     try:
-        journal = LocalJournal(log, home.clock)
-        world = World(store, log, journal, home.clock)
+        seen, journal = home.opening(store, log, home.clock)
+        world = World(seen, log, journal, home.clock)
         await journal.start([world.batches.append])
         try:
             yield world

@@ -142,7 +142,7 @@ class Agreement(RuleBasedStateMachine):
     @rule(pair=pairs, blocked=st.booleans())
     def set_block(self, pair: tuple[str, str], blocked: bool) -> None:
         if not self.ended & set(pair):
-            self.both(lambda world: world.store.set_block(*pair, blocked))
+            self.both(lambda world: world.block(*pair, blocked))
 
     @rule(
         who=people,

@@ -52,8 +52,8 @@ async def test_the_word_of_the_fewest_people_is_looked_for(home: Home) -> None:
 async def test_people_apart_do_not_take_the_places_of_others(home: Home) -> None:
     async with opened(home) as world:
         await world.join("me", "anna", "annb", "annc")
-        await world.store.set_block("anna", "me", True)
-        await world.store.set_block("me", "annb", True)
+        await world.block("anna", "me", True)
+        await world.block("me", "annb", True)
         assert [u.id for u, _ in await world.store.search("me", "ann", 1)] == ["annc"]
 
 

@@ -179,8 +179,8 @@ async def test_an_ended_account_leaves_nothing_it_wrote(home: Home) -> None:
         await world.read("bob", 5, "ann")
         await world.read("ann", 5, "bob")
         await world.rename("bob", "Bob")
-        await world.store.set_block("ann", "bob", True)
-        await world.store.set_block("bob", "ann", True)
+        await world.block("ann", "bob", True)
+        await world.block("bob", "ann", True)
         end = await world.end("bob", "ann")
         store = world.store
         assert await store.account("bob") is None

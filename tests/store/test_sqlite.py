@@ -249,7 +249,10 @@ async def test_a_job_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
 
     async with opened(SqliteHome(tmp_path)) as world:
         db = world.store._db  # type: ignore[attr-defined]
-        done = asyncio.gather(world.store.set_block("ann", "cho", True), db.write(lambda c: None))
+        done = asyncio.gather(
+            db.change("INSERT INTO blocks VALUES (?, ?)", [("ann", "cho")]),
+            db.write(lambda c: None),
+        )
         with pytest.raises(LookupError):
             await db.write(fails)
         await done

@@ -129,8 +129,8 @@ async def test_search_tells_relations_and_leaves_out_the_blocked(home: Home) -> 
         await world.befriend("me", "kai")
         await world.relate("asked", "me", "kea")
         await world.relate("asked", "kim", "me")
-        await world.store.set_block("me", "koa", True)
-        await world.store.set_block("kyo", "me", True)
+        await world.block("me", "koa", True)
+        await world.block("kyo", "me", True)
         found = [(user.id, relation) for user, relation in await world.store.search("me", "k", 20)]
         expected = [("kai", "friend"), ("kea", "outgoing"), ("kim", "incoming"), ("kit", "none")]
         assert found == expected
@@ -150,8 +150,8 @@ async def test_a_friendship_stands_for_both_from_the_first_event_on(home: Home) 
         assert [user.id for user in asked.incoming] == ["ann"] and not asked.outgoing
         since = await world.befriend("bob", "ann")
         head = world.journal.head_seq
-        assert await world.store.friends_since("ann") == ({"bob": since}, head)
-        assert await world.store.friends_since("bob") == ({"ann": since}, head)
+        assert await world.store.friends_since("ann") == ({"bob": since}, head, head)
+        assert await world.store.friends_since("bob") == ({"ann": since}, head, head)
         friends = await world.store.friends("ann")
         assert [user.id for user, _ in friends.friends] == ["bob"]
         assert (friends.incoming, friends.outgoing, friends.seq) == ([], [], head)
@@ -186,14 +186,14 @@ async def test_a_block_may_come_with_the_end_or_alone(home: Home) -> None:
         await world.join("ann", "bob", "cho")
         await world.befriend("ann", "bob")
         await world.relate("none", "ann", "bob", block=True)
-        await world.store.set_block("ann", "cho", True)
-        await world.store.set_block("ann", "cho", True)
+        await world.block("ann", "cho", True)
+        await world.block("ann", "cho", True)
         assert await world.store.blocked("ann", "bob") and not await world.store.blocked(
             "bob", "ann"
         )
         assert [user.id for user in await world.store.blocks("ann")] == ["bob", "cho"]
-        await world.store.set_block("ann", "bob", False)
-        await world.store.set_block("bob", "cho", False)
+        await world.block("ann", "bob", False)
+        await world.block("bob", "cho", False)
         assert [user.id for user in await world.store.blocks("ann")] == ["cho"]
 
 

@@ -30,7 +30,7 @@ class House:
         kept = Subscription("https://push.example.com/1", "bob", "c", "k", "a", 1)
         self.store: Any = AsyncMock()
         self.store.subscribers.return_value = {"bob", "cho"}
-        self.store.friends_since.return_value = ({"bob": 5, "ann": 5}, 100)
+        self.store.friends_since.return_value = ({"bob": 5, "ann": 5}, 100, 100)
         self.store.subscriptions.return_value = [kept]
         self.store.wishes.return_value = None
         self.store.read_position.return_value = 0

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
-from chatserver.store.mongo.changes import block
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.ranges import compound
 from chatserver.store.mongo.shapes import USER, name_order, pair, user_of
@@ -60,11 +59,16 @@ class MongoFriendships(MongoPart):
                 found.update(d[field] for d in docs if d["state"] == "friend" and d[other] in own)
         return found
 
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]:
         # The position first: a change that comes in between is then heard of once more, and is the same.
-        seq = self._db.head_seq
+        seq = newest = self._db.head_seq
+        friends = {}
         async with self._db.answering():
-            return await friends_since(self._db, user_id), seq
+            for doc, other in await _pairs_of(self._db, user_id):
+                newest = max(newest, int(doc["seq"]))
+                if doc["state"] == "friend":
+                    friends[other] = int(doc["since"])
+        return friends, seq, newest
 
     async def relation(self, viewer: str, other: str) -> str:
         doc = await self._db.one("pairs", {"_id": pair(viewer, other)})
@@ -78,22 +82,20 @@ class MongoFriendships(MongoPart):
     async def blocked(self, by: str, user_id: str) -> bool:
         return await self._db.one("blocks", {"_id": compound(by, user_id)}) is not None
 
-    async def set_block(self, by: str, user_id: str, blocked: bool) -> None:
-        if not blocked:
-            await self._db.remove("blocks", {"_id": compound(by, user_id)})
-            return
-        async with self._db.answering():
-            await block(self._db, by, user_id)
-
 
 async def friends_since(db: MongoDb, user_id: str) -> dict[str, int]:
     """Friend id -> seq at which the friendship began."""
-    found = {}
+    pairs = await _pairs_of(db, user_id)
+    return {other: int(doc["since"]) for doc, other in pairs if doc["state"] == "friend"}
+
+
+async def _pairs_of(db: MongoDb, user_id: str) -> list[tuple[Mapping[str, Any], str]]:
+    """The documents of all pairs of a user, ended ones too, each with the other's id."""
+    found = []
     for field, other in (("a", "b"), ("b", "a")):
-        where = {field: user_id}
-        for doc in await db["pairs"].find(where, {other: 1, "state": 1, "since": 1}).to_list(None):
-            if doc["state"] == "friend":
-                found[doc[other]] = int(doc["since"])
+        fields = {other: 1, "state": 1, "since": 1, "seq": 1}
+        for doc in await db["pairs"].find({field: user_id}, fields).to_list(None):
+            found.append((doc, str(doc[other])))
     return found
 
 

@@ -41,10 +41,11 @@ class SqliteFriendships(SqlitePart):
             }
         )
 
-    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int]:
+    async def friends_since(self, user_id: str) -> tuple[dict[str, int], int, int]:
         found = await self._friends_since.get(user_id)
         assert found is not None, "everybody has friends, or none"
-        return found
+        friends, seq = found
+        return friends, seq, seq  # one snapshot: nothing later is in it
 
     async def _friends_of(self, ids: Sequence[str]) -> dict[str, tuple[dict[str, int], int]]:
         def work(db: sqlite3.Connection) -> dict[str, tuple[dict[str, int], int]]:
@@ -79,14 +80,6 @@ class SqliteFriendships(SqlitePart):
     async def blocked(self, by: str, user_id: str) -> bool:
         statement = "SELECT 1 FROM blocks WHERE by_id = ? AND user_id = ?"
         return await self._db.row(statement, (by, user_id)) is not None
-
-    async def set_block(self, by: str, user_id: str, blocked: bool) -> None:
-        statement = (
-            "INSERT OR IGNORE INTO blocks VALUES (?, ?)"
-            if blocked
-            else "DELETE FROM blocks WHERE by_id = ? AND user_id = ?"
-        )
-        await self._db.change(statement, [(by, user_id)])
 
 
 def _friends(db: sqlite3.Connection, user_id: str) -> Friends:

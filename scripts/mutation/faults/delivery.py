@@ -152,7 +152,7 @@ FAULTS = (
     Fault(
         "a mailbox is opened before this process is where the friends were read",
         MAILBOXES,
-        "            await self._journal.caught_up(at_seq)\n",
+        "            await self._journal.caught_up(max(at_seq, newest))\n",
         "",
         T_MAILBOXES,
     ),
