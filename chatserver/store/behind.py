@@ -62,7 +62,7 @@ class Behind:
 
     def _refuse_stale(self) -> None:
         if not self._journal.fresh:
-            raise Unavailable("This server cannot reach the others at the moment.")
+            raise Unavailable("The server is cut off from the others.")
 
     # The store itself.
 

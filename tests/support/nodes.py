@@ -261,7 +261,7 @@ class Node:
         if self._closing:
             raise Unavailable("The server is stopping.")
         if not self.fresh:
-            raise Unavailable("This server cannot reach the others at the moment.")
+            raise Unavailable("The server is cut off from the others.")
 
     def _enqueue(self, placing: _Placing) -> None:
         self._queue.append(placing)
