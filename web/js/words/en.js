@@ -303,7 +303,6 @@ export default {
   "said: The server has too much to do at the moment.": "The server has too much to do at the moment.",
   "said: The server's clock is wrong.": "The server's clock is wrong.",
   "said: The server is behind its own database.": "The server is behind its own database.",
-  "said: The server is cut off from the others.": "This server cannot reach the others at the moment.",
   "said: This form is too old, or not ours: go back, reload, and try again.": "This form is too old, or not ours: go back, reload, and try again.",
   "said: The form makes no sense.": "The form makes no sense.",
   "said: The server is not connected to its database.": "The server is not connected to its database.",

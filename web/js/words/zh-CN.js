@@ -302,7 +302,6 @@ export default {
   "said: The server has too much to do at the moment.": "服务器现在太忙。",
   "said: The server's clock is wrong.": "服务器的时钟不对。",
   "said: The server is behind its own database.": "服务器尚未跟上自己的数据库。",
-  "said: The server is cut off from the others.": "此服务器与其他服务器失去了联系。",
   "said: This form is too old, or not ours: go back, reload, and try again.": "这张表单已过期，或不是我们的：请返回、重新加载，再试一次。",
   "said: The form makes no sense.": "表单无法理解。",
   "said: The server is not connected to its database.": "服务器没有连上数据库。",
