@@ -137,13 +137,11 @@ def put_together(
     sessions = Sessions(store, journal, ring, now_ms, limits.sessions_per_user)
     passwords = Passwords(prices)
     friendships = Friendships(store, journal, hub, presence, users, prices)
-    source = (store, prices.turns)
     messages = Messages(store, journal, signals, users, friendships, prices)
     if not order.alone:
         messages.count_others()
-    delivery = furnish(
-        hub, (journal, signals), source, (sessions, presence, Alone()), limits, clocks
-    )
+    source, people = (store, prices.turns), (sessions, presence, Alone())
+    delivery = furnish(hub, (journal, signals), source, people, limits, clocks)
     return House(
         settings=_http_settings(settings, proxies),
         store=store,
