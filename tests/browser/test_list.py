@@ -174,6 +174,9 @@ def test_the_end_of_a_friendship_is_asked_for_and_can_be_taken_back(
     bob = meet(chromium, server.url, "Bob").register()
     befriend(ann, bob)
     bob.page.click(f".roll a[href$='{ann.id}']")
+    # The way to the chat leaves what is shown, and the address goes on to say so.
+    bob.page.click("#nav a[href='#/chat']")
+    expect(bob.page).to_have_url(f"{bob.url}/#/chat/{ann.id}")
     bob.send("before")
     expect(bob.page.locator(".message .text")).to_have_text("before")
     _end(ann, "Bob")

@@ -1,6 +1,6 @@
 // The chat view: the conversations, the stream of one of them, the input, the status line.
 
-import { ofKey, same } from '../core/conversation.js';
+import { addressOf, ofKey, same } from '../core/conversation.js';
 import { LADDER } from '../core/transports.js';
 import { listed, parts, said, t } from '../words.js';
 import { makeComposer } from './composer.js';
@@ -42,6 +42,10 @@ export function chatView(app, model, key) {
   inside.addEventListener('change', () => {
     draw();
     pane.begin();
+  }, { signal });
+  addEventListener('hashchange', () => {
+    // "Chat" leaves what is shown, and the address goes on to say what that is.
+    if (location.hash === '#/chat' && !inside.lists) history.replaceState(null, '', addressOf(pane.conversation));
   }, { signal });
   document.addEventListener('keydown', (event) => {
     if (event.key.toLowerCase() !== 'k' || event.shiftKey || event.altKey || event.ctrlKey === event.metaKey) return;

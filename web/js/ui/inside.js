@@ -35,6 +35,11 @@ export class Inside extends Emitter {
     return this.#inside || !narrow.matches;
   }
 
+  /** Whether `#/chat` leads to the list alone. */
+  get lists() {
+    return narrow.matches;
+  }
+
   /** Go to the list, where that is not beside. */
   leave() {
     if (!narrow.matches || !this.#inside) return;

@@ -52,7 +52,7 @@ export class RowView {
     this.#looks = looks;
     if (seq) this.element.dataset.seq = String(seq);
     this.element.className = ['message', row.follows && 'follows', standing && 'own',
-      (standing === 'pending' || standing === 'failed') && standing].filter(Boolean).join(' ');
+      (standing === 'pending' || standing === 'failed') && standing, waits && 'waits'].filter(Boolean).join(' ');
     if (this.#name.textContent !== name) this.#name.textContent = name;
     this.#name.style.color = readable(color, background(Boolean(standing)));
     this.#meta.replaceChildren(
