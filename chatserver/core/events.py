@@ -87,6 +87,8 @@ class Signal:
     type: str
     about: str
     payload: bytes
+    coming: int = 0
+    """Of somebody who came online here: the number of that coming, which a reader may know already."""
 
 
 def encode_json(value: Any) -> bytes:

@@ -6,13 +6,16 @@ the loop. Nothing here waits or publishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from chatserver.core.audience import AudienceIndex
 from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
 from chatserver.core.mailbox import Mailbox, Reader, cut_batch, size_of
 from chatserver.core.visibility import shows
+
+FLUSH_READERS = 512
+"""Readers that write in one flush, about 8 ms: a herd has them all marked at once, and the others have their turn."""
 
 
 class Hub:
@@ -52,14 +55,14 @@ class Hub:
         """The friends could not be read."""
         del self._opening[user_id]
 
-    def open(self, user_id: str, friends: Mapping[str, int], at_seq: int) -> Mailbox:
-        """Open the mailbox of a user whose `friends` were read as of `at_seq`, at most `head_seq`.
+    def open(self, user_id: str, friends: dict[str, int], at_seq: int) -> Mailbox:
+        """Open the mailbox of a user whose `friends`, the mailbox's from now on, were read as of `at_seq`, at most `head_seq`.
 
         Its window begins at the present head: what lies before comes from the journal.
         """
         if at_seq > self.head_seq:
             raise ValueError("the friends are newer than the hub: wait for it first")
-        known = dict(friends)
+        known = friends
         for seq, change in self._opening.pop(user_id):
             if seq > at_seq:
                 other = change.other if change.asker == user_id else change.asker
@@ -188,9 +191,12 @@ class Hub:
             self.offer((mailbox,), signal)
 
     def offer(self, mailboxes: Iterable[Mailbox], signal: Signal) -> None:
-        """Offer a signal to every reader of these mailboxes."""
+        """Offer a signal to every reader of these mailboxes that does not know of it."""
+        coming = signal.coming
         for mailbox in mailboxes:
             for reader in mailbox.readers:
+                if coming and coming <= reader.knows:
+                    continue
                 reader.offer(signal)
                 if not reader.dirty:
                     self.mark(reader)
@@ -212,8 +218,11 @@ class Hub:
         return bool(self._dirty)
 
     def flush(self) -> None:
-        """Let every marked reader write. Readers marked meanwhile are for the next flush."""
+        """Let the marked readers write, the first FLUSH_READERS. Readers marked meanwhile are for the next flush."""
         dirty, self._dirty = self._dirty, []
+        if len(dirty) > FLUSH_READERS:
+            dirty, self._dirty = dirty[:FLUSH_READERS], dirty[FLUSH_READERS:]
+            self._schedule_flush()
         for reader in dirty:
             reader.dirty = False
             try:

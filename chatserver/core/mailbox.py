@@ -31,6 +31,8 @@ class Reader(Protocol):
     """Marked for the flush of this turn."""
     client: str
     """The client's own name for itself; empty where it gave none."""
+    knows: int
+    """How many comings (`Signal.coming`) the whole presence has shown it."""
 
     def take(self, run: list[Event], before: int) -> bool:
         """Write `run`, the newest events of the mailbox, if nothing is missing and nothing waits.

@@ -103,10 +103,14 @@ def notice(change: LoginsEnd | PasswordChange | BlockChange) -> Draft:
 # Signals.
 
 
-def presence(user_id: str, online: bool, last_seen_ms: int) -> Signal:
+def presence(user_id: str, online: bool, last_seen_ms: int, coming: int = 0) -> Signal:
     """Somebody came or went."""
-    fields = {"user": user_id, "online": online, "lastSeen": last_seen_ms}
-    return make_signal("presence", user_id, fields)
+    payload = b'{"type":"presence","user":%b,"online":%b,"lastSeen":%d}' % (
+        encode_json(user_id),
+        b"true" if online else b"false",
+        last_seen_ms,
+    )
+    return Signal("presence", user_id, payload, coming)
 
 
 def whole_presence(online: Iterable[str]) -> Signal:

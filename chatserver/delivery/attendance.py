@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from chatserver.core import vocabulary
@@ -21,6 +22,17 @@ from chatserver.journal.contract import Signals
 log = logging.getLogger(__name__)
 
 
+HELD_S = 1.0
+"""So long a herd may keep friends from hearing who came: they hear of all of them at once, in one write each, and who
+comes meanwhile is shown them whole."""
+
+LOOK_S = 0.05
+"""How often it is looked at whether the herd is over."""
+
+TOLD_A_TURN = 500
+"""So many are told of in one turn of the loop: about 3 ms."""
+
+
 class SeenKeeper(Protocol):
     """What of the store is needed here."""
 
@@ -30,7 +42,7 @@ class SeenKeeper(Protocol):
 class Attendance:
     """The presence of this process's users.
 
-    `clock_s` is monotonic seconds, `clock_ms` milliseconds since 1970.
+    `clock_s` is monotonic seconds, `clock_ms` milliseconds since 1970; `crowded` says whether a herd is coming.
     """
 
     def __init__(
@@ -40,12 +52,18 @@ class Attendance:
         store: SeenKeeper,
         clock_s: Callable[[], float],
         clock_ms: Callable[[], int],
+        crowded: Callable[[], bool] = bool,
     ) -> None:
+        self.comings = 0
+        """How often somebody came online here, ever: whoever is shown the whole presence knows of all of them."""
         self._presence = presence
         self._signals = signals
         self._store = store
         self._clock_s = clock_s
         self._clock_ms = clock_ms
+        self._crowded = crowded
+        self._held: dict[str, int] = {}  # who came and is not told of: the number of the coming
+        self._held_since_s = 0.0
         self._seen: dict[str, int] = {}
         self._saving: asyncio.Task[None] | None = None
 
@@ -69,7 +87,7 @@ class Attendance:
     def stream_opened(self, user_id: str) -> None:
         """A stream of this user began."""
         if self._presence.stream_opened(user_id):
-            self._announce(user_id, True)
+            self._came(user_id)
 
     def stream_closed(self, user_id: str) -> None:
         """A stream of this user ended."""
@@ -78,7 +96,7 @@ class Attendance:
     def polled(self, user_id: str, hold_s: float) -> None:
         """A poll came that will be held for `hold_s` seconds at the most."""
         if self._presence.polled(user_id, self._clock_s(), hold_s):
-            self._announce(user_id, True)
+            self._came(user_id)
 
     def poll_left(self, user_id: str, others_due_s: Iterable[float]) -> None:
         """A client that polled has gone, or came back by another way: its next poll is not awaited.
@@ -109,8 +127,34 @@ class Attendance:
         self._seen.update((user_id, now_ms) for user_id in self._presence.online())
         await self._save()
 
-    def _announce(self, user_id: str, online: bool, to: str | None = None) -> None:
-        self._signals.publish(vocabulary.presence(user_id, online, self._clock_ms()), to)
+    def _came(self, user_id: str) -> None:
+        self.comings += 1
+        if not self._held and not self._crowded():
+            self._announce(user_id, True, coming=self.comings)
+            return
+        if not self._held:
+            self._held_since_s = self._clock_s()
+            asyncio.get_running_loop().call_later(LOOK_S, self._look_at_held)
+        self._held[user_id] = self.comings
+
+    def _look_at_held(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._crowded() and self._clock_s() - self._held_since_s < HELD_S:
+            loop.call_later(LOOK_S, self._look_at_held)
+            return
+        for user_id in list(islice(self._held, TOLD_A_TURN)):
+            coming = self._held.pop(user_id, None)
+            if coming is not None:
+                self._announce(user_id, True, coming=coming)
+        if self._held:
+            self._held_since_s = -HELD_S  # they have waited long enough
+            loop.call_soon(self._look_at_held)
+
+    def _announce(self, user_id: str, online: bool, to: str | None = None, coming: int = 0) -> None:
+        if not online:
+            self._held.pop(user_id, None)
+        signal = vocabulary.presence(user_id, online, self._clock_ms(), coming)
+        self._signals.publish(signal, to)
 
     async def _save(self) -> None:
         seen, self._seen = self._seen, {}

@@ -13,6 +13,7 @@ from chatserver.core.prices import Buckets
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.seats import Seats
 from chatserver.delivery.tolls import Tolls
+from chatserver.delivery.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Connections:
 
     def __init__(self, clockwork: Clockwork, limits: Limits) -> None:
         self.clockwork = clockwork
+        self.watch = Watch()
         self.stuck_s = limits.stuck_s
         """So long a peer may take no byte of what waits for it."""
         self.head_s = limits.head_s

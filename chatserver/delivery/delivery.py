@@ -70,7 +70,7 @@ def furnish(
     clockwork = Clockwork(limits, clock_s, clock_ms)
     mailboxes = Mailboxes(hub, journal, store, limits.mailbox_linger_s, clock_s)
     joins = Joins(limits.joins)
-    attendance = Attendance(presence, signals, store, clock_s, clock_ms)
+    attendance = Attendance(presence, signals, store, clock_s, clock_ms, joins.crowded)
     return Delivery(
         hub=hub,
         mailboxes=mailboxes,

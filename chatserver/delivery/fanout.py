@@ -38,7 +38,8 @@ class Fanout:
 
     def _flush(self) -> None:
         self.hub.flush()
-        self.lag.end(self._clock_ms())
+        if not self.hub.flush_due:
+            self.lag.end(self._clock_ms())
 
 
 def _cut(reader: Reader, error: Exception) -> None:

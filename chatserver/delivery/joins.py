@@ -10,6 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+CROWD = 10
+"""With so many joins under way a herd is coming, and what can wait for a moment should."""
+
 
 class Joins:
     """At most `most` at once: `async with joins:` around the work of one."""
@@ -34,6 +37,10 @@ class Joins:
     def room(self) -> int:
         """How many more could begin now."""
         return 0 if self._waiting else self.most - self.under_way
+
+    def crowded(self) -> bool:
+        """Whether a herd is coming."""
+        return self.under_way >= CROWD or bool(self._waiting)
 
     async def enter(self) -> None:
         """Begin, when it is one's turn."""

@@ -35,7 +35,7 @@ class Mailboxes:
         self._store = store
         self._linger_s = linger_s
         self._clock_s = clock_s
-        self._opening: dict[str, asyncio.Task[Mailbox]] = {}
+        self._opening: dict[str, list[asyncio.Future[None]]] = {}  # by user, who else waits
         self._idle: dict[str, float] = {}  # user -> since when nobody reads the mailbox
 
     def __len__(self) -> int:
@@ -51,19 +51,22 @@ class Mailboxes:
 
         Raises `Unavailable` where the friends cannot be read.
         """
-        mailbox = self._hub.mailbox(user_id)
-        if mailbox is None:
-            task = self._opening.get(user_id)
-            if task is None:
-                task = asyncio.get_running_loop().create_task(self._open(user_id))
-                self._opening[user_id] = task
-            mailbox = await asyncio.shield(task)
+        while (mailbox := self._hub.mailbox(user_id)) is None:
+            others = self._opening.get(user_id)
+            if others is None:
+                mailbox = await self._open(user_id)
+                break
+            # Somebody else is at it: whatever becomes of that, look again.
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            others.append(turn)
+            await turn
         if user_id in self._idle:
             self._idle[user_id] = self._clock_s()
         return mailbox
 
     async def _open(self, user_id: str) -> Mailbox:
         self._hub.begin_opening(user_id)
+        others = self._opening[user_id] = []
         try:
             # A change that was read may be newer than what this process has handed out: an event before it, handed
             # out after this, is not for the friends of after it.
@@ -74,6 +77,9 @@ class Mailboxes:
             raise
         finally:
             del self._opening[user_id]
+            for turn in others:
+                if not turn.done():
+                    turn.set_result(None)
         self._idle[user_id] = self._clock_s()
         self.opened += 1
         return self._hub.open(user_id, friends, at_seq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from chatserver.core.errors import RateLimited, Unavailable
 from chatserver.core.limits import Limits
@@ -134,17 +134,39 @@ def _count_down(counts: dict[str, int], key: str) -> None:
         del counts[key]
 
 
+Kind = tuple[int, int, int]
+"""Family, type and protocol of a socket."""
+
+
+def kind_of(sock: socket.socket) -> Kind:
+    """What a socket that this one accepts is, too; as plain numbers, which the enumerations of `socket` are slow to become."""
+    return int(sock.family), int(sock.type), sock.proto
+
+
 class SeatedSocket(socket.socket):
     """An accepted socket that keeps its seat until it is closed, whoever holds it meanwhile."""
 
     __slots__ = ("_seats", "seat")
 
-    def __init__(self, accepted: socket.socket, seats: Seats, seat: Seat) -> None:
-        """Take `accepted` over; it is of no use afterwards."""
-        family, kind, proto = accepted.family, accepted.type, accepted.proto
-        super().__init__(family, kind, proto, accepted.detach())
+    seat: Seat
+    """Set by `take`."""
+
+    def __init__(self, kind: Kind, fd: int) -> None:
+        """Take the descriptor over. It has no seat yet."""
+        super().__init__(*kind, fd)
         self.setblocking(False)
-        self._seats: Seats | None = seats
+        self._seats: Seats | None = None
+
+    @classmethod
+    def of(cls, accepted: socket.socket, seats: Seats, seat: Seat) -> Self:
+        """Take `accepted` over; it is of no use afterwards."""
+        sock = cls(kind_of(accepted), accepted.detach())
+        sock.take(seats, seat)
+        return sock
+
+    def take(self, seats: Seats, seat: Seat) -> None:
+        """This is its seat."""
+        self._seats = seats
         self.seat = seat
 
     def close(self) -> None:

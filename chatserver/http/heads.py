@@ -8,6 +8,8 @@ stricter than `check_head` in every point, or they would disagree on where a req
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
@@ -30,11 +32,61 @@ _ASKED_LINE = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e]*\r\n)+")
-_NAME = re.compile(rb"^[^:]+", re.MULTILINE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 _ENDINGS = ("keep-alive", "close")
-_NOT_PLAIN = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+_NOT_PLAIN = frozenset(("content-length", "transfer-encoding", "expect", "upgrade"))
+_NOT_PLAIN_UPGRADE = _NOT_PLAIN - {"upgrade"}
+
+
+class PlainHeaders(HTTPHeaders):
+    """The headers of a plain request, each of which came once: to be read, never changed.
+
+    One look in a dictionary answers, where Tornado's headers take several, and a dozen for each line to be made.
+    """
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        """`fields` are values by names in small letters."""
+        self._fields = fields
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of any mapping."""
+        return self._fields.get(name.lower(), default)
+
+    def get_list(self, name: str) -> list[str]:
+        """See Tornado's."""
+        value = self._fields.get(name.lower())
+        return [] if value is None else [value]
+
+    def get_all(self) -> Iterable[tuple[str, str]]:
+        """See Tornado's."""
+        return self._fields.items()
+
+    def add(self, name: str, value: str, **_: Any) -> None:
+        """It cannot be."""
+        raise TypeError("the headers of a request that was read do not change")
+
+    def copy(self) -> HTTPHeaders:
+        """See Tornado's."""
+        return HTTPHeaders(self._fields)
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.add(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self.add(name, "")
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 def poll_line(line: bytes | bytearray) -> tuple[str, str] | None:
@@ -55,12 +107,12 @@ def asked_line(line: bytes) -> tuple[str, str] | None:
     return None if match is None else (match[1].decode("ascii"), match[2].decode("ascii"))
 
 
-def asking_fields(fields: bytes) -> HTTPHeaders | None:
+def asking_fields(fields: bytes) -> PlainHeaders | None:
     """The headers of a request that is to be refused, whatever follows its head; None where they are Tornado's to judge."""
     return _parse_fields(fields, frozenset())
 
 
-def plain_fields(fields: bytes) -> HTTPHeaders | None:
+def plain_fields(fields: bytes) -> PlainHeaders | None:
     """The headers of a plain request, each with its line end; None where they are Tornado's to judge."""
     headers = _parse_fields(fields, _NOT_PLAIN)
     if headers is None or headers.get("Connection", "keep-alive").lower() not in _ENDINGS:
@@ -68,9 +120,9 @@ def plain_fields(fields: bytes) -> HTTPHeaders | None:
     return headers
 
 
-def plain_upgrade(fields: bytes) -> HTTPHeaders | None:
+def plain_upgrade(fields: bytes) -> PlainHeaders | None:
     """As `plain_fields`, of a request that may become a WebSocket (RFC 6455, section 4.2.1)."""
-    headers = _parse_fields(fields, _NOT_PLAIN - {b"upgrade"})
+    headers = _parse_fields(fields, _NOT_PLAIN_UPGRADE)
     if headers is None or headers.get("Upgrade", "").lower() != "websocket":
         return None
     options = headers.get("Connection", "").lower()
@@ -81,17 +133,18 @@ def plain_upgrade(fields: bytes) -> HTTPHeaders | None:
     return None if _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")) is None else headers
 
 
-def _parse_fields(fields: bytes, not_plain: frozenset[bytes]) -> HTTPHeaders | None:
+def _parse_fields(fields: bytes, not_plain: frozenset[str]) -> PlainHeaders | None:
     if _FIELDS.fullmatch(fields) is None:
         return None
-    names = [name.lower() for name in _NAME.findall(fields)]
-    if len(set(names)) != len(names) or not not_plain.isdisjoint(names):
+    lines = fields.decode("ascii").split("\r\n")
+    lines.pop()  # behind the last line's end
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        found[name.lower()] = value.strip(" \t")
+    if len(found) != len(lines) or not not_plain.isdisjoint(found):
         return None
-    try:
-        headers = HTTPHeaders.parse(fields.decode("ascii"))
-    except HTTPInputError:
-        return None
-    return None if _HOST.fullmatch(headers.get("Host", "")) is None else headers
+    return None if _HOST.fullmatch(found.get("host", "")) is None else PlainHeaders(found)
 
 
 def has_bare_line_end(data: bytes | bytearray, start: int) -> bool:

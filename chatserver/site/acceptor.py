@@ -13,7 +13,7 @@ from typing import Any
 from chatserver.core.addresses import address, bucket_key
 from chatserver.core.errors import ChatError
 from chatserver.delivery.connections import Connections
-from chatserver.delivery.seats import SeatedSocket
+from chatserver.delivery.seats import Kind, SeatedSocket, kind_of
 from chatserver.http.proxies import Proxies
 from chatserver.site.lobby import Lobby
 
@@ -84,20 +84,21 @@ class Acceptor:
             return
         self._connections.accepting = True
         for sock in self._sockets:
-            self._loop.add_reader(sock.fileno(), self._accept, sock)
+            self._loop.add_reader(sock.fileno(), self._accept, sock, kind_of(sock))
 
     def _unlisten(self) -> None:
         self._connections.accepting = False
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
 
-    def _accept(self, sock: socket.socket) -> None:
+    def _accept(self, sock: socket.socket, kind: Kind) -> None:
         for _ in range(ACCEPTS_A_TURN):
             if self._lobby.full:
                 self._unlisten()  # the lobby calls when there is room; the kernel's queue waits meanwhile
                 return
             try:
-                connection, address = sock.accept()
+                # What `accept` is made of; that asks for the kind each time, and wraps the descriptor itself.
+                fd, address = sock._accept()  # type: ignore[attr-defined]
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
@@ -105,16 +106,16 @@ class Acceptor:
             except OSError as error:
                 self._pause(sock, error)
                 return
-            self._begin(connection, address)
+            self._begin(SeatedSocket(kind, fd), address)
 
-    def _begin(self, connection: socket.socket, address: Any) -> None:
+    def _begin(self, connection: SeatedSocket, address: Any) -> None:
         seats = self._connections.seats
         try:
-            seat = seats.take(self._payer_of(str(address[0])))
+            connection.take(seats, seats.take(self._payer_of(str(address[0]))))
         except ChatError as error:
             self._lobby.refuse(connection, error)
             return
-        self._lobby.enter(SeatedSocket(connection, seats, seat), address)
+        self._lobby.enter(connection, address)
 
     def _pause(self, sock: socket.socket, error: OSError) -> None:
         """No descriptor, or no memory: refuse one with the spare descriptor, and accept nothing for a while."""

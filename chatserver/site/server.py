@@ -8,7 +8,7 @@ import gc
 import logging
 import signal
 import socket
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -39,6 +39,9 @@ OBJECTS_A_COLLECTION = 5_000
 
 FULL_COLLECTION_EVERY = 5_000
 """As many of the larger ones: 50 million new objects that stay."""
+
+PAYERS_KNOWN = 4096
+"""Addresses whose payer is remembered: a proxy or an office has many connections."""
 
 CLOSE_S = 5.0
 """How long the connections may take to end that are still there then."""
@@ -88,7 +91,9 @@ class Server:
         settings, delivery = self._house.settings, self._house.delivery
         limits, connections = settings.limits, delivery.connections
         lobby = Lobby(connections, delivery.joins, self.let_in, self._seat, limits.lobby)
-        payer_of = partial(payer, proxies=settings.proxies, metered=limits.meter)
+        payer_of = lru_cache(PAYERS_KNOWN)(
+            partial(payer, proxies=settings.proxies, metered=limits.meter)
+        )
         self._acceptor = Acceptor(sockets, connections, lobby, payer_of)
         return int(sockets[0].getsockname()[1])
 
@@ -99,9 +104,9 @@ class Server:
     def _take_seated(self, sock: SeatedSocket, address: Any) -> None:
         self.take(WatchedStream(sock, self._house.delivery.connections, asks_first=True), address)
 
-    def let_in(self, sock: SeatedSocket, address: Any) -> None:
-        """Answer what comes over a connection that has begun to ask for a way in."""
-        self._first_look.take(sock, address)
+    def let_in(self, sock: SeatedSocket, address: Any) -> bool:
+        """Answer what comes over a connection that has begun to ask for a way in; whether it goes past Tornado."""
+        return self._first_look.take(sock, address)
 
     def take(self, stream: IOStream, address: Any) -> None:
         """Answer what comes over a connection from `address`."""

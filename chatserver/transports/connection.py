@@ -81,7 +81,7 @@ class Connection:
         self.bytes_up = 0
         self.bytes_down = 0
         held_by(self._sock, self.abort)
-        self._loop.add_reader(self._fd, self._on_readable)
+        connections.watch.add(self._fd, self)
         if first:
             self._loop.call_soon(self._receive, first)
 
@@ -214,16 +214,17 @@ class Connection:
         wanted = self._owner is not None and not self._paused and waiting <= PAUSE_BYTES
         if wanted and not self._reading:
             self._reading = True
-            self._loop.add_reader(self._fd, self._on_readable)
+            self._connections.watch.add(self._fd, self)
         elif not wanted:
             self._stop_reading()
 
     def _stop_reading(self) -> None:
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._fd)
+            self._connections.watch.drop(self._fd)
 
-    def _on_readable(self) -> None:
+    def readable(self) -> None:
+        """Bytes have come, or the end."""
         try:
             data = self._sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):

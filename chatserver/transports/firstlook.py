@@ -56,12 +56,10 @@ class FirstLook:
         self._give = give
         self._hand_back = hand_back
 
-    def take(self, sock: SeatedSocket, address: Any) -> None:
-        """Begin what this connection asks for. Nothing is read of it before it is let in."""
+    def take(self, sock: SeatedSocket, address: Any) -> bool:
+        """Begin what this connection asks for; False where that is Tornado's. Nothing is read of it before it is let in."""
         head = peek(sock)
-        if head is None:
-            self._give(sock, address)
-        elif head.startswith(b"GET /poll"):
+        if head is not None and head.startswith(b"GET /poll"):
             connections = self._delivery.connections
             PollConnection(
                 lambda owner: Connection(sock, owner, connections),
@@ -69,30 +67,32 @@ class FirstLook:
                 self._delivery,
                 self._hand_back,
             )
-        else:
-            self._begin(sock, address, head)
+            return True
+        if head is not None and self._begin(sock, address, head):
+            return True
+        self._give(sock, address)
+        return False
 
-    def _begin(self, sock: SeatedSocket, address: Any, head: bytes) -> None:
+    def _begin(self, sock: SeatedSocket, address: Any, head: bytes) -> bool:
+        """Let in who plainly asks for it; False, and nothing has happened, where that cannot be."""
         line, _, fields = head[:-2].partition(b"\r\n")
         asked = stream_line(line)
         way = None if asked is None else self._ways.get(asked[0])
         if asked is None or way is None:
-            self._give(sock, address)
-            return
+            return False
         headers = plain_upgrade(fields) if way.upgrades else plain_fields(fields)
         if headers is None:
-            self._give(sock, address)
-            return
+            return False
         try:
             self._admission.charge(headers, REQUEST, lambda: str(address[0]), sock.seat)
             ask = self._admission.ask(
                 headers, parse_query(asked[1]), last_event_id=_last_event_id(way, headers)
             )
         except ChatError:
-            self._give(sock, address)
-            return
+            return False
         held_by(sock, sock.close)
         run_on(self._let_in(sock, address, way, ask, head, headers))
+        return True
 
     async def _let_in(
         self,
@@ -105,7 +105,7 @@ class FirstLook:
     ) -> None:
         try:
             async with self._delivery.joins:
-                arrival = self._admission.known(ask) or await self._admission.admit(ask)
+                arrival = await self._admission.admit(ask)
                 mailbox = await self._delivery.mailboxes.open(arrival.user.id)
                 if sock.fileno() < 0:
                     return

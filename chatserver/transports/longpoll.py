@@ -165,6 +165,7 @@ class Poll:
         if self._after is None:
             self._after = delivery.hub.head_seq
             reader.take_signals()  # the whole presence stands for them
+            reader.knows = delivery.attendance.comings
             self.answer((), (delivery.attendance.whole(mailbox),))
         else:
             reader.cursor = self._after
@@ -222,10 +223,8 @@ class Poll:
         """Answer if there is anything after the cursor, or a signal."""
         reader = self._reader
         assert reader is not None and self._after is not None
-        if self._after > self._delivery.hub.head_seq:
-            batch = None
-        else:
-            batch = reader.mailbox.read_after(self._after)
+        known = self._after <= self._delivery.hub.head_seq
+        batch = reader.mailbox.read_after(self._after) if known else None
         if batch is None:
             self.waiting = False
             run_on(self._answer_gap(reader, self._after))

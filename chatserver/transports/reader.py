@@ -40,6 +40,8 @@ def _finished(task: asyncio.Task[None]) -> None:
 class Stage(enum.Enum):
     """Where a reader stands in its life."""
 
+    __hash__ = object.__hash__  # each is one object; that of `enum` is slow
+
     JOINING = "joining"
     """Its greeting is not out; nothing else may be written."""
     OPEN = "open"
@@ -67,6 +69,7 @@ class Reader(ABC):
         "cursor",
         "delivery",
         "dirty",
+        "knows",
         "login",
         "mailbox",
         "signals",
@@ -83,6 +86,7 @@ class Reader(ABC):
         self.login = login
         self.client = client
         self.cursor = 0
+        self.knows = 0
         self.attached = False
         self.dirty = False
         self.stage = Stage.JOINING

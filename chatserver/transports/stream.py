@@ -14,14 +14,14 @@ from typing import ClassVar
 
 from chatserver.core import vocabulary
 from chatserver.core.errors import SESSION_EXPIRED, TOO_SLOW, Ending, Unavailable
-from chatserver.core.events import Event
+from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import User
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.transports.encoding import Encoding
 from chatserver.transports.outlet import NOWHERE, Outlet
-from chatserver.transports.reader import Reader, Stage, run_on
+from chatserver.transports.reader import SIGNALS_KEPT, Reader, Stage, run_on
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,17 @@ class StreamReader(Reader):
         resumed = after is not None and reason is None
         hello = vocabulary.hello(user, self.cursor, delivery.limits.heartbeat_s, resumed)
         presence = delivery.attendance.whole(self.mailbox)
-        self.outlet.send(self.framed(hello, None) + self.encoding.of_signal(presence))
+        self.knows = delivery.attendance.comings
+        self.outlet.send(self.framed(hello, None) + self.framed(presence.payload, None))
         if reason is not None:
             self._reset(reason)
         self.enter(OPEN)
         self.greeted()
-        delivery.hub.mark(self)
+        if self.cursor < self.mailbox.floor_seq:
+            self.enter(Stage.MENDING)  # what is missing is there, as was asked just now
+            run_on(self._mend(known=True))
+        elif self.signals or not self.has_everything:
+            delivery.hub.mark(self)
         delivery.clockwork.look_after(self, self._next_visit_s(delivery.limits.heartbeat_s))
 
     async def _until_known(self, after: int) -> str | None:
@@ -105,6 +110,13 @@ class StreamReader(Reader):
         """The hello is on its way: from now on the client may be answered."""
 
     # Reading.
+
+    def offer(self, signal: Signal) -> None:
+        """As every reader; before too many wait, those that do are written."""
+        signals = self.signals
+        if signals and len(signals) >= SIGNALS_KEPT and not self.outlet.waits:
+            self.flush()
+        super().offer(signal)
 
     def take(self, run: list[Event], before: int) -> bool:
         """Write `run` at once, where it is exactly what comes next and nothing waits."""
@@ -148,22 +160,24 @@ class StreamReader(Reader):
         if self.mailbox.last_seq > self.cursor:
             self.delivery.hub.mark(self)
 
-    async def _mend(self) -> None:
-        """Replay what has left the mailbox, page by page, or reset."""
+    async def _mend(self, known: bool = False) -> None:
+        """Replay what has left the mailbox, page by page, or reset; `known` not to have left the journal."""
         while self.attached:
             try:
-                await self._replay()
+                await self._replay(known)
                 break
             except Unavailable:
+                known = False
                 await asyncio.sleep(MEND_AGAIN_S)
         if self.attached:
             self.enter(OPEN)
             self.delivery.hub.mark(self)
 
-    async def _replay(self) -> None:
-        catchup, joins = self.delivery.catchup, self.delivery.joins
-        async with joins:
-            reason = await catchup.lost(self.mailbox, self.cursor)
+    async def _replay(self, known: bool) -> None:
+        catchup, joins, reason = self.delivery.catchup, self.delivery.joins, None
+        if not known:
+            async with joins:
+                reason = await catchup.lost(self.mailbox, self.cursor)
         if reason is not None:
             if self.attached:
                 self._reset(reason)

@@ -22,6 +22,8 @@ from cryptography.exceptions import InvalidKey, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from chatserver.verbs.cookies import bearer
+
 KEY_FILE = "keys.json"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -247,3 +249,9 @@ def password_matches(password: str, phc: str) -> bool:
 def token_hash(token: str) -> bytes:
     """What is kept of a bearer token. Fast on purpose: 256 random bits need no stretching."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def bearer_hash(authorization: str) -> bytes:
+    """What is kept of the token in an Authorization header; empty where there is none in it."""
+    token = bearer(authorization)
+    return token_hash(token) if token else b""

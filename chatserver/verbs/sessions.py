@@ -109,11 +109,11 @@ class Sessions:
     ) -> Login | None:
         """The login, if it is in memory and that can be believed. None says nothing: then ask `resolve`."""
         if authorization is not None:
-            token = spelling.bearer(authorization)
-            login_id = self._tokens.get(keys.token_hash(token)) if token else None
-        else:
-            opened = self._cookies.get(self._ours(cookies, secure, port))
-            login_id = opened.login_id if opened else None
+            return self._known(self._tokens.get(keys.bearer_hash(authorization)))
+        opened = self._cookies.get(self._ours(cookies, secure, port))
+        return self._known(opened.login_id if opened else None)
+
+    def _known(self, login_id: str | None) -> Login | None:
         login = self._logins.get(login_id) if login_id and self._journal.fresh else None
         return self._in_use(login) if login else None
 
@@ -126,11 +126,12 @@ class Sessions:
         site, or somebody on the way over http, could have planted the one without.
         The result's `expires_at` is when it ends if it is not used again. Raises `Unauthenticated`.
         """
-        login = self.known(cookies, authorization, secure, port)
-        if login is None and authorization is not None:
-            login = await self._by_token(spelling.bearer(authorization))
-        elif login is None:
-            login = await self._by_cookie(self._ours(cookies, secure, port))
+        if authorization is not None:
+            secret_hash = keys.bearer_hash(authorization)
+            login = self._known(self._tokens.get(secret_hash)) or await self._by_token(secret_hash)
+        else:
+            known = self.known(cookies, None, secure, port)
+            login = known or await self._by_cookie(self._ours(cookies, secure, port))
         login = self._in_use(login) if login else None
         if login is None:
             raise Unauthenticated("Sign in first.")
@@ -152,10 +153,9 @@ class Sessions:
         login = self._logins.get(login_id)
         return login.expires_at if login else None
 
-    async def _by_token(self, token: str | None) -> Login | None:
-        if not token:
+    async def _by_token(self, secret_hash: bytes) -> Login | None:
+        if not secret_hash:
             return None
-        secret_hash = keys.token_hash(token)
         login = self._remember(await self._store.login_by_secret(secret_hash))
         if login is not None:
             self._tokens.put(secret_hash, login.id)

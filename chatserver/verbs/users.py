@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 
 from chatserver.core.bounded import Bounded
@@ -23,7 +22,7 @@ class Users:
     def __init__(self, store: People) -> None:
         self._store = store
         self._users: Bounded[str, User] = Bounded(USERS_REMEMBERED)
-        self._reading: weakref.WeakValueDictionary[str, _Reading] = weakref.WeakValueDictionary()
+        self._reading: dict[str, _Reading] = {}
         self._leaving: set[str] = set()
         self._gone: Bounded[str, bool] = Bounded(GONE_REMEMBERED)
 
@@ -40,14 +39,21 @@ class Users:
             reading = self._reading.get(user_id)
             if reading is None:
                 reading = self._reading[user_id] = _Reading()
+            reading.readers += 1
             changes = reading.changes
-            user = (await self._store.users([user_id])).get(user_id)
+            try:
+                user = (await self._store.users((user_id,))).get(user_id)
+            finally:
+                reading.readers -= 1
+                if not reading.readers:
+                    del self._reading[user_id]
             self.refuse_gone(user_id)
             if user is None:
                 raise Unauthenticated("This account is no more.")
             # A profile that changed while it was read may have been read as it was before.
             if changes == reading.changes:
                 self._users.put(user_id, user)
+                return user
 
     def follow(self, events: Sequence[Event]) -> None:
         """Remember new profiles, and forget whose account has ended."""
@@ -96,9 +102,10 @@ class Users:
 
 
 class _Reading:
-    """A profile that is being read, and how often it has changed meanwhile."""
+    """A profile that is being read, by how many, and how often it has changed meanwhile."""
 
-    __slots__ = ("__weakref__", "changes")
+    __slots__ = ("changes", "readers")
 
     def __init__(self) -> None:
+        self.readers = 0
         self.changes = 0

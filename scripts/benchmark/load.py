@@ -116,9 +116,9 @@ class Load:
         result: dict[str, Any] = json.loads(answer)
         return result
 
-    def open(self) -> float:
-        """Opens the connections; returns the seconds. Raises `LoadError` if not all opened."""
-        result = self._ask("open")
+    def open(self, most: int = 0) -> float:
+        """Opens the connections, `most` at once (0: a few); returns the seconds. Raises `LoadError` if not all opened."""
+        result = self._ask(f"open {most}" if most else "open")
         if result["open"] != self.wanted:
             self._process.kill()
             _, said = self._process.communicate()

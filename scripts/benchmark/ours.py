@@ -76,6 +76,12 @@ class ChatServer:
                 self._process.kill()
             self._process = None
 
+    def crash(self) -> None:
+        """Ends the process as a power cut does, and keeps the data."""
+        assert self._process is not None
+        self._process.kill()
+        self._process = None
+
     def stop(self) -> None:
         """See `Server.stop`."""
         if self._process is not None:

@@ -7,7 +7,7 @@ import pytest
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
-from chatserver.core.hub import Hub
+from chatserver.core.hub import FLUSH_READERS, Hub
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 
 
@@ -16,6 +16,7 @@ class Probe:
 
     dirty = False
     client = ""
+    knows = 0
 
     def __init__(self, mailbox: Mailbox, cursor: int, willing: bool = True) -> None:
         self.mailbox = mailbox
@@ -232,3 +233,27 @@ def test_a_signal_goes_to_friends_or_to_the_one_friend_that_it_is_for() -> None:
     house.hub.signal(Signal("typing", "ann", b"{}"), "cho")
     house.hub.signal(Signal("typing", "stranger", b"{}"), "cho")
     assert offered == ["cho"]
+
+
+def test_what_the_whole_presence_has_shown_a_reader_is_not_told_again() -> None:
+    house = House()
+    told: list[int] = []
+    probe = house.probe("bob")
+    probe.knows = 7
+    probe.offer = lambda signal: told.append(signal.coming)  # type: ignore[method-assign]
+    for coming in (7, 8, 0):
+        house.hub.signal(Signal("presence", "ann", b"{}", coming), None)
+    assert told == [8, 0]
+
+
+def test_many_that_are_marked_write_in_several_turns() -> None:
+    house = House()
+    probes = [house.probe("ann") for _ in range(FLUSH_READERS + 1)]
+    flushed: list[Probe] = []
+    for probe in probes:
+        probe.flush = lambda probe=probe: flushed.append(probe)  # type: ignore[method-assign,misc]
+        house.hub.mark(probe)
+    house.hub.flush()
+    assert len(flushed) == FLUSH_READERS and house.hub.flush_due
+    house.hub.flush()
+    assert flushed == probes and not house.hub.flush_due

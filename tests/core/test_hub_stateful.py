@@ -53,6 +53,7 @@ class Probe:
         self.full = False
         self.dirty = False
         self.client = ""
+        self.knows = 0
 
     def offer(self, signal: Signal) -> None: ...
 

@@ -48,6 +48,7 @@ class Probe:
     transport: ClassVar[str] = "probe"
     is_stream: ClassVar[bool] = True
     parked = False
+    knows = 0
 
     def __init__(
         self, readers: Readers, mailbox: Mailbox, login_id: str = "l", client: str = ""

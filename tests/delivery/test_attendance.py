@@ -13,7 +13,7 @@ from chatserver.core.changes import AccountEnd
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Audience, Draft, Signal
 from chatserver.core.presence import Presence
-from chatserver.delivery.attendance import Attendance
+from chatserver.delivery.attendance import HELD_S, Attendance
 from tests.delivery.kit import LIMITS, Probe, opened
 from tests.store.kit import START_MS
 from tests.support.payments import paid
@@ -124,3 +124,31 @@ async def test_a_store_that_is_away_costs_a_line_and_no_more(
     attendance.polled("ann", 0.0)
     await attendance.close()
     assert caplog.text.count("could not keep when") == 2
+
+
+async def test_a_herd_hears_of_itself_at_once_when_it_is_there_or_a_second_later() -> None:
+    crowded, now_s = True, 100.0
+    told: list[tuple[str, bool]] = []
+
+    class Told:
+        def publish(self, signal: Signal, to: str | None = None) -> None:
+            told.append((signal.about, b'"online":true' in signal.payload))
+
+    attendance = Attendance(
+        Presence(0.0), Told(), Away(), lambda: now_s, lambda: START_MS, lambda: crowded
+    )
+    attendance.stream_opened("ann")
+    attendance.stream_opened("bob")
+    attendance.polled("cho", 0.0)
+    attendance.expire(now_s)
+    assert told == [("cho", False)], "who has gone again is not told of as having come"
+    attendance._look_at_held()
+    assert told == [("cho", False)]
+    now_s += HELD_S
+    attendance._look_at_held()
+    assert told == [("cho", False), ("ann", True), ("bob", True)]
+    attendance.stream_opened("dan")
+    crowded = False
+    attendance._look_at_held()
+    attendance.stream_opened("eve")
+    assert told[3:] == [("dan", True), ("eve", True)]

@@ -101,7 +101,7 @@ def test_when_all_have_left_nothing_is_remembered() -> None:
 def test_a_socket_keeps_its_seat_until_it_is_closed_whoever_holds_it() -> None:
     hall = Hall()
     ours, theirs = socket.socketpair()
-    seated = SeatedSocket(ours, hall.seats, hall.seats.take("a"))
+    seated = SeatedSocket.of(ours, hall.seats, hall.seats.take("a"))
     held_by(seated, seated.close)
     assert hall.seats.of_address("a") == 1 and seated.gettimeout() == 0
     sign_in(seated, "ann")

@@ -81,7 +81,7 @@ def test_a_sign_in_settles_what_the_address_has_paid_once() -> None:
     gate = Gate()
     seats = Seats(gate.limits, lambda: gate.now_s)
     ours, theirs = socket.socketpair()
-    seated = SeatedSocket(ours, seats, seats.take("a"))
+    seated = SeatedSocket.of(ours, seats, seats.take("a"))
     seat = seat_of(seated)
     assert seat is not None and seat_of(theirs) is None
     for _ in range(4):

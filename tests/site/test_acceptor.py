@@ -36,11 +36,11 @@ class Listener(socket.socket):
     address = "192.0.2.1"
     error: int | None = None
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def _accept(self) -> tuple[int, Any]:
         if self.error is not None:
             raise OSError(self.error, os.strerror(self.error))
-        connection, _ = super().accept()
-        return connection, (self.address, 1)
+        fd, _ = super()._accept()  # type: ignore[misc]
+        return fd, (self.address, 1)
 
 
 class Place:
@@ -53,7 +53,10 @@ class Place:
         self.connections = Connections(self.clockwork, self.limits)
         self.joins = Joins(self.limits.joins)
         self.taken: list[SeatedSocket] = []
-        self.lobby = Lobby(self.connections, self.joins, self._take, self._take, self.limits.lobby)
+        self.cheap = False
+        self.lobby = Lobby(
+            self.connections, self.joins, self._let_in, self._take, self.limits.lobby
+        )
         self.listener = Listener()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(500)
@@ -67,6 +70,10 @@ class Place:
         self.taken.append(sock)
         if sock.recv(3, socket.MSG_PEEK) == b"BAD":
             raise RuntimeError("a mistake of ours")
+
+    def _let_in(self, sock: SeatedSocket, address: Any) -> bool:
+        self._take(sock, address)
+        return self.cheap
 
     def come(self, said: bytes = b"", count: int = 1) -> socket.socket:
         for _ in range(count):

@@ -11,6 +11,7 @@ import pytest
 
 from chatserver.core.conversations import BROADCASTS, Direct, Range
 from chatserver.store.sqlite import history as sqlite_history
+from chatserver.store.sqlite import ranges as sqlite_ranges
 from chatserver.store.sqlite import replay as sqlite_replay
 from chatserver.store.sqlite.opening import FILE
 from chatserver.store.sqlite.schema import MIGRATIONS
@@ -32,6 +33,7 @@ async def test_no_statement_reads_a_whole_table(
     monkeypatch.setattr(sqlite3, "connect", traced)
     for walk in (0, 1000):
         monkeypatch.setattr(sqlite_replay, "WALK_EVENTS", walk)
+        monkeypatch.setattr(sqlite_ranges, "GATHERED", 256 if walk else 1)
         monkeypatch.setattr(sqlite_history, "LOOK_EVENTS", 1 + walk)
         async with opened(SqliteHome(tmp_path / str(walk))) as world:
             await _everything(world)
@@ -178,13 +180,15 @@ async def _agree(
     world: World, view: object, after: int, up_to: int, limit: int, patch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for walk in (0, 100_000):
+    for walk, gathered in ((0, 1), (0, 256), (100_000, 1)):
         patch.setattr(sqlite_replay, "WALK_EVENTS", walk)
+        patch.setattr(sqlite_replay, "WALK_EACH", walk)
+        patch.setattr(sqlite_ranges, "GATHERED", gathered)
         replayed = await world.journal.replay(view, after, up_to, limit)  # type: ignore[arg-type]
         counted = await world.journal.backlog(view, after, up_to, limit)  # type: ignore[arg-type]
         assert counted == len(replayed)
         found.append([event.payload for event in replayed])
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 async def test_who_missed_too_much_is_refused_without_reading_what_it_was(

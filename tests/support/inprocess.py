@@ -13,7 +13,7 @@ from typing import Any
 from chatserver.command.build import build
 from chatserver.command.settings import Settings
 from chatserver.core.limits import Limits
-from chatserver.delivery.seats import Seat, SeatedSocket, Seats
+from chatserver.delivery.seats import Seat, SeatedSocket, Seats, kind_of
 from chatserver.http.house import House
 from chatserver.site.server import Server
 from chatserver.transports.watched import WatchedStream
@@ -37,7 +37,8 @@ class _SeatedNoTcp(NoTcp, SeatedSocket):
     """The same, with a seat among the connections."""
 
     def __init__(self, sock: socket.socket, seats: Seats, seat: Seat) -> None:
-        SeatedSocket.__init__(self, sock, seats, seat)
+        SeatedSocket.__init__(self, kind_of(sock), sock.detach())
+        self.take(seats, seat)
 
 
 @dataclass

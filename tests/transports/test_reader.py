@@ -15,12 +15,25 @@ from tests.transports.kit import stream
 
 async def test_of_more_signals_than_may_wait_the_oldest_go(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
-        reader, _ = await stream(place, "ann")
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
         for number in range(SIGNALS_KEPT + 10):
             reader.offer(vocabulary.typing(f"user{number}", BROADCASTS))
         about = [signal.about for signal in reader.take_signals()]
         assert about == [f"user{number}" for number in range(10, SIGNALS_KEPT + 10)]
         assert reader.take_signals() == []
+
+
+async def test_a_stream_whose_peer_reads_is_told_of_all_who_come_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        before = len(paper.sent)
+        for number in range(3 * SIGNALS_KEPT):
+            reader.offer(vocabulary.presence(f"user{number}", True, 1))
+        reader.flush()
+        told = b"".join(paper.sent[before:])
+        assert all(b'"user%d"' % number in told for number in range(3 * SIGNALS_KEPT))
+        assert len(paper.sent) - before == 3
 
 
 async def test_of_one_kind_about_one_user_only_the_newest_waits(tmp_path: Path) -> None:

@@ -137,13 +137,23 @@ async def test_a_journal_that_cannot_say_is_asked_again(
             raise Unavailable("not now")
         return await lost(self, mailbox, after)  # type: ignore[arg-type]
 
+    page, paged = Catchup.page, list[int]()
+
+    async def not_at_first(self: Catchup, mailbox: object, after: int) -> object:
+        paged.append(len(asked))
+        if len(paged) == 1:
+            raise Unavailable("not now")
+        return await page(self, mailbox, after)  # type: ignore[arg-type]
+
     monkeypatch.setattr(Catchup, "lost", sometimes)
+    monkeypatch.setattr(Catchup, "page", not_at_first)
     async with opened(tmp_path) as place:
         start = (await place.say("ann")).seq
         seqs = await write(place, 2)
         reader, paper = await stream(place, "ann", after=start)
         await until(lambda: paper.ids == seqs)
-        assert len(asked) == 6, "at joining, and where it mends"
+        assert len(asked) == 6, "at joining, and again where that was long ago"
+        assert paged == [3, 6], "what was just said at joining is not asked again"
         assert reader.stage is Stage.OPEN
 
 

@@ -115,18 +115,40 @@ def read_each(
     ]
 
 
-def count_each(
-    db: sqlite3.Connection, user_id: str, friends: Mapping[str, int], span: Span, each: str
-) -> int:
-    """How many events the friends' ranges hold in `span`, counted to its limit."""
-    row = db.execute(
-        # CROSS JOIN: the friends first, then for each a range of the index.
-        "SELECT count(*) FROM (SELECT 1 FROM json_each(:friends) AS friend CROSS JOIN events"
-        f" WHERE {each}{span.only} AND seq > max(friend.value, :after) AND seq < :below"
-        " LIMIT :limit)",
-        _values(user_id, friends, span),
-    ).fetchone()
-    return int(row[0])
+GATHERED = 256
+"""So many events are fetched by one statement, and put in order here; more are read range by range."""
+
+# Everything that somebody sees in a span, in no order: their own events, then the friends'. CROSS JOIN: the friends first,
+# then for each a range of the index.
+_ALL = (
+    "SELECT {what} FROM events WHERE actor = :user AND audience IN (0, 1, 2) AND seq > :after AND seq < :below"
+    + "".join(
+        " UNION ALL SELECT {what} FROM friend CROSS JOIN events"
+        f" WHERE {each} AND seq > max(friend.value, :after) AND seq < :below"
+        for each in (BROADCASTS_OF_EACH, DIRECT_OF_EACH)
+    )
+    + " LIMIT :limit"
+)
+_FRIENDS = "WITH friend (key, value) AS (SELECT key, value FROM json_each(:friends)) "
+_GATHER = _FRIENDS + _ALL.format(what=EVENT)
+_COUNT = f"{_FRIENDS}SELECT count(*) FROM ({_ALL.format(what=1)})"
+
+
+def gather(
+    db: sqlite3.Connection, user_id: str, friends: Mapping[str, int], span: Span
+) -> list[Event] | None:
+    """The first events in `span` that somebody sees, where there are few in all; None where there are many."""
+    values = _values(user_id, friends, replace(span, limit=GATHERED))
+    rows = db.execute(_GATHER, values).fetchall()
+    if len(rows) == GATHERED:
+        return None
+    rows.sort(key=_seq_of)
+    return [event_of(row) for row in rows[: span.limit]]
+
+
+def count_all(db: sqlite3.Connection, user_id: str, friends: Mapping[str, int], span: Span) -> int:
+    """How many events in `span` somebody sees, counted to its limit."""
+    return int(db.execute(_COUNT, _values(user_id, friends, span)).fetchone()[0])
 
 
 def merge(ranges: Iterable[Iterator[Row]], span: Span) -> list[Event]:

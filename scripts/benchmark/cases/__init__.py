@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..figures import Table
+from .arriving import arrive, herd
 from .connections import memory
 from .conversations import chat, commit, groups
 from .endurance import hour
@@ -26,6 +27,8 @@ CASES: dict[str, Case] = {
     "chat": chat,
     "commit": commit,
     "mongodb": mongodb,
+    "arrive": arrive,
+    "herd": herd,
     "memory": memory,
     "growth": growth,
     "stall": stall,

@@ -1,6 +1,6 @@
 /* Usage: load PLAN. The plan says which connections there are; commands come on stdin, a line each, and each
  * is answered by one line of JSON:
- *   open                                              opens every connection of the plan
+ *   open [most]                                       opens every connection of the plan, `most` at once
  *   run DURATION_S RATE FLIGHT EXPECT PROBE_EVERY_S   sends and counts (see traffic.c)
  *   quit
  * Between commands it goes on answering pings and polling again.
@@ -207,12 +207,13 @@ static void settle(void)
     } while ((double)(now_ns - last_ns) < SETTLE_S * 1e9 && (double)(now_ns - start_ns) < SETTLE_MAX_S * 1e9);
 }
 
-static void open_all(void)
+/* `most` at the same time: a crowd that comes by and by, or a herd. */
+static void open_all(size_t most)
 {
     uint64_t start_ns = clock_ns();
     size_t next = 0;
     while (next < plan.count || opening > 0) {
-        while (next < plan.count && opening < OPENING_MAX)
+        while (next < plan.count && opening < most)
             open_one(&plan.conns[next++]);
         turn(0.1);
         if ((double)(now_ns - start_ns) > (OPEN_MAX_S + OPEN_MORE_S_PER_CONN * (double)plan.count) * 1e9)
@@ -229,7 +230,7 @@ static int command(char *line)
     struct traffic t = {0};
     unsigned long long flight = 0;
     if (strncmp(line, "open", 4) == 0) {
-        open_all();
+        open_all(sscanf(line, "open %llu", &flight) == 1 ? flight : OPENING_MAX);
     } else if (sscanf(line, "run %lf %lf %llu %lf %lf", &t.duration_s, &t.rate, &flight, &t.expect,
                       &t.probe_every_s) == 5) {
         t.flight = flight;

@@ -116,8 +116,8 @@ FAULTS = (
     Fault(
         "a reader that is marked is not flushed",
         HUB,
-        "            self._schedule_flush()\n",
-        "            pass\n",
+        "        if not self._dirty:\n            self._schedule_flush()\n",
+        "",
         T_HUB,
     ),
     Fault(
