@@ -159,9 +159,8 @@ FAULTS = (
     Fault(
         "two who ask for one mailbox at once open it twice",
         MAILBOXES,
-        "                self._opening[user_id] = task\n",
-        "                self._opening = {user_id: task} if not self._opening else self._opening\n"
-        "                self._opening.clear()\n",
+        "            others = self._opening.get(user_id)\n",
+        "            others = None\n",
         T_MAILBOXES,
     ),
     Fault(

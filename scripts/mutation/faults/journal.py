@@ -150,8 +150,8 @@ FAULTS = (
     Fault(
         "a replay does not ask who may see",
         "chatserver/store/sqlite/replay.py",
-        "if shows(view, row[0], row[3], row[4], row[5]):",
-        "if row:",
+        " if shows(view, row[0], row[3], row[4], row[5]))",
+        ")",
         on_sqlite(CONTRACT, "test_replay_shows_what_the_view_allows"),
     ),
     Fault(
