@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatserver.command.settings import Settings, is_loopback
+from chatserver.command.sharing import shared_push_key, shared_ring
 from chatserver.core.hub import Hub
 from chatserver.core.presence import Presence
 from chatserver.delivery.clockwork import Clocks
@@ -88,8 +89,7 @@ async def build(settings: Settings) -> House:
     store = open_store(settings.mongodb or settings.data)
     try:
         await store.start()
-        ring = KeyRing.load(settings.data, now_ms())
-        key = PushKey.load(settings.data, settings.push_contact or "")
+        ring, key = await _keys(settings, store)
         pushing = Pushing(key, is_loopback(settings.address))
         house = put_together(settings, store, ring, pushing, alone(store))
         await follow(house)
@@ -97,6 +97,15 @@ async def build(settings: Settings) -> House:
         await store.close()
         raise
     return house
+
+
+async def _keys(settings: Settings, store: AnyStore) -> tuple[KeyRing, PushKey]:
+    """The keys in the data folder, which are those of all servers of a database."""
+    folder, contact = settings.data, settings.push_contact or ""
+    if isinstance(store, SqliteStore):  # in the same folder, for all processes that use it
+        return KeyRing.load(folder, now_ms()), PushKey.load(folder, contact)
+    ring = await shared_ring(store.secrets, folder, now_ms)
+    return ring, await shared_push_key(store.secrets, folder, contact)
 
 
 async def follow(house: House) -> None:

@@ -14,7 +14,7 @@ import secrets
 import shlex
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,23 +72,30 @@ class _Key:
 class KeyRing:
     """Keys in a file with mode 0600: the newest seals, older ones still open.
 
-    Another process may rotate the file: a sealed text under an unknown key makes this one look again.
+    Another process may rotate the file: a sealed text under an unknown key makes this one look again. Servers that share
+    their keys give a new one `lead_ms` to become known to all of them: before that, an older one seals.
     """
 
-    def __init__(self, path: Path, keys: Sequence[_Key]) -> None:
+    def __init__(
+        self, path: Path, keys: Sequence[_Key], now_ms: int = 0, lead_ms: int | None = None
+    ) -> None:
         self._path = path
         self._stamp = _stamp(path)
+        self._now_ms = now_ms
+        self._lead_ms = lead_ms
+        self.renewing: Callable[[], Awaitable[int]] | None = None
+        """Where the keys are shared: brings the file up to date, and says what time it is."""
         self._use(keys)
 
     @classmethod
-    def load(cls, folder: Path, now_ms: int) -> KeyRing:
+    def load(cls, folder: Path, now_ms: int, lead_ms: int | None = None) -> KeyRing:
         """The ring in `folder`, made with one key where there is none. Raises `KeysRefused`."""
         path = folder / KEY_FILE
         try:
             refuse_open_folder(folder)
             if not path.exists():
                 _write(path, [_new_key(now_ms)])
-            return cls(path, _read(path))
+            return cls(path, _read(path), now_ms, lead_ms)
         except OSError as error:
             raise KeysRefused(f"Cannot use the key file {path}: {error.strerror}.") from error
 
@@ -138,9 +145,20 @@ class KeyRing:
             return None
         return opened.decode()
 
+    async def renew(self) -> None:
+        """Learn of the keys of other servers, where they are shared. To be called now and then."""
+        if self.renewing is not None:
+            self._now_ms = await self.renewing()
+            self._stamp = (0, 0)
+            self._look_again()
+
     def _use(self, keys: Sequence[_Key]) -> None:
         self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
-        self._newest_id = keys[0].id
+        known_to_all = keys
+        if self._lead_ms is not None:
+            due_ms = self._now_ms - self._lead_ms
+            known_to_all = [key for key in keys if key.created_at <= due_ms] or keys[-1:]
+        self._newest_id = known_to_all[0].id
         self._newest = self._ciphers[self._newest_id]
 
     def _look_again(self) -> None:
@@ -172,8 +190,26 @@ def _new_key(now_ms: int) -> _Key:
 def _read(path: Path) -> list[_Key]:
     """The keys of the file, newest first. Raises `KeysRefused`."""
     _refuse_open_file(path)
+    return _parse(path.read_text("utf-8"), path)
+
+
+def newer_ring(kept: bytes, own: bytes, path: Path) -> bytes:
+    """Of what two servers that share their keys have, the one with the newest key; `own` stands in the file `path`.
+
+    Raises `KeysRefused` where they have no key in common: each would sign out whom the other has let in.
+    """
+    here, there = _parse(own.decode("utf-8", "replace"), path), _parse(kept.decode(), path)
+    if not {key.id for key in here} & {key.id for key in there}:
+        raise KeysRefused(
+            f"The keys in {path} are not those of the other servers of this database: remove the file,"
+            " and this server takes over theirs."
+        )
+    return own if here[0].created_at > there[0].created_at else kept
+
+
+def _parse(text: str, path: Path) -> list[_Key]:
     try:
-        rows = json.loads(path.read_text("utf-8"))["keys"]
+        rows = json.loads(text)["keys"]
         keys = [
             _Key(row["id"], base64.b64decode(row["key"], validate=True), int(row["createdAt"]))
             for row in rows
@@ -194,7 +230,7 @@ def _write(path: Path, keys: Sequence[_Key]) -> None:
         {"id": key.id, "key": base64.b64encode(key.secret).decode(), "createdAt": key.created_at}
         for key in keys
     ]
-    _put(path, json.dumps({"keys": rows}, indent=1).encode())
+    put_private(path, json.dumps({"keys": rows}, indent=1).encode())
 
 
 def private_file(path: Path, make: Callable[[], bytes]) -> bytes:
@@ -202,14 +238,14 @@ def private_file(path: Path, make: Callable[[], bytes]) -> bytes:
     try:
         refuse_open_folder(path.parent)
         if not path.exists():
-            _put(path, make())
+            put_private(path, make())
         _refuse_open_file(path)
         return path.read_bytes()
     except OSError as error:
         raise KeysRefused(f"Cannot use the key file {path}: {error.strerror}.") from error
 
 
-def _put(path: Path, content: bytes) -> None:
+def put_private(path: Path, content: bytes) -> None:
     """In place in one step, so that no reader and no crash sees half a file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp makes the file with mode 0600, so the keys are never readable by others.

@@ -48,7 +48,6 @@ REMEMBERED = 100_000
 """Logins and cookies kept in memory: about 50 MB at the most."""
 
 LABEL_CHARS = 200
-
 FIRST_GENERATION = 0
 """Of an account that has just been made: its password was never changed."""
 
@@ -379,6 +378,7 @@ class Sessions:
             if used:
                 await self._store.touch_logins(used)
             await self._store.drop_expired_logins(self._clock_ms())
+            await self._ring.renew()
         except Unavailable:
             self._used = used | self._used
             log.warning("the last use of %d logins could not be kept yet", len(used))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pymongo import errors
+
 from chatserver.core.people import Login
 from chatserver.store.mongo.database import MongoPart
 from chatserver.store.mongo.shapes import generation_of, login_document, login_of, secret_key
@@ -64,3 +66,28 @@ def _is_of(generation: int | None, doc: Mapping[str, Any]) -> bool:
     Above it counts too: a change of password reaches the login that it keeps first, and then the account.
     """
     return generation is not None and generation_of(doc) >= generation
+
+
+class MongoSecrets(MongoPart):
+    """The secrets of a `MongoStore`, by name: what all servers of one database must have alike. Each is ASCII text."""
+
+    async def read(self, name: str) -> bytes | None:
+        """The secret of this name, if there is one. Raises `Unavailable`."""
+        doc = await self._db.one("meta", {"_id": f"secret {name}"})
+        return None if doc is None else str(doc["value"]).encode()
+
+    async def replace(self, name: str, seen: bytes | None, value: bytes) -> bool:
+        """Keep `value` in the place of `seen` (None: of nothing); False where something else is there."""
+        place = {"_id": f"secret {name}"}
+        async with self._db.answering():
+            meta = self._db["meta"]
+            if seen is not None:
+                found = await meta.update_one(
+                    {**place, "value": seen.decode()}, {"$set": {"value": value.decode()}}
+                )
+                return bool(found.matched_count)
+            try:
+                await meta.insert_one({**place, "value": value.decode()})
+            except errors.DuplicateKeyError:
+                return False
+            return True

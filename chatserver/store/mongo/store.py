@@ -19,7 +19,7 @@ from chatserver.store.mongo.database import MongoDb
 from chatserver.store.mongo.eventlog import MongoLog
 from chatserver.store.mongo.friendships import MongoFriendships
 from chatserver.store.mongo.history import MongoHistory
-from chatserver.store.mongo.logins import MongoLogins
+from chatserver.store.mongo.logins import MongoLogins, MongoSecrets
 from chatserver.store.mongo.people import MongoPeople
 
 
@@ -44,6 +44,7 @@ class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, Mongo
         self._started = False
         self.log = MongoLog(self._db, clock_ms)
         self.archive = MongoArchive(self._db, self.log)
+        self.secrets = MongoSecrets(self._db)
 
     @property
     def healthy(self) -> bool:
