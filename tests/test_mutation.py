@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from scripts.mutation.__main__ import chosen, report
 from scripts.mutation.fault import Fault, Misfit, check, planted
 from scripts.mutation.faults import FAULTS
-from scripts.mutation.trial import Verdict
+from scripts.mutation.kept import Kept
+from scripts.mutation.trial import COPIED, FILES, Copy, Verdict
 
 HOME = Path(__file__).parent.parent
 
@@ -62,3 +65,43 @@ def test_what_survived_is_told_apart() -> None:
     assert report(Verdict(fault(), None, 1.0)).startswith("SURVIVED")
     assert report(Verdict(fault(), "tests/x.py::test_y", 1.0)).startswith("noticed")
     assert report(Verdict(fault(), None, 1.0, "no such option")).startswith("BROKEN")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A checkout with one rule and its test."""
+    for name in COPIED:
+        (tmp_path / "home" / name).mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(HOME / name, tmp_path / "home" / name)
+    home = tmp_path / "home"
+    shutil.copytree(HOME / "scripts/mutation", home / "scripts/mutation")
+    (home / "chatserver/rule.py").write_text("def double(n):\n    return n * 2\n")
+    test = "from chatserver.rule import double\n\ndef test_double():\n    assert double(3) == 6\n"
+    (home / "tests/test_rule.py").write_text(test)
+    return home
+
+
+RULE = Fault("no rule", "chatserver/rule.py", "n * 2", "n", ("tests/test_rule.py",))
+
+
+def test_a_fault_is_noticed_or_survives_and_is_taken_out_again(small: Path) -> None:
+    copy = Copy(small, small.parent / "copy")
+    try:
+        assert copy.complaint(RULE.tests) is None
+        noticed = copy.try_out(RULE)
+        assert (noticed.noticed_by, noticed.trouble) == ("tests/test_rule.py::test_double", "")
+        survived = copy.try_out(replace(RULE, replacement="n + n"))
+        assert (survived.noticed_by, survived.trouble) == (None, "")
+        assert (copy.folder / RULE.file).read_text() == (small / RULE.file).read_text()
+    finally:
+        copy.close()
+
+
+def test_what_was_noticed_is_kept_until_the_file_or_the_test_changes(small: Path) -> None:
+    path = small / ".cache/mutation.json"
+    Kept(small, path).keep([(RULE, "tests/test_rule.py::test_double")])
+    assert Kept(small, path).noticed_by(RULE) == "tests/test_rule.py::test_double"
+    assert Kept(small, path).noticed_by(replace(RULE, replacement="1")) is None
+    (small / "tests/test_rule.py").write_text("def test_double():\n    pass\n")
+    assert Kept(small, path).noticed_by(RULE) is None

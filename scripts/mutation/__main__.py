@@ -2,10 +2,12 @@
 
     scripts/mutate                     all of them, in some minutes
     scripts/mutate --only cursor       those with this in their name or file
+    scripts/mutate --anew              also those of which an earlier run knows who noticed them
     scripts/mutate --list              what there is
 
-The faults are planted in copies of the checkout, in a temporary folder. Exit code 1 where one survived, 2 where
-the table does not fit the code, or the tests fail without any fault.
+The faults are planted in copies of the checkout, in a temporary folder. What was noticed is kept in `.cache`: a run
+that was stopped goes on there, and a fault is tried again when its file or its tests have changed. Exit code 1 where
+one survived, 2 where the table does not fit the code, or the tests fail without any fault.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts.mutation.fault import Fault, Misfit, check
 from scripts.mutation.faults import FAULTS
+from scripts.mutation.kept import Kept
 from scripts.mutation.trial import Copy, Verdict
 
 HOME = Path(__file__).parent.parent.parent
+KEPT = HOME / ".cache" / "mutation.json"
 
 
 def chosen(part: str) -> tuple[Fault, ...]:
@@ -66,18 +71,41 @@ def report(verdict: Verdict) -> str:
     return f"noticed   {took}  {verdict.fault.name}  ({verdict.noticed_by})"
 
 
-def run(faults: tuple[Fault, ...], jobs: int) -> int:
+def unproven(copies: list[Copy], faults: tuple[Fault, ...], kept: Kept) -> str | None:
+    """What the tests of `faults` have to say without any; None where they are, or were, green."""
+    every = dict.fromkeys(test for fault in faults for test in fault.tests)
+    tests = [test for test in every if kept.noticed_by(kept.green(test)) is None]
+    parts = [tuple(tests[number :: len(copies)]) for number in range(len(copies))]
+
+    def look(copy: Copy, part: tuple[str, ...]) -> str | None:
+        complaint = copy.complaint(part) if part else None
+        if complaint is None:
+            kept.keep((kept.green(test), "green") for test in part)
+        return complaint
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        complaints = list(pool.map(look, copies, parts))
+    return next((complaint for complaint in complaints if complaint is not None), None)
+
+
+def run(faults: tuple[Fault, ...], jobs: int, kept: Kept) -> int:
     """Try them all; how many were not noticed. Raises `Misfit` where a test fails without a fault."""
+    waiting = tuple(fault for fault in faults if kept.noticed_by(fault) is None)
+    if len(waiting) < len(faults):
+        print(f"{len(faults) - len(waiting)} were noticed before, as they are now.", flush=True)
+    bad = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        copies = [Copy(HOME, Path(folder) / str(number)) for number in range(jobs)]
-        tests = tuple(dict.fromkeys(test for fault in faults for test in fault.tests))
-        complaint = copies[0].complaint(tests)
-        if complaint is not None:
+        copies = [Copy(HOME, Path(folder) / str(n)) for n in range(min(jobs, len(waiting)))]
+        if waiting and (complaint := unproven(copies, waiting, kept)) is not None:
             raise Misfit(f"Without any fault the tests are not green: {complaint}")
-        bad = 0
-        for verdict in verdicts(faults, copies):
-            bad += verdict.noticed_by is None
+        for verdict in verdicts(waiting, copies):
             print(report(verdict), flush=True)
+            if verdict.noticed_by is None:
+                bad += 1
+            else:
+                kept.keep([(verdict.fault, verdict.noticed_by)])
+        for copy in copies:
+            copy.close()
     print(f"{len(faults) - bad} of {len(faults)} faults were noticed.")
     return bad
 
@@ -89,6 +117,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="", metavar="PART", help="in the name or the file")
     parser.add_argument("--list", action="store_true", help="print the names, and plant nothing")
+    parser.add_argument("--anew", action="store_true", help="try also what is known")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="so many at a time (2)")
     options = parser.parse_args()
     faults = chosen(options.only)
@@ -99,7 +128,10 @@ def main() -> None:
         return
     try:
         check(FAULTS, HOME)
-        sys.exit(1 if run(faults, min(options.jobs, len(faults))) else 0)
+        kept = Kept(HOME, KEPT)
+        if options.anew:
+            kept.forget()
+        sys.exit(1 if run(faults, options.jobs, kept) else 0)
     except Misfit as misfit:
         print(f"mutate: {misfit}", file=sys.stderr)
         sys.exit(2)
