@@ -6,9 +6,11 @@ seq. Whoever caches follows the changes (`journal.contract.Follower`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from chatserver.core.conversations import Conversation
+from chatserver.core.conversations import Conversation, conversation_with, peer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,39 @@ def subject_of(change: Change | None) -> Subject | None:
 def subject(*user_ids: str) -> Subject:
     """The subject of these users, in whatever order they are named."""
     return tuple(sorted(user_ids))
+
+
+_KINDS: Mapping[str, type[Change]] = {
+    kind.__name__: kind
+    for kind in (
+        FriendChange,
+        BlockChange,
+        ProfileChange,
+        ReadChange,
+        LoginsEnd,
+        PasswordChange,
+        AccountEnd,
+    )
+}
+
+
+def record_of(change: Change | None) -> dict[str, Any] | None:
+    """A change as plain values, to be kept with its event; `change_of` reads it."""
+    if change is None:
+        return None
+    plain = {field.name: getattr(change, field.name) for field in fields(change)}
+    if isinstance(change, ReadChange):
+        plain["peer"] = peer_of(plain.pop("conversation"))
+    return {"kind": type(change).__name__, "fields": plain}
+
+
+def change_of(record: Mapping[str, Any] | None) -> Change | None:
+    """The change that `record_of` recorded."""
+    if record is None:
+        return None
+    kind, plain = _KINDS[record["kind"]], dict(record["fields"])
+    if kind is ReadChange:
+        plain["conversation"] = conversation_with(plain.pop("peer"))
+    elif kind is LoginsEnd:
+        plain["login_ids"] = tuple(plain["login_ids"])
+    return kind(**plain)

@@ -72,5 +72,55 @@ class EventLog(Protocol):
         ...
 
 
+class Projection(EventLog, Protocol):
+    """What a store offers where a stream is the order: it shows what stands there, as far as somebody has written it.
+
+    Whoever holds the lease writes: the projector, in one process at a time. A lease is a number that its `owner` counts up;
+    where it stands still, somebody else may take it. Every method may raise `Unavailable`.
+    """
+
+    async def projected(self) -> int:
+        """Everything up to this seq is shown."""
+        ...
+
+    async def find(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Appended]:
+        """Where the events stand that these actors have written under these client ids; none for those there are not."""
+        ...
+
+    async def project(
+        self, batch: Sequence[Entry], up_to: int, owner: int
+    ) -> Sequence[Appended | None]:
+        """Show `batch`, with what its events change, and everything up to `up_to`; as often as it takes.
+
+        Returns as `EventLog.write`. Raises `Fenced` where the lease is another's. What an account writes after its end,
+        is not kept.
+        """
+        ...
+
+    async def lease(self) -> tuple[int, int] | None:
+        """Its owner and how far it has counted; None where it is free."""
+        ...
+
+    async def take_lease(self, owner: int, seen: tuple[int, int] | None) -> bool:
+        """Take it where it still is as it was `seen`; whether that was so."""
+        ...
+
+    async def beat(self, owner: int) -> bool:
+        """Count on; False where it is another's."""
+        ...
+
+    async def give_lease_back(self, owner: int) -> None:
+        """Let the next one have it at once."""
+        ...
+
+    async def end_again(self) -> None:
+        """Take away once more what belonged to accounts that ended: a projector that was frozen may have written late."""
+        ...
+
+
+class Fenced(Exception):
+    """Somebody else holds the lease; nothing was written."""
+
+
 class InDoubt(Unavailable):
     """The database went away while it wrote: the batch may or may not be in it."""

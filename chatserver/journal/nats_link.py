@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import re
+import secrets
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import AuthorizationError, NoRespondersError
+from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
 from chatserver.core.errors import Unavailable
@@ -49,6 +50,8 @@ LOOK_S = 0.2
 MAX_WAITING = 10_000
 """Messages that wait to be handed to the socket in this turn of the loop; one more is refused."""
 
+_CUT_OFF = "The server is cut off from the others."
+_NO_RESPONDERS = "503"
 _SERVER = re.compile(r"(?:nats|tls)://\S+")
 
 Receive = Callable[[Msg], None]
@@ -97,6 +100,11 @@ class NatsLink:
         self._sending: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._closing = False
+        self._inbox = self.new_inbox()
+        self._hearings.append(Hearing(f"{self._inbox}.*", self._answered))
+        self._asked = 0
+        self._answers: dict[str, asyncio.Future[Msg]] = {}
         self.on_connected: list[Callable[[], None]] = []
         """Called after each connection but the first, when all subscriptions stand again."""
 
@@ -164,24 +172,37 @@ class NatsLink:
         headers: Mapping[str, str] | None = None,
     ) -> Msg:
         """Ask, and return the answer. Raises `Unavailable` where none comes in time."""
-        client = self._client
-        if client is None or not client.is_connected:
-            raise Unavailable("The server is cut off from the others.")
+        # Not by the library's: its `asyncio.wait_for` loses a cancellation that comes with the answer (Python before 3.12).
+        self._asked += 1
+        token = f"{self._asked}"
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._answers[token] = answer
         try:
             given = dict(headers) if headers else None
-            return await client.request(subject, payload, timeout=timeout_s, headers=given)
-        except NoRespondersError:
-            raise Unavailable("Nobody answers in NATS: is JetStream on?") from None
-        except (NatsError, OSError, TimeoutError) as error:
-            raise Unavailable("The server is cut off from the others.") from error
+            if not self.publish(subject, payload, f"{self._inbox}.{token}", given):
+                raise Unavailable(_CUT_OFF)
+            async with asyncio.timeout(timeout_s):
+                message = await answer
+        except TimeoutError:
+            raise Unavailable(_CUT_OFF) from None
+        finally:
+            del self._answers[token]
+        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+            raise Unavailable("Nobody answers in NATS: is JetStream on?")
+        return message
+
+    def _answered(self, message: Msg) -> None:
+        answer = self._answers.get(message.subject.rpartition(".")[2])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     def new_inbox(self) -> str:
         """A subject that nobody else has."""
-        assert self._client is not None, "the link is connected first"
-        return self._client.new_inbox()
+        return f"_INBOX.{secrets.token_hex(12)}"
 
     async def close(self) -> None:
         """Send what waits, and disconnect. Safe to call twice."""
+        self._closing = True
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -259,7 +280,8 @@ class NatsLink:
         return options
 
     async def _keep_connected(self) -> None:
-        while True:
+        # The library may take a cancellation for its own.
+        while not self._closing:
             await asyncio.sleep(LOOK_S)
             if self.connected:
                 continue
@@ -269,12 +291,14 @@ class NatsLink:
                 _log.warning("the connection to NATS has ended; another one is made")
                 await _end(client)
             pause_s, longest_s = PAUSE_S
-            while not await self._try_next():
+            while not self._closing and not await self._try_next():
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(pause_s * 2, longest_s)
+            if self._closing:
+                return
             _log.warning("connected to NATS again")
-            for tell in self.on_connected:
-                tell()
+            for call in self.on_connected:
+                call()
 
     # hearing and sending
 

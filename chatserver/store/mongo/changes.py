@@ -55,7 +55,7 @@ async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) ->
         case PasswordChange():
             await _password(db, change, seq)
         case AccountEnd():
-            await _end(db, change.user_id, first_seq)
+            await end(db, change.user_id, first_seq)
 
 
 async def upsert(collection: Any, where: dict[str, Any], update: dict[str, Any]) -> None:
@@ -145,7 +145,8 @@ async def _end_older_logins(db: MongoDb, user_id: str, generation: int) -> None:
         await db["logins"].delete_many({"user": user_id, "generation": older})
 
 
-async def _end(db: MongoDb, user_id: str, first_seq: int) -> None:
+async def end(db: MongoDb, user_id: str, first_seq: int) -> None:
+    """The account goes, with what it did before `first_seq`."""
     await db["users"].delete_many({"_id": user_id})
     for collection, fields in (
         ("words", ("user",)),

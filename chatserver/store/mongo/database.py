@@ -39,13 +39,22 @@ _MANY = 500
 
 
 class MongoDb:
-    """The database behind `uri`, for one server at a time.
+    """The database behind `uri`, for one server at a time, or for several that are all `shared`.
 
     `wait_s` (`WAIT_S`) is how long `start` waits for a database that does not answer yet.
     """
 
-    def __init__(self, uri: str, clock_ms: Callable[[], int], wait_s: float | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        clock_ms: Callable[[], int],
+        wait_s: float | None = None,
+        shared: bool = False,
+    ) -> None:
         self.healthy = False
+        self.follows_stream = False
+        """Whether the order is a stream, which somebody else writes here."""
+        self._shared = shared
         self.created_seq = 0
         """Every seq in this database is above it."""
         self.head_seq = 0
@@ -79,7 +88,8 @@ class MongoDb:
             self._db = self._client.get_default_database(DEFAULT_NAME)
             await self._until_it_answers()
             self.created_seq = await check_schema(self._db, self._clock_ms)
-            await self._take_lease()
+            if not self._shared:
+                await self._take_lease()
             await make_indexes(self._db)
         except errors.PyMongoError as error:
             await self._give_lease_back()
@@ -107,6 +117,8 @@ class MongoDb:
 
         A process that was frozen wakes up here, before it writes.
         """
+        if self._shared:
+            return  # The projector's lease counts, and is looked at with each batch.
         if time.monotonic() - self._beaten_s > LEASE_S / 2:
             async with self.answering():
                 await self._count_up()
@@ -239,6 +251,9 @@ class MongoDb:
                 self.note_health(False, error)
 
     async def _count_up(self) -> None:
+        if self._shared:
+            await self._db.command("ping")
+            return self.note_health(True)
         at_s = time.monotonic()
         beaten = await self["meta"].update_one(
             {"_id": "lease", "owner": self._owner}, {"$inc": {"beat": 1}}

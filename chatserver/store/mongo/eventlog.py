@@ -41,12 +41,14 @@ class MongoLog:
 
     async def start(self) -> None:
         """Finish what a crash left half done, and find the newest seq."""
+        if self._db.follows_stream:
+            self._db.head_seq = await self._kept("last_seq")
+            return
         note = await self._db["meta"].find_one({"_id": "note"})
         if note is not None:
             await self._write([entry_of(kept) for kept in note["entries"]])
         newest = await self._db["events"].find({}, {"seq": 1}).sort("seq", -1).limit(1).to_list(1)
-        kept = await self._db["meta"].find_one({"_id": "last_seq"})
-        self._db.head_seq = max(newest[0]["seq"] if newest else 0, kept["seq"] if kept else 0)
+        self._db.head_seq = max(newest[0]["seq"] if newest else 0, await self._kept("last_seq"))
         await self._keep_last_seq()
 
     async def last_seq(self) -> int:
@@ -87,10 +89,11 @@ class MongoLog:
 
     async def dropped_seq(self) -> int:
         async with self._db.answering():
-            kept = await self._db["meta"].find_one({"_id": "dropped_seq"})
+            dropped = await self._kept("dropped_seq")
+        if self._db.follows_stream:
+            return dropped  # Nothing here is dropped but by the hourly job, and seqs may fall behind the clock.
         # What MongoDB dropped by itself is nowhere noted, only that it is older than this.
         by_age = (self._clock_ms() - TTL_MS + SKEW_MS) * 1000
-        dropped = kept["seq"] if kept else 0
         return max(dropped, by_age if by_age > self._db.created_seq else 0)
 
     async def drop_passing(self, before_ms: int, limit: int) -> int:
@@ -152,6 +155,9 @@ class MongoLog:
             for event in entry.events
             if is_kept(event)
         ]
+        if self._db.follows_stream:
+            for doc in docs:
+                doc.pop("expires", None)
         if not docs:
             return [None] * len(batch)
         try:
@@ -180,6 +186,10 @@ class MongoLog:
 
     async def _keep_last_seq(self) -> None:
         await self._keep("last_seq", self._db.head_seq)
+
+    async def _kept(self, name: str) -> int:
+        kept = await self._db["meta"].find_one({"_id": name})
+        return int(kept["seq"]) if kept else 0
 
     async def _keep(self, name: str, seq: int) -> None:
         await self._db["meta"].update_one({"_id": name}, {"$max": {"seq": seq}}, upsert=True)

@@ -9,17 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from chatserver.core.changes import (
-    AccountEnd,
-    BlockChange,
-    Change,
-    FriendChange,
-    LoginsEnd,
-    PasswordChange,
-    ProfileChange,
-    ReadChange,
-)
-from chatserver.core.conversations import conversation_with, peer_of
+from chatserver.core.changes import change_of, record_of
 from chatserver.core.events import Audience, Event
 from chatserver.core.kinds import is_passing, named
 from chatserver.core.names import email_key, name_key
@@ -29,18 +19,6 @@ from chatserver.store.mongo.ranges import Doc, compound, range_fields
 
 USER = dict.fromkeys(("first_name", "last_name", "color", "name_key"), 1)
 """The fields of a user that everybody may see, and what orders them."""
-_CHANGES: dict[str, type[Change]] = {
-    kind.__name__: kind
-    for kind in (
-        FriendChange,
-        BlockChange,
-        ProfileChange,
-        ReadChange,
-        LoginsEnd,
-        PasswordChange,
-        AccountEnd,
-    )
-}
 TTL_MS = 8 * 86_400_000
 """MongoDB itself drops passing events after so long, should the hourly job not have run. A day more than
 the journal keeps them, for clocks that differ."""
@@ -186,31 +164,11 @@ def note_of(entry: Entry) -> Doc:
             "actor": event.actor,
             "to": event.to,
             "payload": event.payload,
-            "change": _note_of_change(event.change),
+            "change": record_of(event.change),
         }
         for event in entry.events
     ]
     return {"client_id": entry.client_id, "events": events}
-
-
-def _note_of_change(change: Change | None) -> dict[str, Any] | None:
-    if change is None:
-        return None
-    fields = {name: getattr(change, name) for name in change.__dataclass_fields__}
-    if isinstance(change, ReadChange):
-        fields["peer"] = peer_of(fields.pop("conversation"))
-    return {"kind": type(change).__name__, "fields": fields}
-
-
-def _change_of(note: Mapping[str, Any] | None) -> Change | None:
-    if note is None:
-        return None
-    kind, fields = _CHANGES[note["kind"]], dict(note["fields"])
-    if kind is ReadChange:
-        fields["conversation"] = conversation_with(fields.pop("peer"))
-    elif kind is LoginsEnd:
-        fields["login_ids"] = tuple(fields["login_ids"])
-    return kind(**fields)
 
 
 def entry_of(note: Mapping[str, Any]) -> Entry:
@@ -226,7 +184,7 @@ def entry_of(note: Mapping[str, Any]) -> Entry:
                 kept["actor"],
                 kept["to"],
                 bytes(kept["payload"]),
-                _change_of(kept["change"]),
+                change_of(kept["change"]),
             )
         )
     return Entry(tuple(events), note["client_id"])

@@ -16,11 +16,12 @@ from chatserver.store.contract import StoreRefused
 from chatserver.store.mongo.alerts import MongoAlerts
 from chatserver.store.mongo.archive import MongoArchive
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.eventlog import MongoLog
 from chatserver.store.mongo.friendships import MongoFriendships
 from chatserver.store.mongo.history import MongoHistory
 from chatserver.store.mongo.logins import MongoLogins, MongoSecrets
 from chatserver.store.mongo.people import MongoPeople
+from chatserver.store.mongo.projection import MongoProjection
+from chatserver.store.order import Wanted, settle_order
 
 
 class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, MongoAlerts):
@@ -28,7 +29,7 @@ class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, Mongo
 
     `clock_ms` is the time now. `start` waits up to `wait_s` (`database.WAIT_S`) for a database that does
     not answer yet. `unfinished` opens also what a migration began to fill; `archive` is the `Archive` for
-    that.
+    that. `order` says how it is opened (`store.order`): for `stream` by several servers.
     """
 
     def __init__(
@@ -37,12 +38,16 @@ class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, Mongo
         clock_ms: Callable[[], int],
         wait_s: float | None = None,
         unfinished: bool = False,
+        order: Wanted = "local",
     ) -> None:
-        super().__init__(MongoDb(uri, clock_ms, wait_s))
+        super().__init__(MongoDb(uri, clock_ms, wait_s, shared=order == "stream"))
+        self.order = 0
+        """The number of the stream that is the order; 0 where the events here are. Known after the start."""
+        self._order = order
         self._clock_ms = clock_ms
         self._unfinished = unfinished
         self._started = False
-        self.log = MongoLog(self._db, clock_ms)
+        self.log = MongoProjection(self._db, clock_ms)
         self.archive = MongoArchive(self._db, self.log)
         self.secrets = MongoSecrets(self._db)
 
@@ -55,8 +60,14 @@ class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, Mongo
         if not self._unfinished and await self.archive.is_unfinished():
             await self._db.close()
             raise StoreRefused(UNFINISHED)
-        async with self._db.answering():
-            await self.log.start()
+        try:
+            self.order = await settle_order(self.log, self._order)
+            self._db.follows_stream = self.order != 0
+            async with self._db.answering():
+                await self.log.start()
+        except (StoreRefused, Unavailable):
+            await self._db.close()
+            raise
         await self.drop_expired_logins(self._clock_ms())
         self._started = True
 

@@ -60,14 +60,14 @@ _Jobs = queue.SimpleQueue[_Job | None]
 
 
 class Database:
-    """The file in `folder`, for one process at a time.
+    """The file in `folder`, for one process at a time, or for several that are all `shared`.
 
-    `busy_ms` is how long a write waits for somebody else's lock on the file (a backup tool) before it
-    is `Unavailable`.
+    `busy_ms` is how long a write waits for somebody else's lock on the file (a backup tool, another of those processes)
+    before it is `Unavailable`.
     """
 
-    def __init__(self, folder: Path, busy_ms: int = 5000) -> None:
-        self._folder = Folder(folder)
+    def __init__(self, folder: Path, busy_ms: int = 5000, shared: bool = False) -> None:
+        self._folder = Folder(folder, shared)
         self._busy_ms = busy_ms
         self._writer: sqlite3.Connection | None = None
         self._readers: list[Reader] = []

@@ -24,7 +24,7 @@ class SqliteLog(SqlitePart):
         return await self._db.read(last_seq)
 
     async def write(self, batch: Sequence[Entry]) -> Sequence[Appended | None]:
-        return await self._db.write(lambda db: _write_batch(db, batch))
+        return await self._db.write(lambda db: write_batch(db, batch))
 
     def note_shown(self, seq: int) -> None:
         """Nothing to note: each read sees the file as it is, with its place."""
@@ -64,7 +64,8 @@ def find_message(db: sqlite3.Connection, sender: str, client_id: str) -> tuple[i
     return found
 
 
-def _write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
+def write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
+    """Write a batch with what its events change; see `EventLog.write`."""
     rows = [
         event_row(event, entry.client_id)
         for entry in batch

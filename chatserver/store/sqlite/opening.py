@@ -1,4 +1,4 @@
-"""How the file is opened: who may (one process at a time, by a lock), by which connections, and why it could not be."""
+"""How the file is opened: who may (one process at a time, or several that share a lock), by which connections, and why it could not be."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ _PASSING = (
 
 
 class Folder:
-    """The data folder at `path`."""
+    """The data folder at `path`; `shared` is for one of several processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shared: bool = False) -> None:
         self.path = path
+        self._shared = shared
         self.file = path / FILE
         self._lock_fd: int | None = None
 
@@ -65,7 +66,8 @@ class Folder:
     def _lock(self) -> None:
         fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            how = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(fd)
             raise StoreRefused(

@@ -107,9 +107,14 @@ _ALERTS = (
 # The time zone that somebody has chosen for the pages without script.
 _ZONES = ("ALTER TABLE users ADD COLUMN zone TEXT NOT NULL DEFAULT ''",)
 
+# Accounts that ended where a stream is the order: what stands there behind their end is not kept.
+_ENDED = (
+    "CREATE TABLE ended (user_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+)
+
 MIGRATIONS: Sequence[Sequence[str]] = (
     *(_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES, _ALERTS),
-    _ZONES,
+    *(_ZONES, _ENDED),
 )
 
 
@@ -140,6 +145,9 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRAT
 def _step(db: sqlite3.Connection, number: int, statements: Sequence[str]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
+        # Of several processes that start at once one does it.
+        if int(db.execute("PRAGMA user_version").fetchone()[0]) >= number:
+            return
         for statement in statements:
             db.execute(statement)
         # Both pragmas are part of the transaction (SQLite: they are fields of the file's header).

@@ -1,0 +1,115 @@
+"""Which nodes there are, and how far each of them has followed the order: told by a beat, over signals that may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import orjson
+from nats.aio.msg import Msg
+
+from chatserver.core.changes import Change, ReadChange
+from chatserver.journal.envelope import Subjects
+from chatserver.journal.nats_link import NatsLink
+
+BEAT_S = 1.0
+FRESH_S = 5.0
+"""A node that has not proved for so long that it knows everything serves nothing (R3)."""
+GONE_S = FRESH_S + 1.0
+"""A node that has said nothing for so long is not waited for any more: it has stopped serving before."""
+SETTLE_S = GONE_S + 1.0
+"""How long a change waits at the most."""
+
+
+def now_s() -> float:
+    """A clock that runs on while this process, or this machine, is asleep."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+@dataclass(slots=True)
+class _Node:
+    head_seq: int
+    heard_s: float
+
+
+class Nodes:
+    """The other nodes, as this one (`node`) hears of them; tells them of its own `head_seq()`."""
+
+    def __init__(
+        self, link: NatsLink, subjects: Subjects, node: str, head_seq: Callable[[], int]
+    ) -> None:
+        self._link = link
+        self._subject = subjects.signal("at")
+        self._node = node
+        self._head_seq = head_seq
+        self._others: dict[str, _Node] = {}
+        self._waiting: list[asyncio.Event] = []
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Hear, and be heard."""
+        await self._link.subscribe(self._subject, self._hear)
+        self._link.on_connected.append(self.beat)
+        self.beat()
+        self._beating = asyncio.create_task(self._keep_beating(), name="nodes")
+
+    async def close(self) -> None:
+        """Say that this node is not to be waited for."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+            self._link.publish(self._subject, orjson.dumps([self._node, -1]))
+
+    def beat(self) -> None:
+        """Let all know now how far this node has come."""
+        self._link.publish(self._subject, orjson.dumps([self._node, self._head_seq()]))
+
+    async def settled(self, seq: int) -> None:
+        """Return once every living node has followed `seq`; or those that have not serve nothing any more."""
+        woken = asyncio.Event()
+        self._waiting.append(woken)
+        until_s = now_s() + SETTLE_S
+        try:
+            while self._behind(seq) and now_s() < until_s:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_S / 2):
+                        await woken.wait()
+                woken.clear()
+        finally:
+            self._waiting.remove(woken)
+
+    def _behind(self, seq: int) -> bool:
+        gone_s = now_s() - GONE_S
+        for name, node in list(self._others.items()):
+            if node.heard_s < gone_s:
+                del self._others[name]
+            elif node.head_seq < seq:
+                return True
+        return False
+
+    def _hear(self, message: Msg) -> None:
+        name, head_seq = orjson.loads(message.data)
+        if name == self._node:
+            return
+        if head_seq < 0:
+            self._others.pop(name, None)
+        else:
+            known = self._others.setdefault(name, _Node(0, 0.0))
+            known.head_seq = max(known.head_seq, head_seq)
+            known.heard_s = now_s()
+        for woken in self._waiting:
+            woken.set()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self.beat()
+
+
+def settles(change: Change | None) -> bool:
+    """Whether an append waits until every node knows this change. Read positions only grow, and are asked for at the newest."""
+    return change is not None and not isinstance(change, ReadChange)
