@@ -16,6 +16,7 @@ import pytest
 from scripts.soaking.gate import Gate
 from scripts.soaking.measure import DESCRIPTORS, MEMORY_MB, Held
 from scripts.soaking.model import Seen, Sent
+from scripts.soaking.soak import ended
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -44,6 +45,19 @@ def test_a_soak_that_is_ended_takes_its_server_and_its_folder_with_it(
     finally:
         soak.kill()
         soak.wait()
+
+
+async def test_whoever_swallows_a_cancellation_is_ended_all_the_same() -> None:
+    async def swallows_one() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(swallows_one())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(ended([task]), 30)
+    assert task.cancelled()
 
 
 def message(seq: int, author: str, to: str | None = None) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Copy:
             self._write(path, source)
         if run.code == 0:
             return Verdict(fault, None, run.cpu_s)
-        if run.code > TEST_FAILED and not run.late:
+        if run.code > TEST_FAILED and not run.late and not run.failed:
             trouble = f"pytest ended with {run.code}:\n{run.printed[-1500:]}"
             return Verdict(fault, None, run.cpu_s, trouble)
         noticed_by = run.failed[0] if run.failed else f"no end after {TRIAL_S:.0f} s"

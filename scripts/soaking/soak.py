@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scripts.soaking.attacks import Attacker
@@ -28,8 +28,19 @@ WARM_UP_SHARE, WARM_UP_MAX_S = 0.2, 60.0
 """Before the first look everything has to have happened once: code, caches and pools are loaded on demand."""
 OUT_S = 30.0
 CATCH_UP_S = 60.0
+AGAIN_S = 1.0
+"""How long after a cancellation the next is sent."""
 
 WRONG = ("lost", "doubled", "disordered", "forbidden", "resets")
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel `tasks`, and return when they have ended: Python 3.11's `wait_for` swallows a cancellation that
+    comes in the turn of its answer, and whoever went on would be waited for without end."""
+    while going_on := [task for task in tasks if not task.done()]:
+        for task in going_on:
+            task.cancel()
+        await asyncio.wait(going_on, timeout=AGAIN_S)
 
 
 class Soak:
@@ -104,10 +115,7 @@ class Soak:
 
     async def _go(self, one: Somebody) -> None:
         self._people.remove(one)
-        tasks = self._tasks.pop(one)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._tasks.pop(one))
         await one.renew()
         await one.leave()
         self._gone.append(one)
@@ -135,10 +143,7 @@ class Soak:
         """Everybody stops writing, and reads to the end."""
         await self._gate.close(OUT_S)
         self._look_for_failures()
-        for tasks in self._tasks.values():
-            for task in tasks:
-                task.cancel()
-        await asyncio.gather(*itertools.chain(*self._tasks.values()), return_exceptions=True)
+        await ended([*itertools.chain(*self._tasks.values())])
         for one in self._people:
             try:
                 await one.catch_up(CATCH_UP_S)
