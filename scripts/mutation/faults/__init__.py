@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.mutation.fault import Fault
-from scripts.mutation.faults import core, delivery, journal, strangers, transports, verbs
+from scripts.mutation.faults import core, delivery, journal, nodes, strangers, transports, verbs
 
 FAULTS: tuple[Fault, ...] = (
     *core.FAULTS,
@@ -11,6 +11,7 @@ FAULTS: tuple[Fault, ...] = (
     *delivery.FAULTS,
     *transports.FAULTS,
     *strangers.FAULTS,
+    *nodes.FAULTS,
     *verbs.FAULTS,
 )
 """Every fault, in the order of the floors."""

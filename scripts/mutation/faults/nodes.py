@@ -1,0 +1,111 @@
+"""Faults between nodes: what is read behind the order, who was faster, who is where."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+BEHIND = "chatserver/store/behind.py"
+DECISIONS = "chatserver/verbs/decisions.py"
+NEIGHBOURS = "chatserver/delivery/neighbours.py"
+LOCAL = "chatserver/journal/local.py"
+READERS = "chatserver/delivery/readers.py"
+
+NODES = "tests/verbs/test_nodes.py::"
+BESIDE = "tests/delivery/test_neighbours.py::"
+
+FAULTS = (
+    Fault(
+        "a snapshot does not wait for what another node has acknowledged",
+        BEHIND,
+        "            if newest > self._journal.shown_seq:\n",
+        "            if newest < 0:\n",
+        (NODES + "test_what_was_written_at_one_node_is_in_the_history_at_the_other",),
+    ),
+    Fault(
+        "a node that is cut off reads its store all the same",
+        BEHIND,
+        "        if not self._journal.fresh:\n",
+        "        if False:\n",
+        (NODES + "test_a_node_that_is_not_fresh_serves_nothing",),
+    ),
+    Fault(
+        "a node that is cut off lets people in",
+        READERS,
+        "        if not self._journal.fresh:\n",
+        "        if False:\n",
+        (
+            NODES + "test_a_node_that_is_not_fresh_serves_nothing",
+            "tests/delivery/test_readers.py",
+        ),
+    ),
+    Fault(
+        "whoever was outrun decides as if nobody had been faster",
+        LOCAL,
+        "        if guard is not None:\n            self._subjects.refuse_outrun(guard)\n",
+        "",
+        (NODES + "test_two_nodes_that_change_one_pair_at_once_agree",),
+    ),
+    Fault(
+        "whoever was outrun is refused instead of deciding again",
+        DECISIONS,
+        "            continue\n",
+        "            break\n",
+        (NODES + "test_two_nodes_that_change_one_pair_at_once_agree",),
+    ),
+    Fault(
+        "a node that dies leaves its users online for good",
+        NEIGHBOURS,
+        "if now_s - at_s > LOST_S]",
+        "if now_s - at_s > 1e9]",
+        (
+            BESIDE
+            + "test_a_node_that_comes_later_learns_who_is_there_and_one_that_dies_takes_its_users_along",
+        ),
+    ),
+    Fault(
+        "a node that comes later does not ask who is there",
+        NEIGHBOURS,
+        "        if not self._presence.agrees(node_id, Count(users, hashed)):\n",
+        "        if False:\n",
+        (
+            BESIDE
+            + "test_a_node_that_comes_later_learns_who_is_there_and_one_that_dies_takes_its_users_along",
+        ),
+    ),
+    Fault(
+        "a list of which a part was lost is taken for whole",
+        NEIGHBOURS,
+        "        if len(known) != at:\n",
+        "        if False:\n",
+        (BESIDE + "test_a_whole_list_of_which_a_part_is_lost_is_asked_for_again",),
+    ),
+    Fault(
+        "a node that says goodbye is waited for",
+        NEIGHBOURS,
+        "    def _heard_leave(self, node_id: str, fields: Sequence[Any]) -> None:\n"
+        "        self._lose(node_id)\n",
+        "    def _heard_leave(self, node_id: str, fields: Sequence[Any]) -> None:\n        pass\n",
+        (BESIDE + "test_a_node_that_says_goodbye_is_not_waited_for",),
+    ),
+    Fault(
+        "no other node hears that a client has moved on",
+        NEIGHBOURS,
+        '            self._talk.say("attach", *where, reader.is_stream, self._stamp)\n',
+        "",
+        (BESIDE + "test_a_clients_newest_reader_ends_its_older_one_on_another_node",),
+    ),
+    Fault(
+        "the clock of a node is believed against what it has heard",
+        NEIGHBOURS,
+        "self._stamp = max(self._stamp + 1, self._clock_ms())",
+        "self._stamp = self._clock_ms()",
+        (BESIDE + "test_a_clock_that_is_behind_ends_no_newer_reader",),
+    ),
+    Fault(
+        "typing is forgotten for a client that polls at another node next",
+        NEIGHBOURS,
+        '        if signal.type == "typing":\n',
+        "        if False:\n",
+        (BESIDE + "test_typing_is_heard_on_every_node_and_kept_for_a_poll_that_comes_next",),
+    ),
+)
