@@ -25,8 +25,14 @@ Backend = Callable[[], tuple[str, ...]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--fuzz 20` tries twenty times as much in `tests/fuzz`."""
+    """`--fuzz 20` tries twenty times as much wherever something is tried at random."""
     parser.addoption("--fuzz", default="1", help="so many times as much is tried in tests/fuzz")
+
+
+@pytest.fixture(scope="session")
+def fuzz(request: pytest.FixtureRequest) -> int:
+    """How much more is tried than in every run."""
+    return int(request.config.getoption("--fuzz"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,12 +8,6 @@ import pytest
 from hypothesis import settings
 
 
-@pytest.fixture(scope="session")
-def fuzz(request: pytest.FixtureRequest) -> int:
-    """The factor."""
-    return int(request.config.getoption("--fuzz"))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def examples(fuzz: int) -> Iterator[None]:
     """Hypothesis tries so many times as much, and has no clock of its own: other things run beside the tests."""

@@ -1,7 +1,7 @@
 """The same damaged bytes to a fresh connection and to one that polls: the same answers.
 
 On the first, Tornado reads the head; on the second, our small grammar does, or gives it to Tornado. What is found here
-becomes a case in `tests/site/test_heads.py`.
+becomes a case in `tests/transports/test_heads.py`.
 """
 
 from __future__ import annotations

@@ -19,14 +19,28 @@ FAULTS = (
         BEHIND,
         "            if newest > self._journal.shown_seq:\n",
         "            if newest < 0:\n",
-        (NODES + "test_what_was_written_at_one_node_is_in_the_history_at_the_other",),
+        ("tests/store/test_behind.py",),
+    ),
+    Fault(
+        "a read does not wait for what was applied here",
+        BEHIND,
+        "            await self._journal.shown(self._journal.head_seq)\n",
+        "            await self._journal.shown(0)\n",
+        ("tests/store/test_behind.py",),
+    ),
+    Fault(
+        "a snapshot waits for the newest without end",
+        BEHIND,
+        "asyncio.timeout(NEWEST_S)",
+        "asyncio.timeout(None)",
+        ("tests/store/test_behind.py",),
     ),
     Fault(
         "a node that is cut off reads its store all the same",
         BEHIND,
         "        if not self._journal.fresh:\n",
         "        if False:\n",
-        (NODES + "test_a_node_that_is_not_fresh_serves_nothing",),
+        ("tests/store/test_behind.py",),
     ),
     Fault(
         "a node that is cut off lets people in",
@@ -43,7 +57,9 @@ FAULTS = (
         LOCAL,
         "        if guard is not None:\n            self._subjects.refuse_outrun(guard)\n",
         "",
-        (NODES + "test_two_nodes_that_change_one_pair_at_once_agree",),
+        (
+            "tests/journal/test_journal_contract.py::test_who_decided_on_what_has_changed_since_is_outrun[sqlite]",
+        ),
     ),
     Fault(
         "whoever was outrun is refused instead of deciding again",
@@ -73,10 +89,10 @@ FAULTS = (
         ),
     ),
     Fault(
-        "a list of which a part was lost is taken for whole",
+        "of a list in parts the last alone counts",
         NEIGHBOURS,
-        "        if len(known) != at:\n",
-        "        if False:\n",
+        "            self._pieces[node_id] = known\n",
+        "            self._pieces[node_id] = [*users]\n",
         (BESIDE + "test_a_whole_list_of_which_a_part_is_lost_is_asked_for_again",),
     ),
     Fault(
