@@ -20,6 +20,7 @@ from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
 from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, Guard, settle
+from chatserver.journal.dropping import DropMark
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 from chatserver.journal.guards import Subjects
 
@@ -86,6 +87,7 @@ class LocalJournal:
         self._followers: Sequence[Follower] = ()
         self._behind: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._mark = DropMark(log.dropped_seq)
 
     @property
     def head_seq(self) -> int:
@@ -179,7 +181,7 @@ class LocalJournal:
     async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
         # First the events, then the mark: what is dropped in between is so still noticed.
         found = await self._events.count_visible(view, after, up_to, cap)
-        return None if after < await self._events.dropped_seq() else found
+        return None if after < await self._mark.seq() else found
 
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         return await self._events.visible(view, after, up_to, limit)
@@ -188,8 +190,9 @@ class LocalJournal:
         """Drop the events whose time to be kept is over; return how many. Done every hour anyway."""
         dropped = 0
         before_ms = self._clock_ms() - self._keep_ms
-        while some := await self._events.drop_passing(before_ms, DROP_EVENTS):
-            dropped += some
+        with self._mark.moving():
+            while some := await self._events.drop_passing(before_ms, DROP_EVENTS):
+                dropped += some
         return dropped
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from . import machine, report
 from .bench import Bench, pin_self
 from .cases import CASES, ON_REQUEST
 from .figures import Table
+from .guard import guard
 from .load import build_load
 
 BUSY_LOAD_AVERAGE = 0.7
@@ -45,6 +46,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="another checkout, measured in the same run"
     )
+    parser.add_argument(
+        "--guard",
+        action="store_true",
+        help="count the instructions of the main work, and fail where it is over 1.10 of what is kept",
+    )
+    parser.add_argument(
+        "--guard-keep", action="store_true", help="count as --guard does, and keep the figures"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="of the case hour (60)")
     parser.add_argument(
         "--out", type=Path, help="folder for benchmark.json, benchmark.md and the plots"
@@ -56,11 +65,13 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Runs the cases and writes what they found. Returns 1 when a case could not be run."""
+    """Runs the cases and writes what they found. Returns 0; with `--guard` as `guard` does."""
     asked = arguments()
     pin_self()
     asked.cache.mkdir(parents=True, exist_ok=True)
     (asked.cache / ".gitignore").write_text("*\n")
+    if asked.guard or asked.guard_keep:
+        return guard(build_load(asked.cache), asked.guard_keep)
     bench = Bench(
         cache=asked.cache,
         load=build_load(asked.cache),

@@ -8,7 +8,7 @@ from secrets import token_hex
 from tempfile import mkdtemp
 
 from chatserver.store.sqlite.schema import MIGRATIONS
-from tests.support.process import Program, ServerProcess
+from tests.support.process import READY_S, Program, ServerProcess
 
 from . import seed
 from .crowd import Crowd
@@ -31,6 +31,9 @@ class ChatServer:
 
     ways = frozenset({"ws", "sse", "poll"})
     captures: tuple[str, ...] = ('"cursor":',)
+    prefix: tuple[str, ...] = ()
+    """Before the server's command: what watches it."""
+    ready_s = READY_S
 
     def __init__(
         self, options: dict[str, str], messages: int = 0, checkout: Path | None = None
@@ -64,6 +67,8 @@ class ChatServer:
         if self._checkout is not None:
             process.folder = self._checkout
             process.environment = {**os.environ, "PYTHONPATH": str(self._checkout)}
+        process.command = [*self.prefix, *process.command]
+        process.ready_s = self.ready_s
         self._process = on_server_core(process)
         self._process.start()
 

@@ -43,6 +43,7 @@ class Program:
         self.folder = folder
         self.environment = environment
         self.port = 0
+        self.ready_s = READY_S
         self.started_at_s = 0.0
         """When the process was started, on the monotonic clock."""
         self.log: list[str] = []
@@ -88,7 +89,7 @@ class Program:
 
     def await_ready(self) -> None:
         """Return when the port is known and taken. Raises `DidNotStart`, the process killed."""
-        give_up_at_s = self.started_at_s + READY_S
+        give_up_at_s = self.started_at_s + self.ready_s
         for _ in self._readers:
             try:
                 line = self._ready.get(timeout=max(0.0, give_up_at_s - time.monotonic()))

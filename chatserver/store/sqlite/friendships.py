@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from sys import intern
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
 from chatserver.store.gathered import Gathered
@@ -57,7 +58,7 @@ class SqliteFriendships(SqlitePart):
                 ids,
             )
             for user_id, other, since in rows:
-                found[user_id][0][other] = since
+                found[user_id][0][intern(other)] = since  # one copy of each id
             return found
 
         return await self._db.read(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from sys import intern
 
 from chatserver.core.people import Login
 from chatserver.store.gathered import Gathered
@@ -52,7 +53,8 @@ class SqliteLogins(SqlitePart):
         rows = await self._db.rows(
             f"SELECT {LOGIN} FROM logins WHERE {column} IN ({marks}){_CURRENT}", values
         )
-        return [Login(*row) for row in rows]
+        # One copy of what is the same for many: the id is a friend's in other mailboxes, too.
+        return [Login(row[0], intern(row[1]), intern(row[2]), *row[3:]) for row in rows]
 
     async def logins(self, user_id: str, kind: str) -> list[Login]:
         rows = await self._db.rows(

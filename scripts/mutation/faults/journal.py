@@ -122,7 +122,7 @@ FAULTS = (
     Fault(
         "a cursor from before what was dropped by age is resumed",
         LOCAL,
-        "return None if after < await self._events.dropped_seq() else found",
+        "return None if after < await self._mark.seq() else found",
         "return found",
         on_sqlite(CONTRACT, "test_a_cursor_before_what_was_dropped_cannot_be_resumed"),
     ),
