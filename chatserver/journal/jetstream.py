@@ -308,12 +308,17 @@ class JetStreamJournal:
     async def _find_out(self, seq: int, sending: Sending) -> None:
         """The stream has this id already, at `seq`: it is an earlier message, or this one by an attempt before."""
         try:
-            placed = await self._stream.at(seq)
+            subject_name = self._stream.subjects.of_draft(sending.drafts[0])
+            placed = await self._stream.at(seq or await self._stream.last_of(subject_name))
+            if placed is not None and self._publisher.is_own(placed, sending):
+                return  # It comes back as any other.
+            if not seq:
+                return self._publisher.end(sending, Outrun())
+            if placed is None and sending.drafts[0].client_id is None:
+                return  # Its own, and forgotten by the stream since.
             if placed is None:
                 found = await self._log.find([_key(sending)])
                 older = found.get(_key(sending))
-            elif self._publisher.is_own(placed, sending):
-                return  # It comes back as any other.
             else:
                 older = Appended(seq, placed.event.at_ms, True)
         except Unavailable:

@@ -57,7 +57,8 @@ class Sending:
 
 
 class Publisher:
-    """Sends for `node` through `link`. `repeats(seq, sending)` is told of an append whose id stands at `seq` already."""
+    """Sends for `node` through `link`. `repeats(seq, sending)` hears of an append whose id stands at `seq` already; of one that may be
+    there, 0."""
 
     def __init__(
         self,
@@ -238,7 +239,11 @@ class Publisher:
             return
         code = error.get("err_code")
         if code in _OUTRUN and sending.guard is not None:
-            self.end(sending, Outrun())
+            if sending.tries == 1 or len(sending.bodies) > 1:
+                self.end(sending, Outrun())
+            else:
+                # The stream looks at the guard before the id: what outran it may be its own first attempt.
+                self._repeats(0, sending)
         elif code == _REPEATED or not error.get("code", 500) >= 500:
             _log.error("the stream refuses a message: %s", error.get("description"))
             self.end(sending, Unavailable(_CANNOT_SAVE, 2.0))

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,11 @@ NOT_FOUND = 404
 _NO_MESSAGE, _NO_STREAM, _IN_USE = 10037, 10059, 10058
 _NO_JETSTREAM = (10039, 10076)
 """Codes of NATS: for this account, at all."""
+_NOT_YET = 10008
 ASK_S = 2.0
+WAIT_S = 10.0
+"""Servers of NATS that were started together choose a leader first."""
+PAUSE_S = 0.25
 
 
 class ApiError(Exception):
@@ -63,7 +69,7 @@ class Stream:
         with a sentence where this cannot be the order of the database.
         """
         try:
-            found = await self._find()
+            found = await self._find_patiently()
             if found is None:
                 if shown_seq and not new:
                     raise OrderRefused(
@@ -152,6 +158,17 @@ class Stream:
             if error.code == _NO_STREAM:
                 return None
             raise
+
+    async def _find_patiently(self) -> dict[str, Any] | None:
+        until_s = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return await self._find()
+            except (Unavailable, ApiError) as error:
+                passes = isinstance(error, Unavailable) or error.code == _NOT_YET
+                if not passes or time.monotonic() > until_s:
+                    raise
+            await asyncio.sleep(PAUSE_S)
 
     async def _make(self, first_seq: int) -> dict[str, Any]:
         config = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatserver.core.changes import AccountEnd, FriendChange
+from chatserver.core.changes import AccountEnd, BlockChange, FriendChange
 from chatserver.journal.eventlog import Entry
 
 
@@ -15,12 +15,14 @@ def ends(entry: Entry) -> list[tuple[str, int]]:
 
 
 def needed(entry: Entry) -> set[str]:
-    """Whose accounts must be there still for it to be kept: nobody is asked, or befriended, who is gone."""
+    """Whose accounts must be there still for it to be kept: nobody is asked, befriended or blocked who is gone."""
     found = {entry.events[0].actor}
     for event in entry.events:
         change = event.change
         if isinstance(change, FriendChange) and change.relation != "none":
             found |= {change.asker, change.other}
+        elif isinstance(change, BlockChange) and change.blocked:
+            found |= {change.user_id, change.other}
     return found
 
 
