@@ -88,7 +88,7 @@ RULE = Fault("no rule", "chatserver/rule.py", "n * 2", "n", ("tests/test_rule.py
 def test_a_fault_is_noticed_or_survives_and_is_taken_out_again(small: Path) -> None:
     copy = Copy(small, small.parent / "copy")
     try:
-        assert copy.complaint(RULE.tests) is None
+        assert copy.red(RULE.tests) == ()
         noticed = copy.try_out(RULE)
         assert (noticed.noticed_by, noticed.trouble) == ("tests/test_rule.py::test_double", "")
         survived = copy.try_out(replace(RULE, replacement="n + n"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.mutation.fault import Fault, planted
+from scripts.mutation.fault import Fault, Misfit, planted
 
 COPIED = ("chatserver", "web", "tests", "scripts", "docs")
 FILES = ("setup.cfg", "pyproject.toml", "ruff.toml", "README.md", "CHANGELOG.md")
@@ -115,12 +115,15 @@ class Copy:
                 return Verdict(fault, None, run.cpu_s, trouble)
         return Verdict(fault, noticed_by, run.cpu_s)
 
-    def complaint(self, tests: tuple[str, ...]) -> str | None:
-        """What `tests` have to say without any fault; None where they are green, at the second go at the latest."""
-        run = self.run(tests, WHOLE_S)
-        if run.code == TEST_FAILED and run.failed:
-            run = self.run(run.failed, WHOLE_S)
-        return None if run.code == 0 else f"{' '.join(run.failed)}\n{run.printed[-3000:]}"
+    def red(self, tests: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of `tests` that fail without any fault, twice. Raises `Misfit` where nothing can be tested at all."""
+        run = self._second_go(self.run(tests, WHOLE_S))
+        if run.code and not run.failed:
+            raise Misfit(f"Without any fault pytest ended with {run.code}:\n{run.printed[-3000:]}")
+        return tuple(test for test in tests if any(each.startswith(test) for each in run.failed))
+
+    def _second_go(self, run: Run) -> Run:
+        return self.run(run.failed, WHOLE_S) if run.code and run.failed else run
 
     def run(self, tests: tuple[str, ...], run_s: float, *options: str) -> Run:
         """Run `tests` as the code in the copy is now."""

@@ -15,6 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from chatserver.command.build import opened
 from chatserver.command.settings import Settings
+from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import BATCH_BYTES
 from chatserver.http.house import House
@@ -84,6 +85,19 @@ async def test_each_answers_cursor_leads_to_the_next_event_and_to_no_other(data:
         assert [event["seq"] for event in again["events"]] == seqs[1:]
         nothing = await it.ask(f"after={seqs[-1]}&wait=0")
         assert (nothing["events"], nothing["cursor"]) == ([], seqs[-1])
+
+
+async def test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: HTTPHeaders) -> None:
+        raise RateLimited("You ask too fast.", 2.0)
+
+    async with line(data) as it:
+        monkeypatch.setattr(it, "charge", refuse)
+        it.poll("after=nothing&wait=0")
+        head = await asyncio.wait_for(it.answers.get(), 10)
+        assert head.startswith(b"HTTP/1.1 429 ") and b"\r\nRetry-After: 2\r\n" in head
 
 
 async def test_an_answer_that_is_full_says_that_there_is_more(data: Path) -> None:

@@ -40,7 +40,10 @@ FAULTS = (
         POLL,
         "            self._connection.charge(self._headers)\n",
         "",
-        (f"{T_FLOODS}::test_twenty_connections_that_ask_without_a_pause_cost_another_user_little",),
+        (
+            "tests/transports/test_longpoll.py"
+            "::test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at",
+        ),
     ),
     Fault(
         "a connection that was refused asks on at once",
