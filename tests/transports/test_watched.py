@@ -1,0 +1,114 @@
+"""A connection on which Tornado answers is ended where its peer asks nothing or takes nothing, and rests unpaid."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tornado.iostream import StreamClosedError
+
+from chatserver.core.limits import Limits
+from chatserver.delivery.clockwork import Clockwork
+from chatserver.delivery.connections import Connections
+from chatserver.transports.watched import WatchedStream
+
+LIMITS = Limits(stuck_s=30.0, head_s=15.0)
+MUCH = bytes(4_000_000)
+"""More than the kernel takes for a peer that does not read."""
+
+
+class Line:
+    """A watched connection, the other end of the socket, and a clock of the test."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.connections = Connections(Clockwork(LIMITS, lambda: self.now_s, lambda: 0), LIMITS)
+        self.ends: list[socket.socket] = []
+
+    def stream(self, asks_first: bool = False) -> tuple[WatchedStream, socket.socket]:
+        ours, theirs = socket.socketpair()
+        self.ends.append(theirs)
+        return WatchedStream(ours, self.connections, asks_first), theirs
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    for end in made.ends:
+        end.close()
+
+
+async def test_whoever_does_not_send_a_head_is_ended_in_time_and_counted(line: Line) -> None:
+    stream, _ = line.stream(asks_first=True)
+    assert stream.visit(line.now_s + 14.0) == 1.0
+    assert stream.visit(line.now_s + 15.0) is None
+    assert stream.closed() and line.connections.counts["no head"] == 1
+    assert stream.visit(line.now_s + 16.0) is None and line.connections.counts["no head"] == 1
+
+
+async def test_whoever_has_sent_a_head_is_not_ended_for_it(line: Line) -> None:
+    stream, _ = line.stream(asks_first=True)
+    stream.head_came()
+    stream.visit(line.now_s + 3600.0)
+    assert not stream.closed()
+    stream.close()
+
+
+async def test_whoever_takes_no_byte_for_thirty_seconds_is_ended_and_each_byte_counts(
+    line: Line,
+) -> None:
+    stream, theirs = line.stream()
+    written: Any = stream.write(MUCH)
+    assert stream.visit(line.now_s + 29.0) == 1.0
+    line.now_s += 29.0
+    theirs.recv(1_000_000)
+    async with asyncio.timeout(20):
+        while stream._progress_s < line.now_s:
+            await asyncio.sleep(0)
+    assert stream.visit(line.now_s + 29.0) == 1.0
+    stream.visit(line.now_s + 30.0)
+    assert stream.closed() and line.connections.counts["stuck"] == 1
+    with pytest.raises(StreamClosedError):
+        await written
+
+
+async def test_whoever_has_taken_everything_is_looked_after_no_more(line: Line) -> None:
+    stream, theirs = line.stream()
+    theirs.setblocking(False)
+    written: Any = stream.write(MUCH)
+    loop, left = asyncio.get_running_loop(), len(MUCH)
+    async with asyncio.timeout(20):
+        while left:
+            left -= len(await loop.sock_recv(theirs, 1 << 20))
+        await written
+    assert stream.visit(line.now_s + 3600.0) is None
+    assert not stream.closed() and not line.connections.counts
+    stream.close()
+
+
+async def test_the_next_request_of_a_connection_that_did_not_pay_waits(line: Line) -> None:
+    patient, asks = line.stream()
+    rested, asks_on = line.stream()
+    rested.rest(3600.0)
+    for end in (asks, asks_on):
+        end.send(b"GET / HTTP/1.1\r\n\r\n")
+    held = asyncio.ensure_future(rested.read_until_regex(b"\r\n\r\n"))
+    async with asyncio.timeout(20):
+        assert await patient.read_until_regex(b"\r\n\r\n") == b"GET / HTTP/1.1\r\n\r\n"
+    assert not held.done()
+    held.cancel()
+    for stream in (patient, rested):
+        stream.close()
+
+
+async def test_behind_the_last_request_nothing_is_read(line: Line) -> None:
+    stream, asks = line.stream()
+    asks.send(b"GET / HTTP/1.1\r\n\r\n")
+    stream.had_last()
+    with pytest.raises(StreamClosedError):
+        await stream.read_until_regex(b"\r\n\r\n")
+    assert stream.closed()
