@@ -84,6 +84,8 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         printed = Path(folder) / "printed"
         options = [*asked["options"], f"--timeout={asked['test_s']}"]
+        # Other runs of pytest on this machine clear away what is in the usual place.
+        options.append(f"--basetemp={Path(folder) / 'base'}")
         child = os.fork()
         if child == 0:
             _test(asked["tests"], options, printed)
