@@ -16,6 +16,7 @@ from chatserver.core.conversations import Range
 from chatserver.core.errors import ChatError, RateLimited, Unauthenticated, Unavailable
 from chatserver.core.limits import Limits
 from chatserver.http.house import House
+from chatserver.store import behind
 from tests.support.houses import Nodes, two_houses
 
 FREE = Limits(meter=False)
@@ -119,16 +120,33 @@ async def test_of_two_profiles_given_at_once_at_two_nodes_neither_undoes_the_oth
 # R1: what was followed is shown.
 
 
-async def test_what_was_written_at_one_node_is_in_the_history_at_the_other(data: Path) -> None:
+@pytest.mark.parametrize("follows", [True, False], ids=["followed there", "not followed there"])
+async def test_what_was_written_at_one_node_is_in_the_history_at_the_other(
+    data: Path, follows: bool
+) -> None:
     async with friends(data) as (nodes, ann, bob):
         nodes.stream.held = True
+        nodes.other_node.held = not follows
         await say(nodes.one, ann, "hello")
         asked = asyncio.create_task(texts(nodes.other, bob))
         await nodes.settle()
         assert not asked.done(), "answered from a store that does not show it"
         await nodes.stream.show()
         nodes.stream.held = False
+        nodes.other_node.release()
         assert await asked == ["hello"]
+
+
+async def test_a_snapshot_that_waits_too_long_is_answered_as_of_before(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(behind, "NEWEST_S", 0.01)
+    async with friends(data) as (nodes, ann, bob):
+        shown_seq = nodes.stream.shown_seq
+        nodes.stream.held = nodes.other_node.held = True
+        seq = await say(nodes.one, ann, "hello")
+        page = json.loads(await nodes.other.messages.history(bob, Range()))
+        assert page["messages"] == [] and page["seq"] == shown_seq < seq
 
 
 async def test_a_message_before_a_friendship_is_not_for_who_reads_a_store_that_is_ahead(
