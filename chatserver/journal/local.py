@@ -233,7 +233,8 @@ class LocalJournal:
         events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])
         # Only now: a draft that cannot be encoded has taken no place.
         self._last_seq = events[-1].seq
-        self._subjects.note(events)
+        if len(drafts) > 1 or drafts[0].change is not None:  # a message is in nobody's way
+            self._subjects.note(events)
         return events
 
     # writing
