@@ -25,7 +25,10 @@ _SECRETS = (
     re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)\b([\"']?\s*[:=,]\s*).*"),
     re.compile(r"(?i)\b(bearer|basic|digest)(\s+)[^\s\"',;]+"),
     re.compile(r"(?i)((?:current)?password[\"']?)(\s*[:=,]\s*)(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&}]+)"),
-    re.compile(r"((?:__Host-)?chatserver(?:_form)?)(=)[^\s\"',;]+"),
+    re.compile(r"((?:__Host-)?chatserver(?:_form|-[0-9]{1,5})?)(=)[^\s\"',;]+"),
+    # What is sealed, and what is hashed, wherever a client writes it: as the id of a session in a path, say.
+    re.compile(r"()()\b[0-9a-f]{8}\.[\w-]{20,}"),
+    re.compile(r"(\$argon2id\$)()[^\s\"']+"),
     re.compile(r"(cst_)()[\w-]+"),
 )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -85,13 +85,27 @@ class ClassicHandler(PageHandler):
 
     def part(self, name: str, people: Sequence[Any]) -> dict[str, Any]:
         """What of a list stands on this page: from where `?name=` says, and where the page before and the next begin."""
-        at = rules.written_integer(self.argument(name), name, 0, MAX_SEQ) or 0
+        at = self.place(name)
+        return self.part_at(name, at, people[at : at + PEOPLE_SHOWN], len(people))
+
+    def place(self, name: str) -> int:
+        """Where a list begins on this page."""
+        return rules.written_integer(self.argument(name), name, 0, MAX_SEQ) or 0
+
+    def part_at(self, name: str, at: int, people: Sequence[Any], count: int) -> dict[str, Any]:
+        """As `part`, where those who stand on this page are known, and how many there are in all."""
         later = at + PEOPLE_SHOWN
         return {
-            name: people[at:later],
+            name: people,
             f"{name}_earlier": max(0, at - PEOPLE_SHOWN) if at else None,
-            f"{name}_later": later if later < len(people) else None,
+            f"{name}_later": later if later < count else None,
         }
+
+    async def some_friends(self, user_id: str, first: Collection[str] = ()) -> dict[str, Any]:
+        """The part of the friends; those of `first` stand before the others."""
+        at = self.place("friends")
+        found = await self.house.friendships.page(user_id, at, PEOPLE_SHOWN, first)
+        return self.part_at("friends", at, *found)
 
     # Forms.
 
@@ -205,11 +219,8 @@ class Timeline(ClassicHandler):
         messages = history["messages"]
         if messages and part.before is None and status == 200 and self._is_looked_at():
             await self._mark_read(user, part.conversation, messages[-1]["seq"])
-        friends = (await house.friendships.friends(user.id))["friends"]
         state = await house.reads.read_state(user.id)
         unread = {row["with"]: row["count"] for row in state["unread"]}
-        # Who has written something new stands on the first page.
-        friends.sort(key=lambda friend: friend["id"] not in unread)
         self.page(
             "timeline.html",
             arrival.login,
@@ -220,14 +231,15 @@ class Timeline(ClassicHandler):
             ),
             older=messages[0]["seq"] if messages and history["more"] else None,
             newest=part.before is None,
-            peer=next((friend for friend in friends if friend["id"] == peer), None),
+            peer=None if peer is None else await house.friendships.friend(user.id, peer),
             peer_id=peer or "",
             unread=unread,
             refresh=refresh_s,
             message_id=form.get("clientId") or secrets.token_urlsafe(12),
             text=form.get("text", ""),
             error=form.get("error"),
-            **self.part("friends", friends),
+            # Who has written something new stands on the first page.
+            **await self.some_friends(user.id, [other for other in unread if other]),
         )
 
     def _is_looked_at(self) -> bool:

@@ -47,7 +47,7 @@ class FriendsPage(ClassicHandler):
     ) -> None:
         verbs = self.house.friendships
         found = await verbs.find_people(arrival.user.id, rules.query(query), PEOPLE_SHOWN)
-        state = await verbs.friends(arrival.user.id)
+        state = await verbs.requests(arrival.user.id)
         self.page(
             "friends.html",
             arrival.login,
@@ -58,9 +58,9 @@ class FriendsPage(ClassicHandler):
             found=found,
             incoming_count=state["incomingCount"],
             incoming_shown=len(state["incoming"]),
-            ending=[one for one in state["friends"] if "endsIn" in one],
+            ending=await verbs.ending(arrival.user.id),
             **self.part("blocked", await verbs.blocks(arrival.user.id)),
-            **self.part("friends", state["friends"]),
+            **await self.some_friends(arrival.user.id),
             **self.part("incoming", state["incoming"]),
             **self.part("outgoing", state["outgoing"]),
         )
@@ -73,8 +73,7 @@ class EndPage(ClassicHandler):
         arrival = await self.signed_in()
         other_id = rules.an_id(self.argument("id"), "id")
         blocks = self.argument("action") == "block"
-        friends = (await self.house.friendships.friends(arrival.user.id))["friends"]
-        friend = next((one for one in friends if one["id"] == other_id), None)
+        friend = await self.house.friendships.friend(arrival.user.id, other_id)
         if friend is None:
             raise NotFound("This person is not among your friends.")
         self.page("end.html", arrival.login, user=arrival.user, friend=friend, blocks=blocks)

@@ -8,7 +8,7 @@ journal is never behind, and is not wrapped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from chatserver.core.alerts import Subscription
@@ -103,6 +103,17 @@ class Behind:
 
     async def friends(self, user_id: str) -> Friends:
         return await self._snapshot(self._store.friends(user_id))
+
+    async def friends_page(
+        self, user_id: str, first: Collection[str], skip: int, limit: int
+    ) -> tuple[list[tuple[User, int]], int]:
+        return await self._read(self._store.friends_page(user_id, first, skip, limit))
+
+    async def requests(self, user_id: str) -> Friends:
+        return await self._snapshot(self._store.requests(user_id))
+
+    async def friend_names(self, user_id: str) -> list[tuple[str, str]]:
+        return await self._read(self._store.friend_names(user_id))
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
         return await self._read(self._store.relation_counts(user_id))

@@ -8,7 +8,7 @@ Reads see everything that was durable when they were called. All times are integ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from chatserver.core.alerts import Subscription
@@ -55,6 +55,21 @@ class Friendships(Protocol):
 
     async def friends(self, user_id: str) -> Friends:
         """Friends and who was asked, by name; of who asks the `MAX_INCOMING` oldest, and how many there are."""
+        ...
+
+    async def friends_page(
+        self, user_id: str, first: Collection[str], skip: int, limit: int
+    ) -> tuple[list[tuple[User, int]], int]:
+        """Up to `limit` friends after `skip`, with when they were last seen, and how many friends there are: those of
+        `first`, then the others, each by name."""
+        ...
+
+    async def requests(self, user_id: str) -> Friends:
+        """As `friends`, without the friends: of whoever has thousands, somebody who only answers needs none of them."""
+        ...
+
+    async def friend_names(self, user_id: str) -> list[tuple[str, str]]:
+        """Id and name of each friend, in no order."""
         ...
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:

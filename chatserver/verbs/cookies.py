@@ -26,9 +26,15 @@ def bearer(authorization: str) -> str | None:
 
 
 def cookie_named(header: str | None, name: str) -> str | None:
-    """The first cookie of this name in a Cookie header (RFC 6265, section 4.2.1); None where there is none."""
+    """The first cookie of this name in a Cookie header (RFC 6265, section 4.2.1); None where there is none.
+
+    Two headers that somebody on the way has joined by a comma are read, as any list is (RFC 9110, section 5.3). Not for
+    a name with the prefix: another host may put a comma, and what looks like that cookie, into the value of one of its own.
+    """
     if not header or name not in header:
         return None
+    if "," in header and not name.startswith("__"):
+        header = header.replace(",", ";")
     for part in header.split(";"):
         found, equals, value = part.strip().partition("=")
         if equals and found == name:

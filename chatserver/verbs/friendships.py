@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -83,8 +83,7 @@ class Friendships:
         strangers = [other for other, relation in found if relation != "friend"]
         rows = {other.id: vocabulary.user(other) for other, _ in found}
         if strangers:
-            friends = (await self._friends(user_id)).friends
-            marks = await marked(strangers, [friend for friend, _ in friends])
+            marks = await marked(strangers, await self._friend_names(user_id))
             rows |= {row["id"]: row for row in marks}
             await self._tell_apart(user_id, query, rows, [one.id for one in strangers])
         return [{**rows[other.id], "relation": relation} for other, relation in found]
@@ -115,11 +114,47 @@ class Friendships:
         await self._journal.caught_up(found.seq)
         return {
             "friends": await _in_slices(partial(self._friend, user_id), found.friends),
-            "incoming": await marked(found.incoming, [one for one, _ in found.friends]),
-            "incomingCount": found.incoming_count,
-            "outgoing": await _in_slices(vocabulary.user, found.outgoing),
+            **await self._asked(found, [(one.id, one.name) for one, _ in found.friends]),
             "seq": found.seq,
         }
+
+    async def _asked(self, found: Friends, names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        return {
+            "incoming": await marked(found.incoming, names),
+            "incomingCount": found.incoming_count,
+            "outgoing": await _in_slices(vocabulary.user, found.outgoing),
+        }
+
+    async def requests(self, user_id: str) -> dict[str, Any]:
+        """As `friends`, without the friends and the position."""
+        async with self._prices.turns.turn(user_id):
+            found = await self._store.requests(user_id)
+        return await self._asked(found, await self._friend_names(user_id) if found.incoming else ())
+
+    async def page(
+        self, user_id: str, skip: int, limit: int, first: Collection[str] = ()
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some friends as `friends` shows them, those of `first` before the others, and how many there are."""
+        async with self._prices.turns.turn(user_id):
+            found, count = await self._store.friends_page(user_id, first, skip, limit)
+        return [self._friend(user_id, friend) for friend in found], count
+
+    async def friend(self, user_id: str, other_id: str) -> dict[str, Any] | None:
+        """One friend; None where the two are none."""
+        if not await self.are_friends(user_id, other_id):
+            return None
+        found = (await self._store.users([other_id])).get(other_id)
+        return None if found is None else self._friend(user_id, (found, 0))
+
+    async def ending(self, user_id: str) -> list[dict[str, Any]]:
+        """The friends with whom an end of this user's waits, by name."""
+        found = await self._store.users(self.partings.of(user_id))
+        rows = [self._friend(user_id, (other, 0)) for other in found.values()]
+        return sorted((row for row in rows if "endsIn" in row), key=lambda row: row["name"])
+
+    async def _friend_names(self, user_id: str) -> list[tuple[str, str]]:
+        async with self._prices.turns.turn(user_id):
+            return await self._store.friend_names(user_id)
 
     def _friend(self, user_id: str, friend: tuple[User, int]) -> dict[str, Any]:
         user, seen_ms = friend

@@ -14,16 +14,19 @@ NAMES_A_TURN = 200
 """Names looked at before others have their turn: 7 us each where none is remembered."""
 
 
-async def marked(strangers: Iterable[User], friends: Sequence[User]) -> list[dict[str, Any]]:
-    """The `user` objects of `strangers`; with `looksLike`, a friend's id, where a friend's name looks the same."""
+async def marked(
+    strangers: Iterable[User], friends: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """The `user` objects of `strangers`, `friends` by id and name; with `looksLike`, a friend's id, where a friend's name looks the same."""
     strangers = list(strangers)
     sought = {skeleton for stranger in strangers for skeleton in skeletons(stranger.name)}
     found: dict[str, str] = {}
     for at, friend in enumerate(friends if sought else ()):
         if at % NAMES_A_TURN == NAMES_A_TURN - 1:
             await asyncio.sleep(0)
-        for skeleton in sought & skeletons(friend.name):
-            found.setdefault(skeleton, friend.id)
+        friend_id, name = friend
+        for skeleton in sought & skeletons(name):
+            found.setdefault(skeleton, friend_id)
     return [
         vocabulary.stranger(one, next((found[s] for s in skeletons(one.name) if s in found), None))
         for one in strangers

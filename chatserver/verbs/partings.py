@@ -72,6 +72,12 @@ class Partings:
         parting = self._waiting.get((user_id, other_id))
         return None if parting is None else max(0, math.ceil(parting.ends_at_s - time.monotonic()))
 
+    def of(self, user_id: str) -> list[str]:
+        """With whom an end of this user's waits."""
+        if user_id not in self._of_each:
+            return []
+        return [other_id for ending, other_id in self._waiting if ending == user_id]
+
     def take_back(self, user_id: str, other_id: str) -> bool:
         """Let the friendship be as it was; False where no end of this user waits."""
         parting = self._waiting.get((user_id, other_id))

@@ -334,7 +334,11 @@ async def _state(world: World) -> Any:
         ]
         found += [await store.find_message(who, "1")]
         found += [await store.read_position(who, conversation_with(p)) for p in (None, "ann")]
-        found += [dict(await store.relation_counts(who))]
+        found += [dict(await store.relation_counts(who)), await store.requests(who)]
+        found += [
+            await store.friends_page(who, ["bob"], 1, 2),
+            sorted(await store.friend_names(who)),
+        ]
     found += [await store.relation(a, b) for a in PEOPLE for b in PEOPLE if a != b]
     found += [await store.login_by_secret(b"l1")]
     return found

@@ -77,5 +77,29 @@ async def test_the_oldest_requests_are_shown_and_the_rest_is_counted(home: Home)
         assert [user.id for user in found.outgoing] == ["zed"]
 
 
+async def test_a_page_of_friends_begins_with_those_who_are_wanted_first(home: Home) -> None:
+    async with opened(home) as world:
+        people = [f"p{n}" for n in range(5)]
+        await world.join("me", "zed", *people)
+        for each in people:
+            await world.befriend(each, "me")
+        await world.relate("asked", "zed", "me")
+
+        async def page(first: list[str], skip: int, limit: int) -> list[str]:
+            found, count = await world.store.friends_page("me", first, skip, limit)
+            assert count == 5
+            return [user.id for user, _ in found]
+
+        assert await page([], 0, 2) == ["p0", "p1"]
+        assert await page(["p3", "p4", "zed"], 0, 3) == ["p3", "p4", "p0"]
+        assert await page(["p3", "p4"], 3, 9) == ["p1", "p2"]
+        assert await page([], 5, 9) == []
+        names = await world.store.friend_names("me")
+        whole = [(user.id, user.name) for user, _ in (await world.store.friends("me")).friends]
+        assert sorted(names) == whole
+        asked = await world.store.requests("me")
+        assert not asked.friends and [user.id for user in asked.incoming] == ["zed"]
+
+
 def test_the_contract_shows_two_hundred() -> None:
     assert MAX_INCOMING == 200

@@ -10,6 +10,7 @@ from pymongo import monitoring
 
 from chatserver.core.alerts import Subscription
 from chatserver.core.conversations import BROADCASTS, Direct, Range
+from chatserver.store.mongo import friendships as mongo_friendships
 from chatserver.store.mongo import history as mongo_history
 from chatserver.store.mongo import opening as mongo_opening
 from chatserver.store.mongo import ranges as mongo_ranges
@@ -23,6 +24,8 @@ class Listener(monitoring.CommandListener):
     """Keeps every query that is sent."""
 
     def __init__(self) -> None:
+        self.most_pairs = 0
+        """The most documents of pairs in one answer."""
         self.queries: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
@@ -39,8 +42,11 @@ class Listener(monitoring.CommandListener):
         shape = f"{collection} {sorted(where)} {sorted(sort)}"
         self.queries.setdefault(shape, (collection, where, sort))
 
-    def succeeded(self, event: object) -> None:
-        """Nothing to keep."""
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        cursor = event.reply.get("cursor", {})
+        if ".pairs" in str(cursor.get("ns", "")):
+            batch = cursor.get("firstBatch", cursor.get("nextBatch", ()))
+            self.most_pairs = max(self.most_pairs, len(batch))
 
     def failed(self, event: object) -> None:
         """Nothing to keep."""
@@ -73,6 +79,32 @@ async def test_every_query_uses_an_index(mongo: MongoHome, monkeypatch: pytest.M
         # A handful of documents, read at start; and the newest event is the end of an index.
         if collection != "meta" and shape != "events [] ['seq']":
             assert "COLLSCAN" not in plan and f"SCAN {collection}'" not in plan, f"{shape}: {plan}"
+
+
+async def test_open_requests_of_strangers_are_not_sent_beyond_what_is_shown(
+    mongo: MongoHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    monkeypatch.setitem(mongo_opening.OPTIONS, "event_listeners", [listener])
+    monkeypatch.setattr(mongo_friendships, "MAX_INCOMING", 3)
+    monkeypatch.setattr(mongo_friendships, "PAIRS_AT_ONCE", 3)
+    async with opened(mongo) as world:
+        strangers = [f"s{n}" for n in range(12)]
+        await world.join("me", "friend", *strangers)
+        await world.befriend("me", "friend")
+        for each in strangers:
+            await world.relate("asked", each, "me")
+        listener.most_pairs = 0
+        found = await world.store.friends("me")
+        assert (len(found.incoming), found.incoming_count, len(found.friends)) == (3, 12, 1)
+        assert (await world.store.relation_counts("me"))["incoming"] == 12
+        newest = world.journal.head_seq
+        friends, _, seen = await world.store.friends_since("me")
+        assert (list(friends), seen) == (["friend"], newest)
+        await world.store.read_state("me")
+        await world.store.standings("me")
+        await world.store.in_common("friend", ["me", "s1"])
+        assert 0 < listener.most_pairs <= 3
 
 
 async def _everything(world: World) -> None:
@@ -122,6 +154,9 @@ async def _look_around(world: World) -> None:
     await store.blocks("cho")
     await store.blocked("cho", "ann")
     await store.friends("ann")
+    await store.friends_page("ann", ["bob"], 0, 5)
+    await store.friend_names("ann")
+    await store.relation_counts("ann")
     await store.relation("ann", "bob")
     await store.find_message("ann", "cNone")
     for conversation in (BROADCASTS, Direct("ann")):

@@ -154,6 +154,16 @@ def test_a_cookie_is_found_by_its_whole_name(line: str | None, value: str | None
     assert cookie_named(line, "a") == value
 
 
+@pytest.mark.parametrize(("name", "value"), [("chatserver", "ours"), ("__Host-chatserver", None)])
+def test_headers_joined_by_a_comma_are_read_but_bring_no_cookie_with_the_prefix(
+    name: str, value: str | None
+) -> None:
+    """A sibling host may set `x=1, __Host-chatserver=…`, and its value would be a session."""
+    assert cookie_named(f"a=b, {name}=ours", name) == value
+    assert cookie_named(f"a=b,{name}=ours;c=d", name) == value
+    assert cookie_named(f"a=b; {name}=ours", name) == "ours"
+
+
 async def test_a_cookie_that_is_forged_or_of_another_ring_is_nobodys(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
         sessions = world.sessions()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from sys import intern
 
 from chatserver.core.people import MAX_INCOMING, Friends, User
@@ -20,6 +22,16 @@ _IN_COMMON = (
     " WHERE user_id = ? AND other_id = one.id AND relation = 'friend')"
 )
 
+_PAGE = (
+    f"SELECT {USER}, last_seen FROM friendships CROSS JOIN users ON users.id = other_id"
+    " WHERE user_id = ? AND relation = 'friend'"
+    " ORDER BY other_id NOT IN (SELECT value FROM json_each(?)), name_key, users.id LIMIT ? OFFSET ?"
+)
+_NAMES = (
+    "SELECT users.id, rtrim(first_name || ' ' || last_name) FROM friendships"
+    " CROSS JOIN users ON users.id = other_id WHERE user_id = ? AND relation = 'friend'"
+)
+
 
 class SqliteFriendships(SqlitePart):
     """The friendships and blocks of a `SqliteStore`."""
@@ -30,6 +42,22 @@ class SqliteFriendships(SqlitePart):
 
     async def friends(self, user_id: str) -> Friends:
         return await self._db.read(lambda db: _friends(db, user_id))
+
+    async def friends_page(
+        self, user_id: str, first: Collection[str], skip: int, limit: int
+    ) -> tuple[list[tuple[User, int]], int]:
+        def work(db: sqlite3.Connection) -> tuple[list[tuple[User, int]], int]:
+            rows = db.execute(_PAGE, (user_id, json.dumps(list(first)), limit, skip))
+            found = [(User(*row[:4]), row[4]) for row in rows]
+            return found, _relation_counts(db, user_id).get("friend", 0)
+
+        return await self._db.read(work)
+
+    async def requests(self, user_id: str) -> Friends:
+        return await self._db.read(lambda db: _requests(db, user_id))
+
+    async def friend_names(self, user_id: str) -> list[tuple[str, str]]:
+        return await self._db.rows(_NAMES, (user_id,))
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
         return await self._db.read(lambda db: _relation_counts(db, user_id))
@@ -84,19 +112,18 @@ class SqliteFriendships(SqlitePart):
 
 
 def _friends(db: sqlite3.Connection, user_id: str) -> Friends:
-    friends: list[tuple[User, int]] = []
-    outgoing: list[User] = []
-    for row in db.execute(
-        f"SELECT {USER}, relation, last_seen FROM friendships"
-        " CROSS JOIN users ON users.id = other_id WHERE user_id = ? AND relation <> 'incoming'"
-        " ORDER BY name_key, users.id",
+    found = _requests(db, user_id)
+    rows = db.execute(_PAGE, (user_id, "[]", -1, 0))
+    return replace(found, friends=[(User(*row[:4]), row[4]) for row in rows])
+
+
+def _requests(db: sqlite3.Connection, user_id: str) -> Friends:
+    rows = db.execute(
+        f"SELECT {USER} FROM friendships CROSS JOIN users ON users.id = other_id"
+        " WHERE user_id = ? AND relation = 'outgoing' ORDER BY name_key, users.id",
         (user_id,),
-    ):
-        user = User(*row[:4])
-        if row[4] == "friend":
-            friends.append((user, row[5]))
-        else:
-            outgoing.append(user)
+    )
+    outgoing = [User(*row) for row in rows]
     incoming = db.execute(
         f"SELECT {USER} FROM friendships CROSS JOIN users ON users.id = other_id"
         f" WHERE user_id = ? AND relation = 'incoming' ORDER BY since LIMIT {MAX_INCOMING}",
@@ -106,7 +133,7 @@ def _friends(db: sqlite3.Connection, user_id: str) -> Friends:
     count = len(asking)
     if count == MAX_INCOMING:
         count = _relation_counts(db, user_id)["incoming"]
-    return Friends(friends, asking, outgoing, last_seq(db), count)
+    return Friends([], asking, outgoing, last_seq(db), count)
 
 
 def _relation_counts(db: sqlite3.Connection, user_id: str) -> dict[str, int]:
