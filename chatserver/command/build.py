@@ -6,17 +6,21 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatserver.command.settings import Settings, is_loopback
 from chatserver.command.sharing import shared_push_key, shared_ring
+from chatserver.core.events import Signal
+from chatserver.core.everywhere import Everywhere
 from chatserver.core.hub import Hub
+from chatserver.core.limits import Limits
 from chatserver.core.presence import Presence
 from chatserver.delivery.clockwork import Clocks
 from chatserver.delivery.delivery import Delivery, furnish
 from chatserver.delivery.fanout import Fanout
-from chatserver.delivery.neighbours import Alone
+from chatserver.delivery.neighbours import Alone, Neighbours
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
 from chatserver.http.proxies import Proxies
@@ -24,11 +28,13 @@ from chatserver.http.requests import HttpSettings
 from chatserver.http.words import Words
 from chatserver.journal.contract import Follower, Journal, Signals
 from chatserver.journal.local import LocalJournal
+from chatserver.journal.nats_signals import NatsSignals, Talk
 from chatserver.journal.signals import LocalSignals
 from chatserver.site.pages import web_folder
 from chatserver.site.pushing import Pushing
 from chatserver.store.behind import Behind
 from chatserver.store.contract import Store
+from chatserver.store.order import Wanted
 from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.alerts import Alerts
@@ -53,19 +59,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_store(where: Path | str, unfinished: bool = False) -> AnyStore:
+def open_store(where: Path | str, unfinished: bool = False, order: Wanted = "local") -> AnyStore:
     """The store in a folder, or the one at a MongoDB URI; not started.
 
-    `unfinished`: also one into which a move has begun and not ended. Raises `KeysRefused` for a folder that is open
-    to others.
+    `unfinished`: also one into which a move has begun and not ended. `order`: as `store.order` says. Raises
+    `KeysRefused` for a folder that is open to others.
     """
     if isinstance(where, Path):
         refuse_open_folder(where)
-        return SqliteStore(where, now_ms, unfinished=unfinished)
+        return SqliteStore(where, now_ms, unfinished=unfinished, order=order)
     # Here, because Motor takes as long to import as everything else together.
     from chatserver.store.mongo.store import MongoStore
 
-    return MongoStore(where, now_ms, unfinished=unfinished)
+    return MongoStore(where, now_ms, unfinished=unfinished, order=order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class Order:
     signals: Callable[[Hub], Signals]
     alone: bool
     """Whether this is the only node, which writes the store itself: then it is never behind."""
+    talk: Talk | None = None
+    """With the other nodes; then presence and signals are theirs too."""
 
 
 def alone(store: AnyStore) -> Order:
@@ -85,12 +93,19 @@ def alone(store: AnyStore) -> Order:
 
 
 async def build(settings: Settings) -> House:
-    """Start the store, put the house together, and follow the journal. Raises `StoreRefused` and `KeysRefused`."""
-    store = open_store(settings.mongodb or settings.data)
+    """Start the store, put the house together, and follow the journal.
+
+    Raises `StoreRefused`, `KeysRefused`, and `OrderRefused` where the order is a stream.
+    """
+    store = open_store(
+        settings.mongodb or settings.data, order="stream" if settings.nats else "local"
+    )
     try:
         await store.start()
         ring, key = await _keys(settings, store)
         pushing = Pushing(key, is_loopback(settings.address))
+        if settings.nats:
+            return await _build_node(settings, store, ring, pushing)
         house = put_together(settings, store, ring, pushing, alone(store))
         await follow(house)
     except BaseException:
@@ -106,6 +121,36 @@ async def _keys(settings: Settings, store: AnyStore) -> tuple[KeyRing, PushKey]:
         return KeyRing.load(folder, now_ms()), PushKey.load(folder, contact)
     ring = await shared_ring(store.secrets, folder, now_ms)
     return ring, await shared_push_key(store.secrets, folder, contact)
+
+
+async def _build_node(
+    settings: Settings, store: AnyStore, ring: KeyRing, pushing: Pushing
+) -> House:
+    """The house of one node among several."""
+    # Here, because nobody else needs the library for NATS.
+    from chatserver.command.cluster import Membership
+
+    member = Membership(settings, store.log, store.order, now_ms)
+    await member.open()
+    try:
+        signals = partial(NatsSignals, member.talk)
+        order = Order(
+            member.journal, lambda hub: signals(hub.signal), alone=False, talk=member.talk
+        )
+        house = put_together(settings, store, ring, pushing, order)
+        house.alerts.active = lambda: member.projector.active
+        house.alerts.announce = partial(member.talk.say, "subscriber")
+        member.talk.on("subscriber", lambda _, said: house.alerts.note_subscriber(said[0]))
+        house.closing = (member.close,)
+        house.measure = member.measure
+        await member.talk.start()
+        member.projector.start()
+        await follow(house)
+    except BaseException:
+        await member.journal.close()
+        await member.close()
+        raise
+    return house
 
 
 async def follow(house: House) -> None:
@@ -138,8 +183,8 @@ def put_together(
     if not order.alone:
         store = Behind(store, journal)
     fanout = Fanout(limits, now_ms)
-    hub, presence = fanout.hub, Presence(limits.offline_grace_s)
-    signals = order.signals(hub)
+    hub = fanout.hub
+    presence, neighbours, signals = _voices(order, hub, limits, clocks)
     proxies = Proxies(settings.trusted_proxy, settings.origin)
     users = Users(store)
     prices = Prices(limits, clock_s)
@@ -149,8 +194,9 @@ def put_together(
     messages = Messages(store, journal, signals, users, friendships, prices)
     if not order.alone:
         messages.count_others()
-    source, people = (store, prices.turns), (sessions, presence, Alone())
-    delivery = furnish(hub, (journal, signals), source, people, limits, clocks)
+    source, people = (store, prices.turns), (sessions, presence, neighbours)
+    # Who comes and goes, each node says to its own readers.
+    delivery = furnish(hub, (journal, LocalSignals(hub.signal)), source, people, limits, clocks)
     return House(
         settings=_http_settings(settings, proxies),
         store=store,
@@ -168,6 +214,22 @@ def put_together(
         admission=_admission(settings, sessions, users, delivery, proxies),
         words=Words(web_folder() / "js" / "words"),
     )
+
+
+def _voices(
+    order: Order, hub: Hub, limits: Limits, clocks: Clocks
+) -> tuple[Presence, Alone | Neighbours, Signals]:
+    """Who is online, the other nodes, and the way of a signal to whom it concerns, wherever they are."""
+    if order.talk is None:
+        return Presence(limits.offline_grace_s), Alone(), order.signals(hub)
+    presence = Everywhere(limits.offline_grace_s)
+    neighbours = Neighbours(order.talk, hub, presence, clocks)
+
+    def receive(signal: Signal, to: str | None) -> None:
+        neighbours.keep(signal, to)
+        hub.signal(signal, to)
+
+    return presence, neighbours, NatsSignals(order.talk, receive)
 
 
 def _admission(

@@ -8,12 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from chatserver import __version__
-from chatserver.command import keys, migrate, output, serve, users
-from chatserver.command.refusal import Refused
-from chatserver.command.settings import SettingsError, add_options
-from chatserver.core.errors import ChatError
-from chatserver.store.contract import StoreRefused
-from chatserver.verbs.keys import KeysRefused
+from chatserver.command import keys, migrate, order, output, serve, users
+from chatserver.command.refusal import Refused, sentence_of
+from chatserver.command.settings import add_options
 
 EXIT_REFUSED = 2
 
@@ -40,17 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         output.give_up()
         return 0
-    except (Refused, SettingsError, StoreRefused, KeysRefused) as refusal:
-        output.complain(str(refusal))
-    except ChatError as error:
-        output.complain(error.detail)
     except KeyboardInterrupt:
         return 130
-    except OSError as error:
-        if error.filename is not None:
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None and isinstance(error, OSError) and error.filename is None:
+            output.give_up()
+            sentence = f"the output cannot be written ({error.strerror})."
+        if sentence is None:
             raise
-        output.give_up()
-        output.complain(f"the output cannot be written ({error.strerror}).")
+        output.complain(sentence)
     return EXIT_REFUSED
 
 
@@ -78,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     rotate = key.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     text = "Seal with a new key from the next start on; older ones open until they expire."
     add_options(command(rotate, "rotate", text, keys.rotate), ["data"])
+    orders = commands.add_parser("order", help="Who gives out the places of events.")
+    ways = orders.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    text = "A stream of NATS from the next start on: for --processes and --nats."
+    add_options(command(ways, "stream", text, order.stream), order.OPTIONS)
+    text = "The database itself again: for one process."
+    add_options(command(ways, "local", text, order.local), order.OPTIONS)
     user = commands.add_parser("user", help="The accounts.")
     accounts = user.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     add = command(accounts, "add", "Make an account.", users.add)

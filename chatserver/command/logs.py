@@ -46,7 +46,13 @@ def begin(level: str, handler: logging.Handler) -> None:
 def spread(handler: logging.Handler) -> None:
     """Spread both nets over what `handler` writes. The first is a filter: a handler may keep a line to repeat it."""
     handler.addFilter(_unquote)
-    handler.setFormatter(SecretFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    say_who(handler, "")
+
+
+def say_who(handler: logging.Handler, who: str) -> None:
+    """Have each line say which of several processes writes it."""
+    form = f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s"
+    handler.setFormatter(SecretFormatter(form))
 
 
 def without_secrets(text: str) -> str:

@@ -8,7 +8,10 @@ import faulthandler
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
 
 from chatserver.command import demo, logs
 from chatserver.command.build import build
@@ -18,12 +21,14 @@ from chatserver.command.memory import give_back
 from chatserver.command.quiet import COUNT_EVERY_S, QuietHandler
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings, from_given
+from chatserver.site.api.operator import trouble_of
 from chatserver.site.server import (
     Server,
     describe_socket_error,
     settle_garbage_collection,
     stop_signals,
 )
+from chatserver.site.siblings import Siblings
 from chatserver.verbs.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -36,36 +41,74 @@ START_S = 3.0
 back. What takes longer waits for a database that does not answer."""
 
 
+class Worker(Protocol):
+    """One of several processes at the same port (`command.processes`)."""
+
+    number: int
+    folder: Path
+    """Where the processes find each other."""
+
+    def say(self, **fields: Any) -> None:
+        """To the supervisor."""
+        ...
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises `Refused`, `SettingsError`, `StoreRefused` and `KeysRefused`."""
     settings = from_given(options)
-    if settings.socketio and find_spec("socketio") is None:
-        raise Refused(
-            "--socketio needs a package that is not here: pip install 'chatserver[socketio]'."
-        )
+    _refuse_missing(settings)
     faulthandler.enable()  # a death by signal says where
     give_back()
     handler = QuietHandler()
     logs.begin(settings.log_level, handler)
+    if settings.processes > 1:
+        # Here, because nobody else needs it.
+        from chatserver.command import processes
+
+        processes.run(settings, handler, partial(serve, handler))
+        return 0
+    return serve(handler, settings, None)
+
+
+def _refuse_missing(settings: Settings) -> None:
+    """Raises `Refused` for what was asked for and is not installed."""
+    if settings.socketio and find_spec("socketio") is None:
+        raise Refused(
+            "--socketio needs a package that is not here: pip install 'chatserver[socketio]'."
+        )
+    asked = "--nats" if settings.nats else "--processes" if settings.processes > 1 else None
+    if asked is not None and find_spec("nats") is None:
+        raise Refused(
+            f"{asked} needs packages that are not here: pip install 'chatserver[cluster]'."
+        )
+
+
+def serve(handler: QuietHandler, settings: Settings, worker: Worker | None) -> int:
+    """Serve until SIGTERM or SIGINT, as the only process or as one of several."""
     limits, descriptors = within_descriptors(settings.limits)
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_serve(replace(settings, limits=limits), handler, descriptors))
+            runner.run(_serve(replace(settings, limits=limits), handler, descriptors, worker))
     finally:
         handler.settle()
     return 0
 
 
-async def _serve(settings: Settings, handler: QuietHandler, descriptors: str) -> None:
+async def _serve(
+    settings: Settings, handler: QuietHandler, descriptors: str, worker: Worker | None
+) -> None:
     # First of all: from here on a signal at any moment ends in order.
     stopping = stop_signals()
-    started = await _start_unless(stopping, settings)
+    started = await _start_unless(stopping, settings, worker)
     if started is None:
         log.info("stopped before it had started")
         return
     server, sessions, port = started
     if not stopping.is_set():
-        _announce(settings, port)
+        if worker is None:
+            announce(settings, port)
+        else:
+            worker.say(port=port)
         log.info("started on port %d with the data in %s", port, settings.data)
         log.info("%s", descriptors)
         settle_garbage_collection()
@@ -80,10 +123,10 @@ async def _serve(settings: Settings, handler: QuietHandler, descriptors: str) ->
 
 
 async def _start_unless(
-    stopping: asyncio.Event, settings: Settings
+    stopping: asyncio.Event, settings: Settings, worker: Worker | None
 ) -> tuple[Server, Sessions, int] | None:
     """What `_start` gives; None where the start was stopped, and nothing is held any more."""
-    starting = asyncio.create_task(_start(settings))
+    starting = asyncio.create_task(_start(settings, worker))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait((starting, stop), return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
@@ -96,15 +139,21 @@ async def _start_unless(
         return None
 
 
-async def _start(settings: Settings) -> tuple[Server, Sessions, int]:
+async def _start(settings: Settings, worker: Worker | None) -> tuple[Server, Sessions, int]:
     """A listening server with the house behind it, and its port."""
     house = await build(settings)
     try:
         server = Server(house)
-        if settings.demo:
+        if settings.demo and (worker is None or worker.number == 0):
             await demo.add(house.store, house.accounts, house.friendships)
+        if worker is not None:
+            siblings = Siblings(worker.folder, worker.number, settings.processes)
+            house.whole = siblings
+            await siblings.start(partial(trouble_of, house), server.metrics.numbers)
         try:
-            return server, house.sessions, server.listen(settings.address, settings.port)
+            shared = worker is not None
+            port = server.listen(settings.address, settings.port, shared)
+            return server, house.sessions, port
         except OSError as error:
             sentence = describe_socket_error(error, settings.address, settings.port)
             raise Refused(sentence) from error
@@ -125,7 +174,8 @@ async def _settle_now_and_then(handler: QuietHandler) -> None:
         handler.settle()
 
 
-def _announce(settings: Settings, port: int) -> None:
+def announce(settings: Settings, port: int) -> None:
+    """Say where the server listens."""
     host = f"[{settings.address}]" if ":" in settings.address else settings.address
     url = f"http://{host}:{port}"
     # A server serves whether or not anybody reads what it says.

@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from chatserver.command.limits import LIMIT_HELP
+from chatserver.command.refusal import SettingsError
 from chatserver.core.addresses import Network, address, network
 from chatserver.core.fields import written_number
 from chatserver.core.limits import Limits
@@ -23,11 +25,9 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?|\.[0-9]{1,10}")
 
+PROCESSES_MAX = 64
+
 HSTS_MAX_S = 10 * 365 * 24 * 3600
-
-
-class SettingsError(Exception):
-    """A setting makes no sense; the text is one sentence that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,17 @@ def _integer(text: str, low: int, high: int) -> int:
     if number is None or not low <= number <= high:
         raise ValueError(f"it must be an integer from {low} to {high}")
     return number
+
+
+def _processes(text: str) -> int:
+    return _integer(text, 1, PROCESSES_MAX)
+
+
+def _nats_servers(text: str) -> tuple[str, ...]:
+    servers = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not servers or not all(server.startswith(("nats://", "tls://")) for server in servers):
+        raise ValueError("it must be addresses such as nats://host:4222 or tls://host:4222")
+    return servers
 
 
 def _contact(text: str) -> str:
@@ -185,68 +196,31 @@ _SERVER = (
         "whom a push service may write to: mailto:… or https://…; some push services ask for one",
     ),
     Setting("mongodb", _text, None, "a MongoDB URI: keep everything there instead of in SQLite"),
+    Setting(
+        "processes",
+        _processes,
+        1,
+        "so many processes share the port and the data; more than one needs chatserver[cluster]",
+    ),
+    Setting(
+        "nats",
+        _nats_servers,
+        (),
+        "NATS servers through which several servers are one: nats://user:password@host:4222 or tls://…, comma-separated",
+    ),
+    Setting(
+        "nats_new_stream",
+        _switch,
+        False,
+        "once: begin a new stream where the database's is gone; what the database had not shown is lost",
+        kind="switch",
+    ),
+    Setting("nats_token", _text, None, "the token that the NATS servers ask for"),
+    Setting("nats_credentials", Path, None, "the credentials file (.creds) for the NATS servers"),
+    Setting("nats_ca", Path, None, "the file of certificates that vouch for the NATS servers"),
+    Setting("nats_certificate", Path, None, "this server's own certificate for NATS"),
+    Setting("nats_key", Path, None, "the key of that certificate"),
 )
-
-_LIMIT_HELP: dict[str, tuple[str, str]] = {
-    "meter": ("off: no rate is limited, for tests; only where the server listens on loopback", ""),
-    "text_chars": ("the longest message", "code points"),
-    "body_bytes": ("the largest request body or WebSocket message", "bytes"),
-    "readers_per_user": ("streams and polling clients of one user; one more ends the oldest", ""),
-    "send_rate": ("messages of one user, sustained", "a second"),
-    "send_burst": ("messages of one user at once", ""),
-    "sign_in_failures_per_account": ("failed sign-ins of strangers to one account", "a minute"),
-    "sign_in_failures_per_address": ("failed sign-ins from one address", "a minute"),
-    "sign_in_rate": ("sign-ins from one address, sustained", "a second"),
-    "sign_in_burst": ("sign-ins from one address at once", ""),
-    "logins_per_minute": ("sign-ins to one account, and tokens made, sustained", "a minute"),
-    "logins_burst": ("sign-ins to one account, and tokens made, at once", ""),
-    "sessions_per_user": ("browsers signed in to one account; one more ends the oldest", ""),
-    "register_rate": ("registrations from one address, sustained", "a second"),
-    "register_burst": ("registrations from one address at once", ""),
-    "hashing_per_address": ("passwords of one address that may wait to be hashed", ""),
-    "request_rate": ("friend requests of one user to one person, sustained", "a second"),
-    "request_burst": ("friend requests of one user to one person at once", ""),
-    "requests_per_day": ("friend requests of one user to anybody", "a day"),
-    "relation_rate": ("answers to requests, ends and blocks of one user, sustained", "a second"),
-    "relation_burst": ("answers to requests, ends and blocks of one user at once", ""),
-    "profile_per_minute": ("changes of one user's name, colour or password", "a minute"),
-    "profile_burst": ("changes of one user's name, colour or password at once", ""),
-    "read_rate": ("read positions of one user written, sustained", "a second"),
-    "read_burst": ("read positions of one user written at once", ""),
-    "email_search_rate": ("searches of one user for a whole email, sustained", "a second"),
-    "email_search_burst": ("searches of one user for a whole email at once", ""),
-    "reads_at_once": ("histories, searches and replays read at the same time", ""),
-    "reads_per_user": ("of them, of one user; the others of that user wait", ""),
-    "reads_waiting": ("of them, of one user, that may wait", ""),
-    "mailbox_events": ("events that one user's mailbox keeps", ""),
-    "mailbox_bytes": ("bytes that one user's mailbox keeps", "bytes"),
-    "mailbox_linger_s": ("how long a mailbox is kept after its last reader", "seconds"),
-    "replay_events": ("events that a reader may catch up on; more is a reset", ""),
-    "friends": ("friends that one user may have", ""),
-    "page_events": ("the largest page of history", ""),
-    "offline_grace_s": ("how long somebody still counts as online", "seconds"),
-    "heartbeat_s": ("time between heartbeats on streams", "seconds"),
-    "silence_s": ("how long a WebSocket may be silent past a ping", "seconds"),
-    "poll_wait_s": ("how long a poll is held that does not say", "seconds"),
-    "poll_wait_max_s": ("how long a poll is held at the most", "seconds"),
-    "stuck_s": ("how long a connection may take nothing before it is closed", "seconds"),
-    "connections": ("connections in all; never more than the descriptors allow", ""),
-    "connections_per_address": ("connections of one address (IPv6: /64) before sign-in", ""),
-    "connections_per_user": ("connections of one user; one more counts for its address", ""),
-    "lobby": ("connections that may wait for room; then accepting stops", ""),
-    "joins": ("readers that are greeted at the same time; the others wait in order", ""),
-    "head_s": ("how long the head of a connection's first request may take", "seconds"),
-    "idle_s": ("how long a connection may rest between two requests", "seconds"),
-    "body_s": ("how long the body of a request may take", "seconds"),
-    "turn_frames": ("frames of one WebSocket carried out in one turn of the loop", ""),
-    "frame_rate": ("frames of one user, sustained; 4 KiB count as one more", "a second"),
-    "frame_burst": ("frames of one user at once", ""),
-    "http_rate": ("HTTP requests of one user, sustained; a file is half of one", "a second"),
-    "http_burst": ("HTTP requests of one user at once", ""),
-    "http_rate_per_address": ("HTTP requests of one address before sign-in", "a second"),
-    "http_burst_per_address": ("HTTP requests of one address before sign-in, at once", ""),
-    "refusals": ("frames over the rate, beyond one a second, before a WebSocket is closed", ""),
-}
 
 
 def _limit_settings() -> tuple[Setting, ...]:
@@ -258,7 +232,7 @@ def _limit_settings() -> tuple[Setting, ...]:
         read: Callable[[str], Any] = _positive_number
         if isinstance(value, int):
             read = _switch if isinstance(value, bool) else _positive_integer
-        help_text, unit = _LIMIT_HELP[field.name]
+        help_text, unit = LIMIT_HELP[field.name]
         rows.append(Setting(field.name, read, value, help_text, unit))
     return tuple(rows)
 
@@ -283,6 +257,14 @@ class Settings:
     socketio: bool = False
     push_contact: str | None = None
     mongodb: str | None = None
+    processes: int = 1
+    nats: tuple[str, ...] = ()
+    nats_new_stream: bool = False
+    nats_token: str | None = None
+    nats_credentials: Path | None = None
+    nats_ca: Path | None = None
+    nats_certificate: Path | None = None
+    nats_key: Path | None = None
     limits: Limits = Limits()
 
 
@@ -330,6 +312,12 @@ def from_options(given: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise SettingsError(
             "--demo is for a server that listens on loopback only: everybody knows its password."
         )
+    if values["nats"] and values["mongodb"] is None:
+        raise SettingsError(
+            "--nats needs --mongodb: several servers need one place for their data."
+        )
+    if (values["nats_certificate"] is None) != (values["nats_key"] is None):
+        raise SettingsError("--nats-certificate and --nats-key go together.")
     return Settings(**values, limits=Limits(**limits))
 
 

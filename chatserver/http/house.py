@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.fanout import Fanout
@@ -19,6 +21,18 @@ from chatserver.verbs.passwords import Passwords
 from chatserver.verbs.reads import Reads
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.users import Users
+
+
+class Whole(Protocol):
+    """The processes beside this one that answer at the same port."""
+
+    async def trouble(self) -> str | None:
+        """Why no new work may be sent to one of them, in a sentence; None where it may."""
+        ...
+
+    async def numbers(self) -> Sequence[dict[str, Any]]:
+        """What each of them has counted (`site.metrics`)."""
+        ...
 
 
 @dataclass(slots=True)
@@ -40,6 +54,12 @@ class House:
     alerts: Alerts
     admission: Admission
     words: Words
+    whole: Whole | None = None
+    """None where this process is the only one."""
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
+    """What ends between the journal and the store."""
+    measure: Callable[[Any], None] = lambda metrics: None
+    """Adds what only some houses have to what is measured (`site.metrics.Metrics`)."""
     active_requests: int = 0
     """Requests of handlers that are being answered."""
 
@@ -51,4 +71,6 @@ class House:
         await self.delivery.close()
         await self.sessions.close()
         self.passwords.close()
+        for close in self.closing:
+            await close()
         await self.store.close()

@@ -6,8 +6,9 @@ What happens often is counted by its owner in plain integers and read when someb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -22,6 +23,12 @@ from prometheus_client.utils import floatToGoString
 
 from chatserver.core.histogram import Histogram
 
+Together = Callable[[Iterable[float]], float]
+"""How the numbers of several processes become one: `sum`, `max` or `min`."""
+
+Numbers = dict[str, Any]
+"""What one process has counted, by name: numbers by the value of their label, or what a histogram holds. As JSON."""
+
 
 class Metrics:
     """The numbers of one server, each read from its owner when asked for."""
@@ -31,32 +38,39 @@ class Metrics:
         self._watched = _Watched()
         self._registry.register(self._watched)
 
-    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+    def gauge(
+        self, name: str, help_text: str, read: Callable[[], float], together: Together = sum
+    ) -> None:
         """Show `read()` as `chatserver_<name>`."""
-        self._watched.add(name, help_text, lambda: {"": read()}, "", counts=False)
+        self._watched.add(name, help_text, lambda: {"": read()}, "", together)
 
     def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Show `read()`, which only grows, as `chatserver_<name>_total`."""
-        self._watched.add(name, help_text, lambda: {"": read()}, "", counts=True)
+        self._watched.add(name, help_text, lambda: {"": read()}, "", None)
 
     def gauges(
         self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
         """As `gauge`, one number for each value of `label`."""
-        self._watched.add(name, help_text, read, label, counts=False)
+        self._watched.add(name, help_text, read, label, sum)
 
     def counters(
         self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
         """As `counter`, one number for each value of `label`."""
-        self._watched.add(name, help_text, read, label, counts=True)
+        self._watched.add(name, help_text, read, label, None)
 
     def histogram(self, name: str, help_text: str, counted: Histogram) -> None:
         """Show what its owner counts as `chatserver_<name>`."""
         self._watched.add_histogram(name, help_text, counted)
 
-    def page(self) -> tuple[bytes, str]:
-        """The text that Prometheus reads, and its media type."""
+    def numbers(self) -> Numbers:
+        """What this process has counted, for another one's page."""
+        return self._watched.numbers()
+
+    def page(self, others: Sequence[Numbers] = ()) -> tuple[bytes, str]:
+        """The text that Prometheus reads, and its media type; `others` are those of the processes beside this one."""
+        self._watched.others = others
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
 
@@ -65,7 +79,8 @@ class _Watched(Collector):
 
     def __init__(self) -> None:
         self._histograms: list[tuple[str, str, Histogram]] = []
-        self._rows: list[tuple[str, str, Callable[[], Mapping[str, float]], str, bool]] = []
+        self._rows: list[_Row] = []
+        self.others: Sequence[Numbers] = ()
 
     def add(
         self,
@@ -73,25 +88,47 @@ class _Watched(Collector):
         help_text: str,
         read: Callable[[], Mapping[str, float]],
         label: str,
-        counts: bool,
+        together: Together | None,
     ) -> None:
-        self._rows.append((f"chatserver_{name}", help_text, read, label, counts))
+        self._rows.append(_Row(f"chatserver_{name}", help_text, read, label, together))
 
     def add_histogram(self, name: str, help_text: str, counted: Histogram) -> None:
         self._histograms.append((f"chatserver_{name}", help_text, counted))
 
     def collect(self) -> Iterable[Metric]:
         """One family for each number that is watched."""
-        for name, help_text, read, label, counts in self._rows:
-            kind = CounterMetricFamily if counts else GaugeMetricFamily
-            family = kind(name, help_text, labels=[label] if label else [])
-            for value, number in read().items():
-                family.add_metric([value] if label else [], number)
+        everything = [self.numbers(), *self.others]
+        for row in self._rows:
+            kind = CounterMetricFamily if row.together is None else GaugeMetricFamily
+            family = kind(row.name, row.help_text, labels=[row.label] if row.label else [])
+            found = [numbers.get(row.name, {}) for numbers in everything]
+            for value in dict.fromkeys(value for each in found for value in each):
+                number = (row.together or sum)(each[value] for each in found if value in each)
+                family.add_metric([value] if row.label else [], number)
             yield family
         for name, help_text, counted in self._histograms:
             bounds = [*map(floatToGoString, counted.bounds), "+Inf"]
-            buckets = list(zip(bounds, accumulate(counted.counts), strict=True))
-            yield HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=counted.total)
+            held = [numbers[name] for numbers in everything if name in numbers]
+            counts = map(sum, zip(*(each["counts"] for each in held), strict=True))
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            total = sum(each["total"] for each in held)
+            yield HistogramMetricFamily(name, help_text, buckets=buckets, sum_value=total)
+
+    def numbers(self) -> Numbers:
+        """What this process has counted."""
+        found: Numbers = {row.name: dict(row.read()) for row in self._rows}
+        for name, _, counted in self._histograms:
+            found[name] = {"counts": list(counted.counts), "total": counted.total}
+        return found
+
+
+class _Row(NamedTuple):
+    name: str
+    help_text: str
+    read: Callable[[], Mapping[str, float]]
+    label: str
+    together: Together | None
+    """None: it is a counter."""
 
 
 def by_transport(transports: Iterable[str], always: Iterable[str]) -> Mapping[str, float]:

@@ -20,9 +20,8 @@ from chatserver.transports import handshake, longpoll, sse
 STREAMS = ("websocket", "sse", "longpoll")
 
 
-def make_app(house: House, web_folder: Path) -> Application:
+def make_app(house: House, web_folder: Path, metrics: Metrics) -> Application:
     """The application. Polls go past it (`chatserver.site.dispatch`)."""
-    metrics = Metrics()
     web = Web(web_folder)
     measure(house, metrics)
     plain = shown.arguments(house, web_folder, web)
@@ -63,6 +62,8 @@ def _log_and_count(house: House) -> Callable[[RequestHandler], None]:
 
 def measure(house: House, metrics: Metrics) -> None:
     """Say where the numbers are to be read."""
+    metrics.gauge("processes", "Processes of this server that answer.", lambda: 1)
+    house.measure(metrics)
     _measure_seats(house, metrics)
     _measure_room(house, metrics)
     _measure_connections(house, metrics)
@@ -86,7 +87,10 @@ def _measure_seats(house: House, metrics: Metrics) -> None:
         lambda: seats.counts,
     )
     metrics.gauge(
-        "accepting", "1 while new connections are taken.", lambda: int(connections.accepting)
+        "accepting",
+        "1 while new connections are taken.",
+        lambda: int(connections.accepting),
+        min,
     )
     metrics.counter(
         "paused_sockets",
@@ -114,7 +118,7 @@ def _measure_room(house: House, metrics: Metrics) -> None:
         "joins", "Readers being greeted, or their mailboxes mended.", lambda: joins.under_way
     )
     metrics.gauge("joins_waiting", "Those that wait for their turn.", lambda: joins.waiting)
-    metrics.gauge("joins_peak", "The most at the same time so far.", lambda: joins.peak)
+    metrics.gauge("joins_peak", "The most at the same time so far.", lambda: joins.peak, max)
     metrics.counter("joins_done", "Readers greeted or mended.", lambda: joins.done)
     metrics.gauge(
         "links_waiting",
@@ -159,7 +163,7 @@ def _measure_the_order(house: House, metrics: Metrics) -> None:
     hub, mailboxes, fanout = house.delivery.hub, house.delivery.mailboxes, house.fanout
     metrics.gauge("mailboxes", "Mailboxes in memory.", lambda: len(mailboxes))
     metrics.counter("mailboxes_opened", "Mailboxes opened.", lambda: mailboxes.opened)
-    metrics.gauge("head_seq", "The newest position in the order.", lambda: hub.head_seq)
+    metrics.gauge("head_seq", "The newest position in the order.", lambda: hub.head_seq, max)
     metrics.counter("events", "Events of the order.", lambda: fanout.applied_events)
     metrics.counter("deliveries", "Events put into mailboxes.", lambda: hub.delivered_events)
     metrics.histogram(

@@ -21,6 +21,7 @@ from chatserver.http.house import House
 from chatserver.site.acceptor import Acceptor, payer
 from chatserver.site.dispatch import Dispatch
 from chatserver.site.lobby import Lobby
+from chatserver.site.metrics import Metrics
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
 from chatserver.site.turnstile import Turnstile
@@ -69,7 +70,8 @@ class Server:
     def __init__(self, house: House) -> None:
         self._house = house
         limits = house.settings.limits
-        dispatch = Dispatch(make_app(house, web_folder()), house)
+        self.metrics = Metrics()
+        dispatch = Dispatch(make_app(house, web_folder(), self.metrics), house)
         self._http = _HTTPServer(
             dispatch,
             xheaders=False,
@@ -85,9 +87,12 @@ class Server:
         self._turnstile = Turnstile(house.admission)
         self._acceptor: Acceptor | None = None
 
-    def listen(self, address: str, port: int) -> int:
-        """Take the address; the port that was taken. Raises OSError where it cannot be had."""
-        sockets = bind_sockets(port, address, backlog=BACKLOG)
+    def listen(self, address: str, port: int, shared: bool = False) -> int:
+        """Take the address; the port that was taken. Raises OSError where it cannot be had.
+
+        `shared`: other processes listen there too, and the kernel deals the connections out (SO_REUSEPORT, socket(7)).
+        """
+        sockets = bind_sockets(port, address, backlog=BACKLOG, reuse_port=shared)
         settings, delivery = self._house.settings, self._house.delivery
         limits, connections = settings.limits, delivery.connections
         lobby = Lobby(connections, delivery.joins, self.let_in, self._seat, limits.lobby)
@@ -130,6 +135,27 @@ class Server:
         await self._http.close_all_connections()
         await house.close()
         log.info("drained")
+
+
+def reserve(address: str, port: int) -> tuple[int, list[socket.socket]]:
+    """Keep an address for processes that will share it: the port, and what holds it as long as it is not closed.
+
+    Raises OSError where somebody else listens there: without this look the two would share it.
+    """
+    looked = bind_sockets(port, address)
+    places = [(sock.family, sock.getsockname()) for sock in looked]
+    for sock in looked:
+        sock.close()
+    held = []
+    for family, place in places:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        held.append(sock)
+    return int(places[0][1][1]), held
 
 
 def stop_signals() -> asyncio.Event:

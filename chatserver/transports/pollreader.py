@@ -27,7 +27,7 @@ class PollReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self.request: Poll | None = None
         self.due_s = 0.0
-        self.owed_presence = delivery.neighbours.several
+        self.owed_presence = bool(client) and delivery.neighbours.several
         """Whether the client may know the presence of another node only: it comes with the next answer."""
         self.enter(Stage.OPEN)
 

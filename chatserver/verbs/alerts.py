@@ -98,6 +98,10 @@ class Alerts:
         self._sender = sender
         self._clock_ms = clock_ms
         self._subscribers: set[str] = set()
+        self.active: Callable[[], bool] = lambda: True
+        """Whether this node calls people: of several one does, or each would call them once more."""
+        self.announce: Callable[[str], object] = lambda user_id: None
+        """Called with whoever begins to have a subscription: for the other nodes."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._waiting: dict[tuple[str, str | None], Event] = {}
@@ -140,7 +144,8 @@ class Alerts:
         kept = Subscription(endpoint, login.user_id, login.id, p256dh, auth, self._clock_ms())
         if not await self._store.add_subscription(kept, SUBSCRIPTIONS_MAX):
             raise Unauthenticated("You are signed out.")
-        self._subscribers.add(login.user_id)
+        self.note_subscriber(login.user_id)
+        self.announce(login.user_id)
 
     async def unsubscribe(self, user_id: str, fields: Fields) -> None:
         """Call this browser no more. Raises `InvalidField`."""
@@ -172,10 +177,14 @@ class Alerts:
 
     # Whom a message calls.
 
+    def note_subscriber(self, user_id: str) -> None:
+        """This user has a subscription now, whichever node it came by."""
+        self._subscribers.add(user_id)
+
     def follow(self, events: Sequence[Event]) -> None:
         """Call whom a message concerns, later: nothing here waits."""
         for event in events:
-            if event.type == MESSAGE.name and self._subscribers:
+            if event.type == MESSAGE.name and self._subscribers and self.active():
                 self._later(self._announce(event))
 
     def _later(self, work: Any) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.command.refusal import SettingsError
 from chatserver.command.settings import (
     SETTINGS,
     Settings,
-    SettingsError,
     add_options,
     from_options,
     markdown,

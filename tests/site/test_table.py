@@ -19,6 +19,7 @@ from chatserver.http.house import House
 from chatserver.site.api.rows import Entrance, Row, RowHandler, Schema
 from chatserver.site.api.schemas import SHAPES
 from chatserver.site.api.table import TABLE
+from chatserver.site.metrics import Metrics
 from chatserver.site.pages import web_folder
 from chatserver.site.routes import make_app
 from tests.site.conftest import PASSWORD, Browser, problem
@@ -44,7 +45,7 @@ def routed(folder: Path) -> dict[Address, type[RequestHandler]]:
         setattr(house, name, MagicMock())
     house.settings.limits = Limits()
     found: dict[Address, type[RequestHandler]] = {}
-    for rule in make_app(house, folder).wildcard_router.rules:
+    for rule in make_app(house, folder, Metrics()).wildcard_router.rules:
         assert isinstance(rule, URLSpec)
         handler: Any = rule.target
         pattern = rule.regex.pattern.removesuffix("$")

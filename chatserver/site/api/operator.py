@@ -31,20 +31,28 @@ class Ready(RowHandler):
     drained = False
     shared = False
 
-    def get(self) -> None:
-        house = self.house
-        if house.delivery.readers.draining:
-            raise Unavailable("The server is restarting.")
-        if not house.store.healthy:
-            raise Unavailable("The store cannot be used.")
-        if not house.journal.healthy:
-            raise Unavailable("The journal cannot be written.")
-        if not house.journal.fresh:
-            raise Unavailable("The server is cut off from the others.")
-        trouble = house.delivery.connections.trouble()
+    async def get(self) -> None:
+        """Of several processes behind one port: of all of them, since nobody knows which one a connection comes to."""
+        whole = self.house.whole
+        trouble = trouble_of(self.house)
+        if trouble is None and whole is not None:
+            trouble = await whole.trouble()
         if trouble is not None:
             raise Unavailable(trouble)
         self.answer({"status": "ready"})
+
+
+def trouble_of(house: House) -> str | None:
+    """Why no new work may be sent to this process, in a sentence; None where it may."""
+    if house.delivery.readers.draining:
+        return "The server is restarting."
+    if not house.store.healthy:
+        return "The store cannot be used."
+    if not house.journal.healthy:
+        return "The journal cannot be written."
+    if not house.journal.fresh:
+        return "The server is cut off from the others."
+    return house.delivery.connections.trouble()
 
 
 class MetricsPage(RowHandler):
@@ -57,9 +65,11 @@ class MetricsPage(RowHandler):
         super().initialize(house, **more)
         self._metrics: Metrics = more["metrics"]
 
-    def get(self) -> None:
+    async def get(self) -> None:
         self._admit()
-        body, content_type = self._metrics.page()
+        whole = self.house.whole
+        others = () if whole is None else await whole.numbers()
+        body, content_type = self._metrics.page(others)
         self.set_header("Content-Type", content_type)
         self.finish(body)
 

@@ -1,0 +1,124 @@
+"""Three servers behind nginx in round robin: hopping traffic, and what can happen to one of them in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cluster.conftest import Cluster, cluster
+from tests.cluster.test_processes import after
+from tests.support.clients import EventsReader, Person, PollReader, Reader, WebSocketReader
+from tests.traffic.test_traffic import CLEAN
+from tests.traffic.traffic import Traffic
+
+pytestmark = pytest.mark.timeout(240)
+
+Fault = Callable[[Cluster], Awaitable[None]]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_hopping_clients_see_each_message_once_and_in_order(
+    nodes: Cluster, seed: int
+) -> None:
+    traffic = Traffic(nodes, seed)
+    await traffic.prepare(people=4)
+    await traffic.run(messages=30)
+    assert traffic.tally.verdict() == CLEAN
+    assert len(traffic.tally.acknowledged) == 120
+
+
+@pytest.mark.parametrize("kind", [WebSocketReader, EventsReader, PollReader], ids=lambda k: k.name)
+async def test_the_same_bytes_stand_at_the_same_place_on_every_node(
+    nodes: Cluster, kind: type[Reader]
+) -> None:
+    ann = await Person.register(nodes.url, "Ann")
+    for number in range(12):
+        await ann.send(f"Grüße \u2028 {number}")
+    seen = []
+    for node in nodes.nodes:
+        reader = kind(node.url, ann.token)
+        await reader.connect(0)
+        seen.append([await reader.next_event() for _ in range(12)])
+        await reader.drop()
+    assert seen[0] == seen[1] == seen[2]
+
+
+async def test_a_login_that_has_ended_counts_on_no_node(nodes: Cluster) -> None:
+    for _ in range(5):
+        ann = await Person.register(nodes.url, "Ann")
+        for node in nodes.nodes:
+            asked = await ann.http.get(f"{node.url}/api/me")
+            assert asked.status_code == 200
+        assert (await ann.http.post("/api/logout", json={})).status_code == 204
+        for node in nodes.nodes:
+            asked = await ann.http.get(f"{node.url}/api/me")
+            assert asked.status_code == 401
+
+
+async def kill(it: Cluster) -> None:
+    it.projecting().kill()
+
+
+async def restart_in_turn(it: Cluster) -> None:
+    for node in it.nodes:
+        assert await asyncio.to_thread(node.stop) == 0
+        await asyncio.to_thread(node.start)
+
+
+async def freeze_one(it: Cluster) -> None:
+    node = it.projecting()
+    it.freeze(node)
+    try:
+        await asyncio.sleep(8)  # longer than a node is believed without a word
+    finally:
+        it.thaw(node)
+
+
+async def freeze_nats(it: Cluster) -> None:
+    it.nats.freeze()
+    try:
+        await asyncio.sleep(8)
+    finally:
+        it.nats.thaw()
+
+
+@pytest.mark.parametrize("fault", [kill, restart_in_turn, freeze_one, freeze_nats])
+async def test_what_happens_to_one_in_mid_traffic_loses_and_doubles_nothing(
+    tmp_path: Path, fault: Fault
+) -> None:
+    with cluster(tmp_path) as it:
+
+        async def happen(traffic: Traffic) -> None:
+            await after(traffic, 20)
+            await fault(it)
+
+        traffic = Traffic(it, seed=3)
+        await traffic.prepare(people=3)
+        await traffic.run(messages=60, chaos=happen(traffic))
+        assert traffic.tally.verdict() == CLEAN
+        assert len(traffic.tally.acknowledged) == 180
+        assert all(node.stop() == 0 for node in it.nodes if node.running)
+
+
+async def test_a_node_that_wakes_serves_nothing_from_memory_before_it_has_caught_up(
+    tmp_path: Path,
+) -> None:
+    with cluster(tmp_path, count=2) as it:
+        frozen, other = it.nodes
+        ann = await Person.register(other.url, "Ann")
+        assert (await ann.http.get(f"{frozen.url}/api/me")).status_code == 200
+        it.freeze(frozen)
+        asked = asyncio.create_task(ann.http.get(f"{frozen.url}/api/me"))
+        async with asyncio.timeout(30):
+            # Answered once the frozen one is not waited for any more.
+            assert (await ann.http.post("/api/logout", json={})).status_code == 204
+        it.thaw(frozen)
+        assert (await asyncio.wait_for(asked, 20)).status_code in (401, 503)
+        async with asyncio.timeout(20):
+            while httpx.get(f"{frozen.url}/readyz").status_code != 200:
+                await asyncio.sleep(0.05)
+        assert (await ann.http.get(f"{frozen.url}/api/me")).status_code == 401
