@@ -18,8 +18,10 @@ from chatserver.command.settings import Settings
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import BATCH_BYTES
+from chatserver.core.vocabulary import ping
 from chatserver.http.house import House
 from chatserver.transports.longpoll import JITTER, MARGIN_S, Poll
+from chatserver.transports.pollreader import PollReader
 
 
 class Line:
@@ -176,3 +178,20 @@ async def test_a_waiting_poll_can_be_cut_as_a_bad_network_would(data: Path) -> N
         it.poll(f"after={cursor}&wait=50&client=page")
         it.house.delivery.readers.cut(it.user_id, "page")
         assert it.cuts == 1
+
+
+async def test_a_poll_whose_client_has_moved_to_another_node_ends_with_nothing_and_presence_comes_anew(
+    data: Path,
+) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0&client=page"))["cursor"]
+        it.poll(f"after={cursor}&wait=50&client=page")
+        (reader,) = it.house.delivery.readers.all
+        assert isinstance(reader, PollReader) and reader.parked
+        reader.moved()
+        assert (await it.answer())["events"] == [] and not reader.parked
+        (presence,) = (await it.ask(f"after={cursor}&wait=0&client=page"))["events"]
+        assert presence["type"] == "presence"
+        reader.offer(ping(1))
+        reader.offered_elsewhere()
+        assert (await it.ask(f"after={cursor}&wait=0&client=page"))["events"] == []
