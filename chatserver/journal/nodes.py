@@ -16,6 +16,8 @@ from chatserver.journal.envelope import Subjects
 from chatserver.journal.nats_link import NatsLink
 
 BEAT_S = 1.0
+MEET_S = 1.2
+"""A start waits so long for the others: a beat and a little more."""
 FRESH_S = 5.0
 """A node that has not proved for so long that it knows everything serves nothing (R3)."""
 GONE_S = FRESH_S + 1.0
@@ -51,11 +53,15 @@ class Nodes:
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Hear, and be heard."""
+        """Hear, and be heard; returns when every living node has had the time to say that it is there.
+
+        A node that served before would not wait for them with what it changes.
+        """
         await self._link.subscribe(self._subject, self._hear)
-        self._link.on_connected.append(self.beat)
-        self.beat()
+        self._link.on_connected.append(self._ask)
         self._beating = asyncio.create_task(self._keep_beating(), name="nodes")
+        self._ask()
+        await asyncio.sleep(MEET_S)
 
     async def close(self) -> None:
         """Say that this node is not to be waited for."""
@@ -63,6 +69,10 @@ class Nodes:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
             self._link.publish(self._subject, orjson.dumps([self._node, -1]))
+
+    def _ask(self) -> None:
+        """Have every node beat now."""
+        self._link.publish(self._subject, orjson.dumps([self._node, self._head_seq(), True]))
 
     def beat(self) -> None:
         """Let all know now how far this node has come."""
@@ -92,7 +102,7 @@ class Nodes:
         return False
 
     def _hear(self, message: Msg) -> None:
-        name, head_seq = orjson.loads(message.data)
+        name, head_seq, *asks = orjson.loads(message.data)
         if name == self._node:
             return
         if head_seq < 0:
@@ -101,6 +111,8 @@ class Nodes:
             known = self._others.setdefault(name, _Node(0, 0.0))
             known.head_seq = max(known.head_seq, head_seq)
             known.heard_s = now_s()
+        if asks:
+            self.beat()
         for woken in self._waiting:
             woken.set()
 
