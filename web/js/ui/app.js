@@ -2,8 +2,8 @@
 
 import { Api, ApiError } from '../api.js';
 import { ANOTHER_ACCOUNT, SIGNED_OUT } from '../core/endings.js';
-import { withoutThrowAway } from '../lab/account.js';
 import { LAST_MS, forgetLast, soon } from '../last.js';
+import { withoutThrowAway } from '../throwaway.js';
 import { forgetAccount, lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';

@@ -33,8 +33,8 @@ export async function endThrowAway() {
 
 /**
  * Ends what the last page of this tab has left.
- * @param {import('../core/types.js').User | null} visitor whoever is signed in
- * @returns {Promise<import('../core/types.js').User | null>} whoever is signed in then
+ * @param {import('./core/types.js').User | null} visitor whoever is signed in
+ * @returns {Promise<import('./core/types.js').User | null>} whoever is signed in then
  */
 export async function withoutThrowAway(visitor) {
   const account = throwAway();
