@@ -28,6 +28,7 @@ from chatserver.journal.contract import Answer, Appended, Follower, Guard, Outru
 from chatserver.journal.envelope import Placed
 from chatserver.journal.eventlog import Projection
 from chatserver.journal.follower import StreamFollower
+from chatserver.journal.local import APART_S, INPUT_TURNS
 from chatserver.journal.nodes import FRESH_S, Nodes, now_s, settles
 from chatserver.journal.publisher import Outcome, Publisher, Sending
 from chatserver.journal.stream import Stream
@@ -35,9 +36,6 @@ from chatserver.journal.waiting import Reached, resolve, resolve_one
 
 _log = logging.getLogger("chatserver.journal")
 
-APART_S = 0.004
-"""What comes meanwhile goes together, as in `journal.local`."""
-INPUT_TURNS = 2
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Appends that are on their way; one more is `Unavailable`."""

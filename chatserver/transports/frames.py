@@ -7,6 +7,7 @@ waits and the socket is not read: the peer feels it, and nobody else.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from chatserver.core import framing
@@ -21,7 +22,7 @@ FRAME_BYTES = 4096
 """So many bytes are paid for like one frame."""
 
 
-class FrameReading:
+class FrameReading(ABC):
     """The reading half of a connection's owner, which has the rest and these `SLOTS`."""
 
     if not TYPE_CHECKING:  # which would hold the subclass to the slots of this one
@@ -49,21 +50,21 @@ class FrameReading:
     # What the owner says.
 
     @property
+    @abstractmethod
     def _is_full(self) -> bool:
         """Whether no more frames are to be received for now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take_price(self, cost: float, now_s: float) -> float:
         """Have whoever pays pay so much; seconds until that can be paid."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _receive(self, message: framing.Received) -> None:
         """One message, or one control frame but a ping's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, code: int | None, reason: str) -> None:
         """The peer closes (None: without a code), or broke the protocol."""
-        raise NotImplementedError
 
     def _heard(self) -> None:
         """Something came, or it was we who did not listen."""

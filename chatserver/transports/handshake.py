@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -43,12 +44,12 @@ from chatserver.transports.websocket import SocketReader
 SUBPROTOCOL = "chat.v1"
 
 
-class Beginning(WebSocketHandler):
+class Beginning(WebSocketHandler, ABC):
     """A handler that hears when the handshake is done."""
 
+    @abstractmethod
     async def begin(self, stream: Any) -> None:
         """The connection is whoever's takes it here."""
-        raise NotImplementedError
 
 
 class TakenOver(WebSocketProtocol13):

@@ -29,7 +29,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         capture_output=True,
     )
     if mount.returncode:
-        pytest.skip("nobody but root can make a disk")
+        # At somebody's desk it may be left out; where it counts it may not.
+        leave = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave("nobody but root can make a disk")
     yield tmp_path
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 

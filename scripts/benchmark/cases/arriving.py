@@ -1,14 +1,13 @@
 """People who come: one after another, back to where they were, and all at once after a restart."""
 
 import http.client
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
 
 from .. import machine, seed
 from ..bench import FAILURES, Bench
+from ..beside import Beside
 from ..crowd import Crowd, circles
 from ..figures import Column, Figure, Row, Table, limit_check
 from ..load import Conn, Load
@@ -155,28 +154,18 @@ def _one_herd(bench: Bench, server: ChatServer, crowd: Crowd) -> tuple[float, fl
         server.stop()
 
 
-class Health:
-    """Asks for the server's health again and again for as long as it is entered, on one connection each time."""
+class Health(Beside):
+    """Asks for the server's health, on one connection each time."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(PROBE_EVERY_S)
         self._port = port
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.worst_s = 0.0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(PROBE_EVERY_S):
-            began_s = time.monotonic()
-            client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-            client.request("GET", "/healthz")
-            client.getresponse().read()
-            client.close()
-            self.worst_s = max(self.worst_s, time.monotonic() - began_s)
+    def _do(self) -> None:
+        began_s = time.monotonic()
+        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        client.request("GET", "/healthz")
+        client.getresponse().read()
+        client.close()
+        self.worst_s = max(self.worst_s, time.monotonic() - began_s)

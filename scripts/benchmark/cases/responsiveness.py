@@ -2,14 +2,13 @@
 
 import http.client
 import json
-import threading
 import time
 from random import Random
 from statistics import quantiles
-from typing import Self
 
 from .. import seed
 from ..bench import FAILURES, Bench
+from ..beside import Beside
 from ..crowd import strangers, town
 from ..figures import Column, Figure, Row, Table, limit_check
 from ..load import Conn, Traffic
@@ -67,36 +66,27 @@ def stall(bench: Bench) -> list[Table]:
     return [table]
 
 
-class SignIns:
-    """Signs people in, one after the other, for as long as it is entered."""
+class SignIns(Beside):
+    """Signs people in, one after the other."""
 
     def __init__(self, server: ChatServer) -> None:
-        self._server = server
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        super().__init__(SIGN_IN_EVERY_S)
+        self._client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self._user = 0
         self.count = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._client.close()
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=20)
-        user = 0
-        while not self._over.wait(SIGN_IN_EVERY_S):
-            body = {"email": seed.email(user), "password": seed.PASSWORD}
-            client.request(
-                "POST", "/api/login", json.dumps(body), {"Content-Type": "application/json"}
-            )
-            answer = client.getresponse()
-            answer.read()
-            self.count += answer.status == 200
-            user += 1
-        client.close()
+    def _do(self) -> None:
+        body = {"email": seed.email(self._user), "password": seed.PASSWORD}
+        headers = {"Content-Type": "application/json"}
+        self._client.request("POST", "/api/login", json.dumps(body), headers)
+        answer = self._client.getresponse()
+        answer.read()
+        self.count += answer.status == 200
+        self._user += 1
 
 
 def start(bench: Bench) -> list[Table]:
