@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.conftest import FAST
-from tests.store.mongo_server import NxServer
-from tests.support.nats_server import TOKEN, NatsServer
-from tests.support.nginx import nginx
-from tests.support.ports import free_port
-from tests.support.process import ServerProcess
+from tests.support.cluster import Cluster, cluster
 
-DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 OF_ONE_PROCESS = (
     "socketio-polling",
     "test_over_the_limit_of_readers_the_oldest_goes",
@@ -44,70 +32,6 @@ def _is_asked(name: str) -> bool:
     if any(each in name for each in OF_ONE_PROCESS):
         return False
     return "websocket" in name or not any(each in name for each in ONCE)
-
-
-@dataclass
-class Cluster:
-    """Servers that share one order, and the balancer in front of them. It has the face of one server."""
-
-    nodes: list[ServerProcess]
-    nats: NatsServer
-    mongo: NxServer
-    url: str
-
-    def freeze(self, node: ServerProcess) -> None:
-        """SIGSTOP."""
-        os.kill(node.pid, signal.SIGSTOP)
-
-    def thaw(self, node: ServerProcess) -> None:
-        """SIGCONT."""
-        os.kill(node.pid, signal.SIGCONT)
-
-    def projecting(self) -> ServerProcess:
-        """The node that shows the events in the store."""
-        for node in self.nodes:
-            if (
-                node.running
-                and "chatserver_projecting 1.0" in httpx.get(f"{node.url}/metrics").text
-            ):
-                return node
-        raise AssertionError("nobody shows the events")
-
-    def complaints(self) -> list[str]:
-        return [line for node in self.nodes for line in node.complaints()]
-
-
-def balanced(port: int, nodes: list[ServerProcess]) -> str:
-    """`deploy/nginx.conf` for these nodes."""
-    text = (DEPLOY / "nginx.conf").read_text().replace("listen 8080;", f"listen 127.0.0.1:{port};")
-    first, second = [
-        f"    server 127.0.0.1:{n} max_fails=1 fail_timeout=2s;\n" for n in (8888, 8889)
-    ]
-    assert first in text and second in text
-    each = [first.replace("8888", str(node.port)) for node in nodes]
-    return text.replace(first, "".join(each)).replace(second, "")
-
-
-@contextmanager
-def cluster(folder: Path, count: int = 3) -> Iterator[Cluster]:
-    """`count` servers over one NATS and one MongoDB."""
-    with ExitStack() as ends:
-        nats = NatsServer(folder / "nats")
-        nats.start()
-        ends.callback(nats.kill)
-        mongo = NxServer(folder / "nx")
-        mongo.start()
-        ends.callback(mongo.kill)
-        shared = (*FAST, "--nats", nats.uri, "--nats-token", TOKEN, "--mongodb", mongo.uri())
-        nodes: list[ServerProcess] = []
-        for number in range(count):
-            data = folder / f"data{number}"
-            node = ServerProcess(data, *shared)
-            nodes.append(node.start())
-            ends.callback(node.kill)
-        port = free_port()
-        url = ends.enter_context(nginx(folder, port, balanced(port, nodes)))
-        yield Cluster(nodes, nats, mongo, url)
 
 
 @pytest.fixture(scope="module")

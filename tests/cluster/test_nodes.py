@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cluster.conftest import Cluster, cluster
 from tests.cluster.test_processes import after
 from tests.support.clients import EventsReader, Person, PollReader, Reader, WebSocketReader
+from tests.support.cluster import Cluster, cluster
 from tests.traffic.test_traffic import CLEAN
 from tests.traffic.traffic import Traffic
 

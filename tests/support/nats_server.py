@@ -1,4 +1,4 @@
-"""A real nats-server on loopback for tests: with a token, and with every write synced."""
+"""A real nats-server on loopback for tests: with a token, and with every write synced; alone, or one of three."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -23,7 +24,15 @@ class NatsServer:
         self.folder = folder
         self.port = free_port()
         self._jetstream = jetstream
+        self.route_port = free_port()
+        self.routes: Sequence[int] = ()
+        """Of a cluster, the `route_port`s of all."""
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """As the others of a cluster call it."""
+        return f"nats-{self.port}"
 
     @property
     def uri(self) -> str:
@@ -33,10 +42,15 @@ class NatsServer:
         """Returns when it takes connections."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "nats.conf"
-        options = {"host": "127.0.0.1", "port": self.port, "authorization": {"token": TOKEN}}
+        options: dict[str, object] = {"host": "127.0.0.1", "port": self.port}
+        options |= {"server_name": self.name, "authorization": {"token": TOKEN}}
         if self._jetstream:
             store = str(self.folder / "data")
             options["jetstream"] = {"store_dir": store, "sync_interval": "always"}
+        if self.routes:
+            routes = [f"nats://127.0.0.1:{port}" for port in self.routes]
+            where: dict[str, object] = {"host": "127.0.0.1", "port": self.route_port}
+            options["cluster"] = {"name": "tests", **where, "routes": routes}
         config.write_text(json.dumps(options))
         ports = self.folder / "ports"
         ports.mkdir(exist_ok=True)
@@ -70,6 +84,18 @@ class NatsServer:
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     def _signal(self, number: int) -> None:
         assert self._process is not None, "it was started"
         os.kill(self._process.pid, number)
+
+
+def trio(folder: Path) -> list[NatsServer]:
+    """Three that are one cluster, not started yet."""
+    servers = [NatsServer(folder / str(number)) for number in range(3)]
+    for server in servers:
+        server.routes = [each.route_port for each in servers]
+    return servers

@@ -1,0 +1,1 @@
+"""Faults under hopping traffic, one at a time, and what became of every message."""
