@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from chatserver import __version__
-from chatserver.command import keys, migrate, order, output, serve, users
+from chatserver.command import joining, keys, migrate, order, output, serve, users
 from chatserver.command.refusal import Refused, sentence_of
 from chatserver.command.settings import add_options
 
@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     orders = commands.add_parser("order", help="Who gives out the places of events.")
     ways = orders.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     text = "A stream of NATS from the next start on: for --processes and --nats."
-    add_options(command(ways, "stream", text, order.stream), order.OPTIONS)
+    add_options(command(ways, "stream", text, order.stream), joining.OPTIONS)
     text = "The database itself again: for one process."
-    add_options(command(ways, "local", text, order.local), order.OPTIONS)
+    add_options(command(ways, "local", text, order.local), joining.OPTIONS)
     user = commands.add_parser("user", help="The accounts.")
     accounts = user.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     add = command(accounts, "add", "Make an account.", users.add)
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--first-name", required=True)
     add.add_argument("--last-name", default="")
     add.add_argument("--password-stdin", action="store_true", help="read the password from stdin")
-    add_options(add, ["data", "mongodb"])
+    add_options(add, joining.OPTIONS)
     add_options(command(accounts, "list", "Show the accounts.", users.show), ["data", "mongodb"])
     text = "Move everything from one store to another; start it again if it was interrupted."
     move = command(commands, "migrate", text, migrate.run)

@@ -19,12 +19,14 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatserver.command.refusal import Refused
 
 FOLDER = "order"
 """In the data folder: the stream, the configuration with the token, and the program's log."""
+CONFIG = "nats.conf"
 READY_S = 30.0
 """A start with half a million messages after a crash takes about one second."""
 LOOK_S = 0.01
@@ -43,6 +45,43 @@ def program() -> str:
     if found is None:
         raise Refused(MISSING)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One that is running."""
+
+    uri: str
+    token: str
+
+
+def running(data: Path) -> Running | None:
+    """The one that a running chatserver has started in this data folder; None where none runs. Raises `Refused`."""
+    folder = data / FOLDER
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Refused(f"{folder} cannot be used ({error.strerror}).") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(fd)
+    try:
+        options = json.loads((folder / CONFIG).read_text())
+        return Running(_uri(options["port"]), options["authorization"]["token"])
+    except (OSError, ValueError, KeyError) as error:
+        raise Refused(
+            f"The chatserver with the data in {data} is starting or ending: try again."
+        ) from error
+
+
+def _uri(port: int) -> str:
+    return f"nats://127.0.0.1:{port}"
 
 
 class EmbeddedNats:
@@ -77,7 +116,7 @@ class EmbeddedNats:
     @property
     def uri(self) -> str:
         """Where it listens."""
-        return f"nats://127.0.0.1:{self._port}"
+        return _uri(self._port)
 
     @property
     def pid(self) -> int | None:
@@ -87,7 +126,7 @@ class EmbeddedNats:
     def start(self) -> None:
         """Start it; returns when it takes connections. Raises `Refused`."""
         self._port = self._port or _free_port()
-        config = self._folder / "nats.conf"
+        config = self._folder / CONFIG
         config.touch(mode=0o600)  # the token is in it
         config.write_text(json.dumps(self._options(), indent=1))
         self._process = subprocess.Popen(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from chatserver.command.build import open_store
 from chatserver.command.refusal import Refused
 from chatserver.store.archive import migrate
+from chatserver.store.order import OrderIsStream, stream_id
 
 if TYPE_CHECKING:
     from chatserver.command.build import AnyStore
@@ -33,7 +34,13 @@ def _where(text: str) -> Path | str:
 
 
 async def _move(source: AnyStore, target: AnyStore) -> None:
-    await source.start()
+    try:
+        await source.start()
+    except OrderIsStream as error:
+        raise Refused(
+            f"The order of what is in --from is the stream CHAT_{stream_id(error.number)} of NATS: run `chatserver order"
+            " local` first, and `chatserver order stream` on the new one afterwards."
+        ) from error
     try:
         await target.start()
         try:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from importlib.util import find_spec
+import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from chatserver.command.build import now_ms, open_store
+from chatserver.command.joining import reachable, refuse_missing
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings, from_given
 from chatserver.store.order import new_number, stream_id
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
     from chatserver.command.build import AnyStore
     from chatserver.command.cluster import Membership
 
-OPTIONS = (
-    "data",
-    "mongodb",
-    "nats",
-    "nats_token",
-    "nats_credentials",
-    "nats_ca",
-    "nats_certificate",
-    "nats_key",
-)
+TAKEOVER_S = 3.5
+"""Within it a node that runs counts its lease on, or another one takes it over."""
+LOOK_S = 0.25
 
 
 def stream(options: argparse.Namespace) -> int:
@@ -68,10 +61,10 @@ async def _to_stream(settings: Settings) -> None:
     async with _opened(settings) as store:
         if store.order:
             raise Refused(f"the order is a stream already: CHAT_{stream_id(store.order)}.")
-        _refuse_missing()
+        refuse_missing()
         number, last_seq = new_number(), await store.log.last_seq()
-        with _nats(settings) as reachable:
-            async with _member(reachable, store, number) as member:
+        with reachable(settings) as told:
+            async with _member(told, store, number) as member:
                 await member.stream.open(last_seq, now_ms(), new=True)
         await store.log.set_order(number, seen=0)
     print(
@@ -84,10 +77,11 @@ async def _to_local(settings: Settings) -> None:
     async with _opened(settings) as store:
         if not store.order:
             raise Refused("the order is the database's own already.")
-        _refuse_missing()
+        refuse_missing()
+        await _refuse_running(store)
         shown_seq = await store.log.projected()
-        with _nats(settings) as reachable:
-            async with _member(reachable, store, store.order) as member:
+        with reachable(settings) as told:
+            async with _member(told, store, store.order) as member:
                 await member.stream.open(shown_seq, now_ms())
                 last_seq = await member.stream.newest_message()
         if shown_seq < last_seq:
@@ -103,23 +97,6 @@ async def _to_local(settings: Settings) -> None:
     )
 
 
-@contextlib.contextmanager
-def _nats(settings: Settings) -> Iterator[Settings]:
-    """Where the stream is: at the servers that are named, else in the data folder."""
-    if settings.nats:
-        yield settings
-        return
-    # Here, because few ask for it.
-    from chatserver.command.embedded import EmbeddedNats
-
-    embedded = EmbeddedNats(settings.data)
-    try:
-        embedded.start()
-        yield replace(settings, nats=(embedded.uri,), nats_token=embedded.token)
-    finally:
-        embedded.close()
-
-
 @contextlib.asynccontextmanager
 async def _member(settings: Settings, store: AnyStore, number: int) -> AsyncIterator[Membership]:
     """Connected to NATS, and no more. Raises `OrderRefused`."""
@@ -133,6 +110,11 @@ async def _member(settings: Settings, store: AnyStore, number: int) -> AsyncIter
         await member.link.close()
 
 
-def _refuse_missing() -> None:
-    if find_spec("nats") is None:
-        raise Refused("NATS needs packages that are not here: pip install 'chatserver[cluster]'.")
+async def _refuse_running(store: AnyStore) -> None:
+    """Raises `Refused` where a node shows the stream in this database: on MongoDB nothing else keeps this command out."""
+    seen = await store.log.lease()
+    until_s = time.monotonic() + TAKEOVER_S
+    while seen is not None and time.monotonic() < until_s:
+        await asyncio.sleep(LOOK_S)
+        if await store.log.lease() != seen:
+            raise Refused("the database is in use by a chatserver: stop all of its servers first.")

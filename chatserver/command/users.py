@@ -7,7 +7,7 @@ import asyncio
 import getpass
 import sys
 
-from chatserver.command.build import open_store, opened
+from chatserver.command.joining import shown, taking_part
 from chatserver.command.output import plain
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import from_given
@@ -22,8 +22,10 @@ def add(options: argparse.Namespace) -> int:
         "lastName": options.last_name,
     }
 
+    settings = from_given(options)
+
     async def register() -> None:
-        async with opened(from_given(options)) as house:
+        async with taking_part(settings) as house:
             user = await house.accounts.register(fields, None)
             print(plain(f"{user.id}  {options.email}  {user.name}"))
 
@@ -52,16 +54,12 @@ def show(options: argparse.Namespace) -> int:
         raise Refused(f"there is no data folder {settings.data}.")
 
     async def print_all() -> None:
-        store = open_store(settings.mongodb or settings.data)
-        await store.start()
-        try:
+        async with shown(settings) as store:
             async for rows in store.archive.records("users", 0):
                 for row in rows:
                     names = ("id", "email", "first_name", "last_name")
                     user_id, email, first_name, last_name = (str(row[name]) for name in names)
                     print(plain(f"{user_id}  {email}  {first_name} {last_name}".rstrip()))
-        finally:
-            await store.close()
 
     asyncio.run(print_all())
     return 0

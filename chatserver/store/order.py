@@ -24,6 +24,17 @@ class Ordered(Projection, Protocol):
         ...
 
 
+class OrderIsStream(StoreRefused):
+    """The database is opened as if it were its own order, and the stream `number` is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"The order of this database is the stream CHAT_{stream_id(number)} of NATS: start with --nats or --processes,"
+            " or run `chatserver order local` once."
+        )
+        self.number = number
+
+
 def stream_id(number: int) -> str:
     """What the subjects and the name of a stream are made of."""
     return f"{number:012x}"
@@ -46,8 +57,5 @@ async def settle_order(log: Ordered, wanted: Wanted) -> int:
         # Of several servers that start at once one is first.
         number = await log.set_order(new_number())
     if wanted == "local" and number != 0:
-        raise StoreRefused(
-            f"The order of this database is the stream CHAT_{stream_id(number)} of NATS: start with --nats or --processes,"
-            " or run `chatserver order local` once."
-        )
+        raise OrderIsStream(number)
     return number
