@@ -141,9 +141,12 @@ async def _build_node(
         house.alerts.active = lambda: member.projector.active
         house.alerts.announce = partial(member.talk.say, "subscriber")
         member.talk.on("subscriber", lambda _, said: house.alerts.note_subscriber(said[0]))
+        house.errands = member.errands
+        member.errands.is_there = house.delivery.neighbours.may_be_there
         house.closing = (member.close,)
         house.measure = member.measure
         await member.talk.start()
+        await member.errands.start()
         member.projector.start()
         await follow(house)
     except BaseException:

@@ -13,6 +13,7 @@ from pathlib import Path
 from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings
 from chatserver.journal.envelope import Subjects
+from chatserver.journal.errands import Errands
 from chatserver.journal.eventlog import Projection
 from chatserver.journal.jetstream import JetStreamJournal
 from chatserver.journal.nats_link import Access, NatsLink
@@ -42,6 +43,9 @@ class Membership:
         self.stream = Stream(self.link, subjects, replicas)
         self.journal = JetStreamJournal(self.stream, log)
         self.talk = Talk(self.link, subjects.signal("talk"), self.journal.node)
+        self.errands = Errands(
+            self.link, lambda node_id: subjects.signal(f"errand.{node_id}"), self.journal.node
+        )
         self.projector = Projector(self.stream, log, clock_ms)
 
     async def open(self) -> None:
@@ -79,6 +83,7 @@ class Membership:
 
     async def close(self) -> None:
         """After the journal is closed: hand the projection on, and hang up."""
+        self.errands.close()
         await self.projector.close()
         await self.link.close()
 

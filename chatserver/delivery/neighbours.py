@@ -71,6 +71,9 @@ class Alone:
 
     several = False
 
+    def may_be_there(self, node_id: str) -> bool:
+        return False
+
     def attached(self, reader: Moving) -> None: ...
 
     def handed(self, reader: Moving) -> None: ...
@@ -103,6 +106,7 @@ class Neighbours:
         self._clock_s, self._clock_ms = clocks.monotonic_s, clocks.now_ms
         presence.announce = partial(talk.say, "presence")
         self._stamp = 0
+        self._began_s = self._clock_s()
         self._beat_s = self._whole_s = float("-inf")
         self._heard_s: dict[str, float] = {}
         self._pieces: dict[str, list[str]] = {}
@@ -122,6 +126,10 @@ class Neighbours:
     def __len__(self) -> int:
         """How many other nodes there are."""
         return len(self._heard_s)
+
+    def may_be_there(self, node_id: str) -> bool:
+        """Whether this node lives, as far as is known here; in the beginning not much is."""
+        return node_id in self._heard_s or self._clock_s() - self._began_s < LOST_S
 
     # What this node says.
 

@@ -12,6 +12,7 @@ from chatserver.http.admission import Admission
 from chatserver.http.requests import HttpSettings
 from chatserver.http.words import Words
 from chatserver.journal.contract import Journal
+from chatserver.journal.errands import Errands
 from chatserver.store.contract import Store
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.alerts import Alerts
@@ -56,6 +57,8 @@ class House:
     words: Words
     whole: Whole | None = None
     """None where this process is the only one."""
+    errands: Errands | None = None
+    """What other nodes are asked to do; None where there are none."""
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
     """What ends between the journal and the store."""
     measure: Callable[[Any], None] = lambda metrics: None

@@ -9,7 +9,9 @@ used (`docs/design/socketio.md`). This is the only file that imports it.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -26,8 +28,9 @@ from chatserver.http.house import House
 from chatserver.transports.reader import run_on
 from chatserver.transports.socketio_line import Line
 from chatserver.transports.socketio_link import Link, WatchedQueue
+from chatserver.transports.socketio_polls import NODE_CHARS, Asked
 from chatserver.transports.socketio_reader import SocketIoReader
-from chatserver.transports.socketio_requests import Asked, Links, SocketIoHandler
+from chatserver.transports.socketio_requests import Links, SocketIoHandler
 from chatserver.transports.talking import SocketVerbs
 
 CONNECTS_MAX = 5
@@ -55,11 +58,16 @@ def _quiet_log() -> logging.Logger:
     return log
 
 
+def _id_at(node_id: str) -> str:
+    """The id of a link that is at this node: 20 characters, 72 random bits of them."""
+    return node_id[:NODE_CHARS] + secrets.token_urlsafe(9)
+
+
 class Desk(Links):
     """The links of this process, and the library that keeps them going."""
 
     def __init__(self, house: House) -> None:
-        super().__init__(house.delivery, house.settings.proxies)
+        super().__init__(house.delivery, house.settings.proxies, house.errands)
         self._clients: dict[str, Link] = {}
         limits = house.settings.limits
         self._house = house
@@ -79,6 +87,8 @@ class Desk(Links):
         )
         self._engine = engine = self._io.eio
         engine.create_queue = WatchedQueue
+        if house.errands is not None:
+            engine.generate_id = partial(_id_at, house.errands.node_id)
         engine._async = {
             **engine._async,
             "translate_request": _environ,

@@ -12,25 +12,23 @@ from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from typing import Any
 
-from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
-from chatserver.core import packets
 from chatserver.core.errors import BadRequest, ChatError, RateLimited, TooLarge, Unavailable
 from chatserver.core.prices import Buckets
-from chatserver.core.tallies import headers_bytes, request_bytes
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.seats import sign_in
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import parse_query
+from chatserver.journal.errands import Errand, Errands
 from chatserver.transports.connection import Connection
-from chatserver.transports.frames import frame_cost
 from chatserver.transports.handshake import Beginning, TakenOver
 from chatserver.transports.reader import run_on
 from chatserver.transports.socketio_line import Line
 from chatserver.transports.socketio_link import Link
+from chatserver.transports.socketio_polls import NODE_CHARS, Asked, FarAnswer, FarPoll, Polls
 
 WAITING_MAX = 2000
 """Links on which nobody has signed in, in all; each holds about 10 KiB. Then the oldest gives way."""
@@ -46,64 +44,23 @@ OPENED_BYTES = 250
 
 _SID = re.compile(r"[A-Za-z0-9_-]{20}")
 
-_WHO = ("Cookie", "Origin", "Sec-Fetch-Site", "Host", "X-Chat-User", "X-Forwarded-Proto")
-_WHO_MORE = ("X-Forwarded-For", "Authorization")
-
-
-class Asked:
-    """A request as the library sees it: what to read, and where to answer. `line`: the WebSocket, if it is one."""
-
-    def __init__(
-        self, handler: SocketIoHandler, body: bytes = b"", line: Line | None = None
-    ) -> None:
-        request = handler.request
-        self.method = str(request.method)
-        self.query = request.query
-        self.headers = HTTPHeaders()
-        for name in (*_WHO, *_WHO_MORE):
-            for value in request.headers.get_list(name):
-                self.headers.add(name, value)
-        self.body = body
-        self.line = line
-        self.up_bytes = request_bytes(self.method, request.uri or "", request.headers.get_all())
-        """Of its head."""
-        self.payer = handler.payer
-        self._handler = None if line is not None else handler
-
-    async def read(self, size: int | None = None) -> bytes:
-        """The body."""
-        return self.body
-
-    def set_status(self, status: int) -> None:
-        """Raises RuntimeError where a WebSocket has been answered already: the library counts on that."""
-        if self._handler is None:
-            raise RuntimeError("answered already")
-        self._handler.set_status(status)
-
-    def set_header(self, name: str, value: str) -> None:
-        """As the handler's."""
-        if self._handler is not None:
-            self._handler.set_header(name, value)
-
-    def write(self, body: bytes) -> None:
-        """As the handler's."""
-        if self._handler is not None and not self._handler.gone:
-            self._handler.write(body)
-
-    def finish(self) -> None:
-        """As the handler's."""
-        if self._handler is not None and not self._handler.gone:
-            self._handler.finish()
+FAR_S = 5.0
+"""So much longer than the library holds a poll is the answer of another node waited for."""
 
 
 class Links(ABC):
     """All links, and how many of them may wait for somebody to sign in."""
 
-    def __init__(self, delivery: Delivery, proxies: Proxies) -> None:
+    def __init__(
+        self, delivery: Delivery, proxies: Proxies, errands: Errands | None = None
+    ) -> None:
         self.delivery = delivery
         self.proxies = proxies
         self.open: dict[str, Link] = {}
         self.counts = delivery.connections.seats.counts
+        self.errands = errands
+        if errands is not None:
+            errands.serve(self._carry_out)
         self._waiting: OrderedDict[Link, None] = OrderedDict()
         self._addresses: Counter[str] = Counter()
         delivery.connections.links_waiting = lambda: len(self._waiting)
@@ -178,18 +135,40 @@ class Links(ABC):
             raise BadRequest("There is no session with this sid.")
         return link
 
+    def elsewhere(self, query: dict[str, str]) -> str | None:
+        """The other node that has the link of a request; None where it is for this one."""
+        sid = query.get("sid", "")
+        if self.errands is None or sid in self.open or not _SID.fullmatch(sid):
+            return None
+        node_id = sid[:NODE_CHARS]
+        is_other = node_id != self.errands.node_id and self.errands.is_there(node_id)
+        return node_id if is_other else None
 
-class SocketIoHandler(StreamHandler, Beginning):
+    async def ask(self, node_id: str, question: bytes) -> bytes:
+        """Have another node carry a request out. Raises `Unavailable`."""
+        assert self.errands is not None
+        limits = self.delivery.limits
+        # So long the library holds a poll, and a little longer.
+        return await self.errands.ask(
+            node_id, question, limits.heartbeat_s + limits.silence_s + FAR_S
+        )
+
+    async def _carry_out(self, errand: Errand) -> bytes:
+        poll = FarPoll(self, errand.question)
+        errand.taken_back = poll.left
+        return await poll.answer()
+
+
+class SocketIoHandler(StreamHandler, Beginning, Polls):
     """Everything at `/socket.io/`."""
 
     methods = "GET, HEAD, POST"
-    gone = False
-    """Whether the client has left before it was answered."""
+    _asking: asyncio.Task[bytes] | None = None
+    """The errand at another node that this request is."""
 
     def initialize(self, **rooms: Any) -> None:
         super().initialize(**rooms)
         self._links: Links = rooms["links"]
-        self._link: Link | None = None
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -205,8 +184,10 @@ class SocketIoHandler(StreamHandler, Beginning):
         return None if local or self._links.frames is None else key
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
+        if await self._is_elsewhere():
+            return
         try:
-            link = self._find()
+            link = self.find()
             if self._wants_websocket:
                 self._check_upgrade(link)
                 self._link = link
@@ -215,30 +196,39 @@ class SocketIoHandler(StreamHandler, Beginning):
         except ChatError as error:
             self.refuse(error)
             return
-        if link is None:
-            await self._links.handle(Asked(self))
-            return
-        self._link = link
-        self._sign_in(link)
-        link.polling = True
+        await self.poll(link)
+
+    async def _is_elsewhere(self) -> bool:
+        """Whether another node has the link; then it has answered."""
+        node_id = self._links.elsewhere(parse_query(self.request.query))
+        if node_id is None:
+            return False
         try:
-            await self._links.handle(Asked(self))
-        finally:
-            link.polling = False
-            self._count(link, 0)
+            if self._wants_websocket:
+                raise BadRequest("Another server has this session: it goes on by polling.")
+            question = FarPoll.question(self.request, self.payer)
+            if len(self.request.body) > self._links.delivery.limits.body_bytes:
+                raise TooLarge("A payload is too large.")
+            self._asking = asyncio.ensure_future(self._links.ask(node_id, question))
+            answer = FarAnswer.read(await self._asking)
+        except ChatError as error:
+            self.refuse(error)
+        except asyncio.CancelledError:
+            if not self.gone:
+                raise
+        else:
+            self._give(answer)
+        return True
 
-    def _find(self) -> Link | None:
-        link = self._links.link(parse_query(self.request.query))
-        if link is None:
-            self._links.check_room(self.payer)
-        elif link.polling and self.request.method == "GET" and not self._upgrades:
-            link.abort()  # Engine.IO's rule, and nobody knows which of the two has got what
-            raise BadRequest("A poll of this session waits already.")
-        return link
-
-    @property
-    def _upgrades(self) -> bool:
-        return self.request.headers.get("Upgrade", "").lower() == "websocket"
+    def _give(self, answer: FarAnswer) -> None:
+        if answer.user_id is not None:
+            self.signed_in(answer.user_id)
+        if self.gone:
+            return
+        self.set_status(answer.status)
+        for name, value in answer.headers:
+            self.set_header(name, value)
+        self.finish(answer.body)
 
     def _check_upgrade(self, link: Link | None) -> None:
         if not self._upgrades:
@@ -246,76 +236,25 @@ class SocketIoHandler(StreamHandler, Beginning):
         if link is not None and (link.line is not None or link.engine.upgraded):
             raise BadRequest("This session has a WebSocket already.")
 
-    def head(self) -> None:
+    async def head(self) -> None:
         """Whether there is such a session, or room for one; none is begun (RFC 9110, section 9.3.2)."""
-        link = self._find()
-        if self._wants_websocket:
-            self._check_upgrade(link)
+        if self._links.elsewhere(parse_query(self.request.query)) is None:
+            link = self.find()
+            if self._wants_websocket:
+                self._check_upgrade(link)
         self.finish()
 
     @property
     def _wants_websocket(self) -> bool:
-        return self.request.query_arguments.get("transport", [b""])[-1] == b"websocket"
+        return bool(self.request.query_arguments.get("transport", [b""])[-1] == b"websocket")
 
     async def post(self, *args: Any) -> None:
-        link = None
-        try:
-            link = self._find()
-            if link is None:
-                raise BadRequest("A session begins with GET.")
-            if link.posting or link.engine.upgraded:
-                raise BadRequest("This session cannot be posted to now.")
-            link.posting = True
-            try:
-                await self._take(link, self.request.body)
-            finally:
-                link.posting = False
-        except ChatError as error:
-            if link is not None:
-                link.abort()
-            self.refuse(error)
+        if not await self._is_elsewhere():
+            await self.say()
 
-    def _sign_in(self, link: Link) -> None:
-        """The user of the link pays for this connection, too."""
-        if link.reader is not None:
-            stream = getattr(self.request.connection, "stream", None)
-            sign_in(getattr(stream, "socket", None), link.reader.mailbox.user_id)
-
-    async def _take(self, link: Link, body: bytes) -> None:
-        delivery, frames = self._links.delivery, self._links.frames
-        if len(body) > delivery.limits.body_bytes:
-            raise TooLarge(f"A payload has at most {delivery.limits.body_bytes} bytes.")
-        try:
-            said = body.decode().split(packets.SEPARATOR)
-        except UnicodeDecodeError:
-            raise BadRequest("A payload is UTF-8.") from None
-        if len(said) > packets.PACKETS_MAX:
-            raise BadRequest(f"A payload has at most {packets.PACKETS_MAX} packets.")
-        if frames is not None:
-            cost = frame_cost(len(said), len(body), delivery.limits)
-            while wait_s := frames.take(link.payer, delivery.clockwork.clock_s(), cost):
-                await asyncio.sleep(wait_s)
-        control = [one for one in said if link.receive(one, False) is not None]
-        await link.until_read_again()
-        self._sign_in(link)
-        if control and not link.ended:
-            await self._links.handle(Asked(self, packets.SEPARATOR.join(control).encode()))
-        elif not self.gone:
-            self.set_header("Content-Type", "text/plain")
-            self.finish("ok")
-        self._count(link, len(body))
-
-    def _count(self, link: Link, body_bytes: int) -> None:
-        request, reader = self.request, link.reader
-        up = request_bytes(str(request.method), request.uri or "", request.headers.get_all())
-        down = headers_bytes(self._headers.get_all()) + self.sent_bytes
-        link.count(up + body_bytes, down)
-        if reader is not None and reader.client:
-            self._links.delivery.tallies.count(
-                reader.mailbox.user_id, reader.client, reader.transport, requests=1
-            )
-
-    sent_bytes = 0
+    def signed_in(self, user_id: str) -> None:
+        stream = getattr(self.request.connection, "stream", None)
+        sign_in(getattr(stream, "socket", None), user_id)
 
     def write(self, chunk: Any) -> None:
         self.sent_bytes += len(chunk)
@@ -323,10 +262,9 @@ class SocketIoHandler(StreamHandler, Beginning):
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self.gone = True
-        # What was on its way to this poll is lost: the client comes back at its own cursor.
-        if self._link is not None and self._link.polling:
-            self._link.abort()
+        self.left()
+        if self._asking is not None:
+            self._asking.cancel()
 
     # The WebSocket.
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster
 from tests.cluster.test_processes import chatserver
 from tests.conftest import FAST
 from tests.support.clients import Person
+from tests.support.cluster import Cluster
 from tests.support.nats_server import TOKEN
 from tests.support.process import ServerProcess
 

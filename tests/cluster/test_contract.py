@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.process import ServerProcess
+from tests.support.socketio_clients import NodeClient
 from tests.transports.test_contract import *  # noqa: F403
 from tests.transports.test_contract import head, three
 
@@ -27,3 +28,23 @@ async def test_of_two_polls_the_newer_wins_wherever_the_two_come(server: ServerP
     newer = (await asyncio.wait_for(second, 5)).json()
     texts = [event["text"] for event in newer["events"] if event["type"] != "presence"]
     assert texts == ["for the newer"]
+
+
+async def test_the_official_client_may_poll_and_then_ask_for_a_websocket(
+    server: ServerProcess,
+) -> None:
+    """Its polls come to any process, and the WebSocket that it asks for to any other: then it goes on by polls."""
+    ann, bob, _ = await three(server)
+    auth = {"token": ann.token, "after": await head(ann)}
+    both = ["polling", "websocket"]
+    clients = [
+        await NodeClient.start("v4", server.url, transports=both, auth=auth) for _ in range(3)
+    ]
+    for client in clients:
+        await client.connected()
+    for number in range(10):
+        await bob.send(f"{number}")
+    for client in clients:
+        await client.until_text("9")
+        texts = [item["text"] for name, item in client.items if name == "server-talking"]
+        assert texts == [f"{number}" for number in range(10)]

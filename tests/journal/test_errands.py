@@ -1,0 +1,94 @@
+"""What one node has another one do: answered once, taken back where nobody waits, given up where the other is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chatserver.core.errors import Unavailable
+from chatserver.journal import errands
+from chatserver.journal.errands import Errand, Errands
+
+
+class Wires:
+    """NATS in one process: `hearing` by subject."""
+
+    def __init__(self) -> None:
+        self.hearing: dict[str, Callable[[Any], None]] = {}
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+
+    def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+        message = SimpleNamespace(data=payload, reply=reply)
+        if subject in self._waiting:
+            self._waiting[subject].set_result(message)
+        else:
+            self.hearing[subject](message)
+
+    async def subscribe(self, subject: str, receive: Callable[[Any], None]) -> None:
+        self.hearing[subject] = receive
+
+    async def request(self, subject: str, payload: bytes, timeout_s: float) -> Any:
+        inbox = f"inbox {len(self._waiting)}"
+        self._waiting[inbox] = asyncio.get_running_loop().create_future()
+        self.publish(subject, payload, inbox)
+        return await self._waiting[inbox]
+
+
+async def two() -> tuple[Errands, Errands]:
+    """Two nodes, which hear of their errands."""
+    wires = Wires()
+    both = [Errands(wires, lambda node: f"errand {node}", name) for name in ("a", "b")]
+    for each in both:
+        await each.start()
+    return both[0], both[1]
+
+
+async def test_an_errand_is_carried_out_at_the_other_node_and_answered() -> None:
+    one, other = await two()
+
+    async def turned(errand: Errand) -> bytes:
+        await asyncio.sleep(0)
+        return errand.question[::-1]
+
+    other.serve(turned)
+    asked = [one.ask("b", question, 5.0) for question in (b"abc\ndef", b"", b"x" * 10_000)]
+    assert await asyncio.gather(*asked) == [b"fed\ncba", b"", b"x" * 10_000]
+
+
+async def test_an_errand_that_nobody_waits_for_is_taken_back() -> None:
+    one, other = await two()
+    began, back = asyncio.Event(), asyncio.Event()
+
+    async def until_back(errand: Errand) -> bytes:
+        errand.taken_back = back.set
+        began.set()
+        await back.wait()
+        return b""
+
+    other.serve(until_back)
+    asking = asyncio.create_task(one.ask("b", b"", 5.0))
+    await began.wait()
+    asking.cancel()
+    async with asyncio.timeout(5):
+        await back.wait()
+    assert isinstance((await asyncio.gather(asking, return_exceptions=True))[0], BaseException)
+
+
+async def test_nobody_waits_for_a_node_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errands, "LOOK_S", 0.001)
+    one, other = await two()
+
+    async def never(errand: Errand) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    other.serve(never)
+    one.is_there = lambda node_id: False
+    with pytest.raises(Unavailable):
+        async with asyncio.timeout(5):
+            await one.ask("b", b"", 60.0)
+    other.close()
