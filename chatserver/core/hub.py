@@ -38,6 +38,10 @@ class Hub:
         self.delivered_events = 0
         """Appends to mailboxes, ever."""
         self.index = AudienceIndex()
+        self.may_signal: Callable[[], bool] = _always
+        """Whether this process knows who is a friend of whom now; while not, no signal is offered to anybody."""
+        self.signals_missed = False
+        """Whether one was not offered since this was last set to False."""
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._schedule_flush = schedule_flush
@@ -183,6 +187,9 @@ class Hub:
 
     def signal(self, signal: Signal, to: str | None) -> None:
         """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""
+        if not self.may_signal():
+            self.signals_missed = True
+            return
         if to is None:
             self.offer(self.index.hearers(signal.about), signal)
             return
@@ -229,6 +236,10 @@ class Hub:
                 reader.flush()
             except Exception as error:
                 self._failed(reader, error)
+
+
+def _always() -> bool:
+    return True
 
 
 def _same_way(first: Event, other: Event) -> bool:

@@ -70,6 +70,8 @@ def furnish(
     clockwork = Clockwork(limits, clock_s, clock_ms)
     mailboxes = Mailboxes(hub, journal, store, limits.mailbox_linger_s, clock_s)
     joins = Joins(limits.joins)
+    if neighbours.several:
+        hub.may_signal = lambda: journal.fresh
     attendance = Attendance(presence, signals, store, clock_s, clock_ms, joins.crowded)
     return Delivery(
         hub=hub,

@@ -181,12 +181,14 @@ class JetStreamJournal:
         return standing
 
     async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+        self._refuse_stale()
         await self.shown(min(up_to, self.head_seq))
         # First the events, then the mark: what is dropped in between is so still noticed.
         found = await self._log.count_visible(view, after, up_to, cap)
         return None if after < await self._log.dropped_seq() else found
 
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
+        self._refuse_stale()
         await self.shown(min(up_to, self.head_seq))
         return await self._log.visible(view, after, up_to, limit)
 
@@ -214,10 +216,13 @@ class JetStreamJournal:
     def _refuse_where_full(self) -> None:
         if self._closing or not self._tasks:
             raise Unavailable(_STOPPING)
-        if not self.fresh:
-            raise Unavailable(_STALE)
+        self._refuse_stale()
         if self._on_way >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             raise Unavailable("The server has too much to do at the moment.")
+
+    def _refuse_stale(self) -> None:
+        if not self.fresh:
+            raise Unavailable(_STALE)
 
     def _accept(self, sending: Sending) -> None:
         size_bytes = self._publisher.prepare(sending)

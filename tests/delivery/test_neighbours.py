@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from chatserver.core import vocabulary
 from chatserver.core.conversations import Broadcasts
@@ -241,3 +244,28 @@ async def test_typing_is_heard_on_every_node_and_kept_for_a_poll_that_comes_next
         late = await other.reader("bob", client="late", stream=False)
         other.neighbours.catch_up(late)
         assert late.signals == [], "it stands no longer"
+
+
+async def test_a_node_that_is_not_fresh_passes_nothing_on_and_says_who_is_there_once_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes(tmp_path, 2) as it:
+        one, other = it.places
+        ann, bob = await one.reader("ann"), await one.reader("bob")
+        it.bus.deliver()
+        ann.signals.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(type(one.journal), "fresh", False)
+            one.delivery.readers.detach(bob)
+            one.hub.signal(vocabulary.typing("bob", Broadcasts()), None)
+            it.pass_time(GRACE_S + 2)
+            one.delivery.readers.turn(one.now_s)
+            assert ann.signals == [], "whether they are friends still is not known here"
+        one.delivery.readers.turn(one.now_s)
+        await asyncio.sleep(0)
+        assert [json.loads(signal.payload) for signal in ann.signals] == [
+            {"type": "presence", "online": []}
+        ]
+        one.delivery.readers.turn(one.now_s)
+        await asyncio.sleep(0)
+        assert len(ann.signals) == 1, "said once"
