@@ -35,6 +35,8 @@ LOOK_S = 0.25
 _OUTRUN = (10071, 10164)
 """Codes of NATS: wrong last sequence, and the same while another one is on its way."""
 _REPEATED = 10201
+_ON_ITS_WAY = 10158
+"""An earlier attempt with this id is being stored: after a change of leader it may take seconds, or come to nothing."""
 _CANNOT_SAVE = "The server cannot save messages at the moment."
 
 Outcome = list[Appended] | Unavailable | Outrun
@@ -54,6 +56,11 @@ class Sending:
     sent_s: float = 0.0
     """When it was last handed to the connection; 0 where it never was."""
     until_s: float = 0.0
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether a second attempt does nothing where the first one has happened: it has an id, or its guard has moved."""
+        return len(self.bodies) == 1 or self.guard is not None
 
 
 class Publisher:
@@ -209,7 +216,7 @@ class Publisher:
     def _send_again(self) -> None:
         """There is another connection: what is on its way may have been lost with the one before."""
         for sending in list(self._flying.values()):
-            if len(sending.bodies) == 1 or not sending.sent_s:
+            if sending.may_go_again or not sending.sent_s:
                 self._put(sending)
 
     async def _look(self) -> None:
@@ -220,7 +227,7 @@ class Publisher:
                 if now_s > sending.until_s:
                     self.end(sending, Unavailable(_CANNOT_SAVE, 2.0))
                 elif not sending.sent_s or (
-                    len(sending.bodies) == 1 and now_s > sending.sent_s + REPEAT_S
+                    sending.may_go_again and now_s > sending.sent_s + REPEAT_S
                 ):
                     self._put(sending)
 
@@ -239,12 +246,12 @@ class Publisher:
             return
         code = error.get("err_code")
         if code in _OUTRUN and sending.guard is not None:
-            if sending.tries == 1 or len(sending.bodies) > 1:
+            if sending.tries == 1:
                 self.end(sending, Outrun())
             else:
-                # The stream looks at the guard before the id: what outran it may be its own first attempt.
+                # What outran it may be its own first attempt: the stream looks at the guard before the id, and a batch has none.
                 self._repeats(0, sending)
-        elif code == _REPEATED or not error.get("code", 500) >= 500:
+        elif code == _REPEATED or (code != _ON_ITS_WAY and error.get("code", 500) < 500):
             _log.error("the stream refuses a message: %s", error.get("description"))
             self.end(sending, Unavailable(_CANNOT_SAVE, 2.0))
         # Anything else passes: it is sent again until it is given up.

@@ -34,6 +34,8 @@ CHANGE_APART_S = (0.5, 2.0)
 BEFORE_S, BEHIND_S = 2.0, 4.0
 """So long there is traffic before the fault, and after it is over."""
 PATIENCE_S = 20.0
+REFUSED_S = 0.05
+"""A hop that was over sooner was most likely refused: the next one waits as long."""
 TO_THE_END_S = 120.0
 
 
@@ -134,7 +136,10 @@ class Crowd:
             kind = self.random.choice(KINDS)
             reader = kind(self.url, one.person.token, client=one.person.id)
             self.counts["hops"] += 1
+            began_s = time.monotonic()
             await hop(reader, one.seen.cursor, one.take, self.random.randint(1, 40))
+            if time.monotonic() - began_s < REFUSED_S:
+                await asyncio.sleep(REFUSED_S)
             if self._written.is_set():
                 until_s = until_s or time.monotonic() + TO_THE_END_S
                 if time.monotonic() > until_s:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from chatserver.core import vocabulary
@@ -223,8 +224,9 @@ async def test_of_two_nodes_that_decide_about_a_pair_one_is_first(
             assert await one.store.relation("ann", "bob") == "none"
 
 
+@pytest.mark.parametrize("drafts", [1, 2])
 async def test_an_attempt_of_its_own_outruns_nobody(
-    tmp_path: Path, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, nats: NatsServer, monkeypatch: pytest.MonkeyPatch, drafts: int
 ) -> None:
     home = SqliteHome(tmp_path / "data")
     async with node(home, nats.uri) as one:
@@ -250,8 +252,8 @@ async def test_an_attempt_of_its_own_outruns_nobody(
         monkeypatch.setattr(one.journal._follower, "_hand_on", held.append)
         monkeypatch.setattr(publisher.Publisher, "_put", put_twice)
         guard = await one.journal.guard("ann")
-        change = vocabulary.notice(PasswordChange("ann", "new", None))
-        appended = asyncio.create_task(one.journal.append(paid(), change, guard=guard))
+        change = [vocabulary.notice(PasswordChange("ann", "new", None))] * drafts
+        appended = asyncio.create_task(one.journal.append(paid(), *change, guard=guard))
         await until(lambda: held and len(answers) == 2)
         assert b"wrong last sequence" in answers[1]
         # What is asked of the stream now comes back after what the journal has asked about it.
@@ -259,7 +261,55 @@ async def test_an_attempt_of_its_own_outruns_nobody(
         monkeypatch.setattr(one.journal._follower, "_hand_on", hand_on)
         for turn in held:
             hand_on(turn)
-        assert [each.seq for each in await appended] == [one.journal.head_seq]
+        assert [each.seq for each in await appended] == [event.seq for event in one.events]
+        assert len(one.events) == drafts
+
+
+async def test_changes_of_a_pair_that_are_lost_on_the_way_go_again_and_happen_once(
+    tmp_path: Path, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = SqliteHome(tmp_path / "data")
+    async with node(home, nats.uri) as one:
+        publish = one.link.publish
+        lost: list[str] = []
+
+        def lose_the_end(
+            subject: str, payload: bytes, reply: str = "", headers: dict[str, str] | None = None
+        ) -> bool:
+            if headers and "Nats-Batch-Commit" in headers and not lost:
+                lost.append(headers["Nats-Batch-Id"])
+                return True
+            return publish(subject, payload, reply, headers)
+
+        monkeypatch.setattr(one.link, "publish", lose_the_end)
+        change = FriendChange("ann", "bob", "friend")
+        told = [friend_draft("ann", "bob", "friend", change), friend_draft("bob", "ann", "friend")]
+        await one.journal.append(paid(), *told, guard=await one.journal.guard("ann", "bob"))
+        assert len(lost) == 1 and len(one.events) == 2
+        assert await one.store.relation("ann", "bob") == "friend"
+
+
+async def test_an_id_that_is_being_stored_is_waited_for(
+    tmp_path: Path, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = SqliteHome(tmp_path / "data")
+    async with node(home, nats.uri) as one:
+        sending = one.journal._publisher
+        held: list[list[Placed]] = []
+        hand_on = one.journal._follower._hand_on
+        monkeypatch.setattr(one.journal._follower, "_hand_on", held.append)
+        said = asyncio.create_task(world_of(one, home.clock).say("ann", client_id="c"))
+        await until(lambda: held)
+        # As the leader says that has taken over in the middle of it.
+        error = {
+            "code": 409,
+            "err_code": 10158,
+            "description": "duplicate message id is in process",
+        }
+        reply = f"{sending._inbox}.{held[0][0].number}"
+        sending._acknowledged(Msg(Client(), reply, data=json.dumps({"error": error}).encode()))
+        hand_on(held[0])
+        assert (await said).seq == one.journal.head_seq
 
 
 async def test_a_stream_whose_places_are_a_month_behind_the_clock_is_resumed(
