@@ -98,7 +98,7 @@ class Readers:
         self.all: dict[Attached, None] = {}  # in the order in which they came
         self.logins, self._neighbours, self._journal = people
         self._stale_since_s: float | None = None
-        self._telling_all: asyncio.Task[None] | None = None
+        self._reaching_all: asyncio.Task[None] | None = None
         self._by_login: dict[str, list[Attached]] = {}
         self._hub = hub
         self._mailboxes = mailboxes
@@ -194,28 +194,28 @@ class Readers:
         """Send everybody to the other nodes where this one has not been fresh for CUT_OFF_S."""
         if self._journal.fresh:
             self._stale_since_s = None
-            if self._hub.signals_missed and self._telling_all is None:
+            if self._hub.signals_missed and self._reaching_all is None:
                 self._hub.signals_missed = False
-                self._begin(self._tell_presence())
+                self._begin(self._offer_presence())
         elif self._stale_since_s is None:
             self._stale_since_s = now_s
-        elif now_s - self._stale_since_s >= CUT_OFF_S and self.all and self._telling_all is None:
+        elif now_s - self._stale_since_s >= CUT_OFF_S and self.all and self._reaching_all is None:
             self._begin(self._send_away(CUT_OFF))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._telling_all = asyncio.get_running_loop().create_task(work)
-        self._telling_all.add_done_callback(self._all_told)
+        self._reaching_all = asyncio.get_running_loop().create_task(work)
+        self._reaching_all.add_done_callback(self._has_reached_all)
 
-    async def _tell_presence(self) -> None:
+    async def _offer_presence(self) -> None:
         """Who is online, to everybody: while this node was not fresh nobody was told who came and went."""
-        mailboxes = dict.fromkeys([reader.mailbox for reader in self.all])
-        for number, mailbox in enumerate(mailboxes, 1):
-            self._hub.offer((mailbox,), self._attendance.whole(mailbox))
-            if number % ENDS_A_TURN == 0:
-                await asyncio.sleep(0)
+        mailboxes = list(dict.fromkeys([reader.mailbox for reader in self.all]))
+        for at in range(0, len(mailboxes), ENDS_A_TURN):
+            for mailbox in mailboxes[at : at + ENDS_A_TURN]:
+                self._hub.offer((mailbox,), self._attendance.whole(mailbox))
+            await asyncio.sleep(0)
 
-    def _all_told(self, task: asyncio.Task[None]) -> None:
-        self._telling_all = None
+    def _has_reached_all(self, task: asyncio.Task[None]) -> None:
+        self._reaching_all = None
 
     async def _send_away(self, ending: Ending) -> None:
         for number, reader in enumerate(list(self.all), 1):

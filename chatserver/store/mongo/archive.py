@@ -18,6 +18,7 @@ from chatserver.store.mongo.database import MongoDb
 from chatserver.store.mongo.eventlog import DUPLICATE_KEY, MongoLog
 from chatserver.store.mongo.ranges import READ_EVENTS, compound
 from chatserver.store.mongo.shapes import (
+    STANDS,
     event_document,
     login_document,
     login_of,
@@ -27,8 +28,8 @@ from chatserver.store.mongo.shapes import (
 
 CHUNK = 1000
 _COLLECTIONS = {kind: "pairs" if kind == "friendships" else kind for kind in KINDS}
-_LIVE: dict[str, dict[str, Any]] = {"friendships": {"state": {"$ne": "none"}}}
-"""Ended friendships are kept only as a guard against late writes."""
+_LIVE: dict[str, dict[str, Any]] = {"friendships": {"state": {"$ne": "none"}}, "blocks": STANDS}
+"""Ended friendships and lifted blocks are kept only as a guard against late writes."""
 
 
 class MongoArchive:

@@ -1,8 +1,8 @@
 """What an event changes in MongoDB: single-document steps that may be repeated, in any number.
 
 There are no transactions. Each step is guarded by the seq of its event, so that a repetition, or an old
-attempt that the server carries out late, changes nothing. An ended friendship stays as a document with the
-seq of its end, for the same reason.
+attempt that the server carries out late, changes nothing. An ended friendship and a lifted block stay as documents with
+the seq of their end, for the same reason.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ async def apply_change(db: MongoDb, change: Change, seq: int, first_seq: int) ->
     match change:
         case FriendChange():
             await _friend(db, change, seq)
-        case BlockChange(blocked=True):
-            await block(db, change.user_id, change.other)
         case BlockChange():
-            await db["blocks"].delete_many({"_id": compound(change.user_id, change.other)})
+            await _block(db, change.user_id, change.other, seq, lifted=not change.blocked)
         case ProfileChange():
             await _profile(db, change, seq)
         case ReadChange():
@@ -93,12 +91,16 @@ async def _friend(db: MongoDb, change: FriendChange, seq: int) -> None:
     else:
         raise ValueError(f"A friendship cannot become {change.relation!r}.")
     if change.block:
-        await block(db, change.asker, change.other)
+        await _block(db, change.asker, change.other, seq, lifted=False)
 
 
-async def block(db: MongoDb, by: str, user: str) -> None:
-    """`by` blocks `user`."""
-    await upsert(db["blocks"], {"_id": compound(by, user)}, {"$set": {"by": by, "user": user}})
+async def _block(db: MongoDb, by: str, user: str, seq: int, lifted: bool) -> None:
+    """`by` blocks `user` from this seq on, or does so no more: then the document stays, as that of a friendship does."""
+    key, blocks = compound(by, user), db["blocks"]
+    update = {"$set": {"by": by, "user": user, "seq": seq, "lifted": lifted}}
+    # One that an older version wrote, or that came from another store, is older than everything in the order.
+    await blocks.update_one({"_id": key, "seq": _NONE}, update)
+    await upsert(blocks, {"_id": key, "seq": {"$lt": seq}}, update)
 
 
 async def _profile(db: MongoDb, change: ProfileChange, seq: int) -> None:

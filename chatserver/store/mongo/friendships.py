@@ -10,7 +10,7 @@ from typing import Any
 from chatserver.core.people import MAX_INCOMING, Friends, User
 from chatserver.store.mongo.database import MongoDb, MongoPart
 from chatserver.store.mongo.ranges import Doc, compound
-from chatserver.store.mongo.shapes import USER, name_order, pair, user_of
+from chatserver.store.mongo.shapes import STANDS, USER, name_order, pair, user_of
 
 SIDES = (("a", "b"), ("b", "a"))
 """Where somebody stands in the document of a pair, and where the other does."""
@@ -124,12 +124,12 @@ class MongoFriendships(MongoPart):
         return relation_in(doc, viewer)
 
     async def blocks(self, user_id: str) -> list[User]:
-        rows = await self._db.all("blocks", {"by": user_id})
+        rows = await self._db.all("blocks", {"by": user_id, **STANDS})
         people = await self._db.by_ids("users", (row["user"] for row in rows), USER)
         return [user_of(doc) for doc in sorted(people.values(), key=name_order)]
 
     async def blocked(self, by: str, user_id: str) -> bool:
-        return await self._db.one("blocks", {"_id": compound(by, user_id)}) is not None
+        return await self._db.one("blocks", {"_id": compound(by, user_id), **STANDS}) is not None
 
 
 async def _pairs_of(db: MongoDb, user_id: str) -> list[tuple[Doc, str]] | None:

@@ -90,7 +90,8 @@ class MongoPeople(MongoPart):
     async def _apart(self, viewer: str, ids: list[str]) -> set[str]:
         """Those of `ids` who have blocked the viewer or are blocked by the viewer."""
         keys = {compound(*each): id_ for id_ in ids for each in ((viewer, id_), (id_, viewer))}
-        return {keys[key] for key in await self._db.by_ids("blocks", keys, {"_id": 1})}
+        found = await self._db.by_ids("blocks", keys, {"lifted": 1})
+        return {keys[key] for key, doc in found.items() if not doc.get("lifted")}
 
     async def _candidates(self, viewer: str, query: str) -> dict[str, dict[str, Any]]:
         # The longest word first: it most likely has the fewest people.

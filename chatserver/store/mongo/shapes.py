@@ -24,6 +24,10 @@ TTL_MS = 8 * 86_400_000
 the journal keeps them, for clocks that differ."""
 
 
+STANDS: dict[str, Any] = {"lifted": {"$ne": True}}
+"""Of blocks: one that was not lifted."""
+
+
 def pair(one: str, other: str) -> str:
     """The key of what two users have in common, whichever comes first."""
     return compound(*sorted((one, other)))
