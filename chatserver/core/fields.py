@@ -15,7 +15,7 @@ import orjson
 
 from chatserver.core.errors import BadRequest, InvalidField
 from chatserver.core.events import MAX_SEQ
-from chatserver.core.visible import moves_others, shows_something
+from chatserver.core.visible import holds_no_character, moves_others, shows_something
 
 Fields = Mapping[str, object]
 """A parsed JSON object; nothing is known about its values."""
@@ -194,7 +194,7 @@ def _same_password(text: str) -> str:
 def _name(value: object, field: str) -> str:
     too_long = "A name has at most {} characters."
     text = _bounded(value, field, NAME_CHARS, too_long, _composed)
-    if _CONTROL.search(text) or moves_others(text):
+    if _CONTROL.search(text) or moves_others(text) or holds_no_character(text):
         raise InvalidField(
             field, "A name cannot hold control characters, nor marks that reorder text."
         )
@@ -294,7 +294,8 @@ def label(value: object) -> str:
     """A token's label: 1 to 100 characters in one line, at least one of which can be seen."""
     wrong = f"A label has 1 to {LABEL_CHARS} characters in one line."
     clean = _bounded(value, "label", LABEL_CHARS, wrong, _trimmed)
-    if not shows_something(clean) or _CONTROL.search(clean) or moves_others(clean):
+    moves = moves_others(clean) or holds_no_character(clean)
+    if moves or not shows_something(clean) or _CONTROL.search(clean):
         raise InvalidField("label", wrong)
     return clean
 

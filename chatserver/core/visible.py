@@ -17,10 +17,29 @@ _BLANK = (
     # Letters and symbols that are drawn as nothing: Braille without dots, a null note, fillers and blanks.
     "\u2800\U0001d159\U00013441\U00013442\U00016fe4"
 )
-_SEEN = re.compile(f"[^{_INVISIBLE}{_BLANK}]")
+_NO_CHARACTERS = (
+    "\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe\U0003ffff\U0004fffe\U0004ffff"
+    "\U0005fffe\U0005ffff\U0006fffe\U0006ffff\U0007fffe\U0007ffff\U0008fffe\U0008ffff\U0009fffe\U0009ffff"
+    "\U000afffe\U000affff\U000bfffe\U000bffff\U000cfffe\U000cffff\U000dfffe\U000dffff\U000efffe\U000effff"
+    "\U000ffffe\U000fffff\U0010fffe\U0010ffff"
+)
+"""Noncharacters: no font has anything for them, and whoever keeps text may use them for its own ends (Unicode, 23.7)."""
+_NOTHING_ALONE = (
+    # Object replacement: the place of an object that is not there. Private use (Unicode, 23.5): what nobody but the
+    # sender has agreed on, drawn as an empty box or as nothing.
+    "\ufffc\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+    # Controls that join hieroglyphs (Unicode, 11.4), and marks that stack what stands around them
+    # (Indic_Syllabic_Category=Invisible_Stacker, Number_Joiner, Consonant_Joiner).
+    "\U00013430-\U0001343f\u1039\u17d2\u1a60\uaaf6\u2d7f\U00010a3f\U0001107f\U00011133\U0001193e"
+    "\U00011a47\U00011a99\U00011d45\U00011d97"
+)
+_SEEN = re.compile(f"[^{_INVISIBLE}{_BLANK}{_NO_CHARACTERS}{_NOTHING_ALONE}]")
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
 
-_MOVES = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Bidirectional controls and line ends that are no controls; the deprecated ones beside them, which mirror and reshape
+# what follows (Unicode, 23.3); and what makes a note of what follows, or puts something in its place (23.8).
+_MOVES = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffc]")
+_NONE = re.compile(f"[{_NO_CHARACTERS}]")
 
 
 def shows_something(text: str) -> bool:
@@ -65,8 +84,13 @@ def isolated(text: str) -> str:
 
 
 def moves_others(text: str) -> bool:
-    """Whether it holds a bidirectional control or a line end that is no control (UAX 9, section 2).
+    """Whether it holds a mark that changes how other characters are drawn (UAX 9, section 2).
 
     A name with one can put itself in front of what stands around it, or make itself look like another.
     """
     return _MOVES.search(text) is not None
+
+
+def holds_no_character(text: str) -> bool:
+    """Whether it holds a noncharacter: indexes end their ranges with one (`names.after_prefix`)."""
+    return _NONE.search(text) is not None

@@ -30,7 +30,6 @@ from chatserver.http.requests import (
     declared_bytes,
     parse_json,
     parse_query,
-    refuse_unasked,
 )
 from chatserver.http.words import COOKIE as LANGUAGE_COOKIE
 from chatserver.http.words import Language
@@ -274,12 +273,10 @@ class ApiHandler(BaseHandler):
 
     def fields(self) -> dict[str, object]:
         """The JSON object in the body; empty where there is none."""
-        return parse_json(self.request.headers, self.taken_body())
+        return parse_json(str(self.request.method), self.request.headers, self.taken_body())
 
     def no_fields(self) -> None:
         """For a request whose body says nothing: still none that a form, or an old browser's script, could send."""
-        if self.request.method == "POST":
-            refuse_unasked(self.request.headers)
         self.fields()
 
     def answer(self, value: Any, status: int = 200) -> None:

@@ -35,31 +35,18 @@ class HttpSettings:
     """Whether Socket.IO clients are answered."""
 
 
-def refuse_unasked(headers: HTTPHeaders) -> None:
-    """For a POST that needs no body: a page of another site can send one with a cookie and without a media type, and an
-    old browser says no `Origin` with it. Raises `UnsupportedMedia` where that could be the case.
-    """
-    own = "Origin" in headers or "Authorization" in headers
-    if not own and headers.get("Sec-Fetch-Site") not in ("same-origin", "none"):
-        media_type = headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower()
-        if media_type != "application/json":
-            raise UnsupportedMedia("Send this as application/json.")
-
-
-def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
+def parse_json(method: str, headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     """The object in a request's body; empty where there is no body.
 
     A body is JSON: a page of another site cannot send this media type without being asked by CORS first, which is
     what guards requests without an `Origin`. Where there is no body, the media type says nothing, and many clients
     set one all the same (aiohttp, `curl -d ''`, urllib). It is passed over where a foreign page cannot have sent the
-    request: it brings a token, which a browser attaches to nothing by itself; or an `Origin`, which admission has
-    compared; or no media type that a form can have, so a browser would have asked by CORS. What is left is a cookie
-    and a form's media type without `Origin`, as an old browser sends the form of a foreign page.
+    request (`_may_be_foreign`).
 
     Raises `UnsupportedMedia` and `BadRequest`.
     """
     media_type = headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower()
-    if media_type != "application/json" and (body or _may_be_foreign(media_type, headers)):
+    if media_type != "application/json" and (body or _may_be_foreign(method, media_type, headers)):
         raise UnsupportedMedia("Send the body as application/json.")
     if not body:
         return {}
@@ -70,9 +57,20 @@ def parse_json(headers: HTTPHeaders, body: bytes) -> dict[str, object]:
     return json_object(text, "The body")
 
 
-def _may_be_foreign(media_type: str, headers: HTTPHeaders) -> bool:
-    """Whether a foreign page's form could have sent a request without a body, with somebody's cookie."""
-    return media_type in UNASKED and "Authorization" not in headers and "Origin" not in headers
+def _may_be_foreign(method: str, media_type: str, headers: HTTPHeaders) -> bool:
+    """Whether a page of another site could have sent a request without a body, with somebody's cookie and unasked.
+
+    Not where it brings a token, which a browser attaches to nothing by itself; nor where it says from which page it
+    comes, which admission has compared. What is left is a script, or an old browser that says nothing. A page of
+    another site makes the latter send a POST without any media type: `sendBeacon`, or `fetch` without a body (Fetch,
+    "CORS-safelisted method"). So a POST has to be JSON. For any other method a browser asks by CORS first, whatever its
+    media type: those that a form has are refused besides, since some frameworks let a form's POST pass as a PUT.
+    """
+    if "Authorization" in headers or "Origin" in headers:
+        return False
+    if headers.get("Sec-Fetch-Site") in ("same-origin", "none"):
+        return False
+    return method == "POST" or media_type in UNASKED
 
 
 def cookie_header(headers: HTTPHeaders) -> str | None:

@@ -15,8 +15,10 @@ NOTHING = [
     *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u200b\u200c\u200d\u200e\u2060\u2064\u2066\u206f",
     *"\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff9\U0001bca0\U0001d173\U000e0001\U000e0020\U000e0fff",
     *"\u2800\u3000\u00a0\u1680\u2007\u202f\u205f\U0001d159\U00013441\U00016fe4",
+    *"\ufffa\ufffb\ufffc\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0010fffe\U0010ffff\U000e0061\U000e007f",
+    *"\ue000\uf8ff\U000f0000\U0010fffd\U00013430\U0001343f\u1039\u17d2\u2d7f",
 ]
-"""A letter, a mark, a symbol, a space or a reserved place each, and none is drawn."""
+"""A letter, a mark, a symbol, a space, a private or a reserved place each, and none is drawn."""
 
 SOMETHING = [
     "a",
@@ -27,7 +29,10 @@ SOMETHING = [
     "\u4e2d",
     "\u0e01",
     "\U0001f600",
-    "\ue000",
+    "a\ue000",
+    "\ufffd",
+    "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    "\U0001fae9",
     "\u2588",
     "\u30fb",
     "\u200da",
@@ -65,7 +70,10 @@ def test_every_space_of_this_pythons_unicode_is_nothing() -> None:
 
 @pytest.mark.parametrize(
     "mark",
-    [*"\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"],
+    [
+        *"\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+        *"\u206a\u206e\u206f\ufff9\ufffa\ufffb\ufffc",
+    ],
     ids=lambda each: f"{ord(each):04X}",
 )
 def test_marks_that_reorder_are_refused_in_names_and_labels(mark: str) -> None:
@@ -75,6 +83,18 @@ def test_marks_that_reorder_are_refused_in_names_and_labels(mark: str) -> None:
             rule(f"Ann {mark}rehcrA")
     if not mark.isspace():
         assert fields.text(f"a{mark}b", 9) == f"a{mark}b"
+
+
+def test_a_name_and_a_label_hold_no_noncharacter() -> None:
+    every = {
+        *range(0xFDD0, 0xFDF0),
+        *(16**4 * n + low for n in range(17) for low in (0xFFFE, 0xFFFF)),
+    }
+    for code in every:
+        for rule in (fields.first_name, fields.last_name, fields.label):
+            with pytest.raises(InvalidField):
+                rule(f"Ann{chr(code)}")
+        assert fields.text(f"a{chr(code)}", 9) == f"a{chr(code)}"
 
 
 def test_letters_of_every_direction_and_their_joiners_are_names() -> None:

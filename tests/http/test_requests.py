@@ -21,14 +21,14 @@ JSON = HTTPHeaders({"Content-Type": "application/json; charset=utf-8"})
 
 
 def test_a_body_is_an_object_or_nothing() -> None:
-    assert parse_json(JSON, b'{"a": 1}') == {"a": 1}
-    assert parse_json(JSON, b"") == {} == parse_json(HTTPHeaders(), b"")
+    assert parse_json("POST", JSON, b'{"a": 1}') == {"a": 1}
+    assert parse_json("POST", JSON, b"") == {} == parse_json("PUT", HTTPHeaders(), b"")
     for bad in (b"\xff", b"[]", b"{"):
         with pytest.raises(BadRequest):
-            parse_json(JSON, bad)
+            parse_json("POST", JSON, bad)
     for kind in ("text/plain", ""):
         with pytest.raises(UnsupportedMedia):
-            parse_json(HTTPHeaders({"Content-Type": kind}), b"{}")
+            parse_json("PUT", HTTPHeaders({"Content-Type": kind}), b"{}")
 
 
 def test_of_an_argument_the_last_value_counts_and_it_is_utf8() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from chatserver.site.api.table import TABLE
 from tests.site.conftest import Browser, problem
 from tests.support.process import ServerProcess
 
@@ -131,14 +132,40 @@ FORMS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
 """What a form of another site can have sent."""
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "logout"), ("PUT", "friends/x")])
-@pytest.mark.parametrize("media_type", FORMS)
-def test_a_form_cannot_send_even_a_request_that_needs_no_body(
-    browser: Callable[[], Browser], method: str, path: str, media_type: str
+WRITING = [row for row in TABLE if row.method != "GET"]
+"""Every address that changes something, method by method."""
+
+
+def test_what_a_foreign_page_could_have_sent_unasked_changes_nothing_anywhere(
+    browser: Callable[[], Browser], server: ServerProcess
 ) -> None:
-    headers = {"Content-Type": media_type, "Content-Length": "0"}
-    answer = browser().http.request(method, f"/api/{path}", headers=headers)
-    problem(answer, 415, "unsupported_media_type")
+    """With a cookie, without a body and without a word of whose page it was: an old browser's form or `sendBeacon`."""
+    one = browser()
+    assert len(WRITING) > 15
+    for row in WRITING:
+        path = row.path.replace("{id}", "x")
+        unasked = [{"Content-Type": each} for each in FORMS] + [{}] * (row.method == "POST")
+        for headers in [*unasked, *({**each, "Sec-Fetch-Site": "same-site"} for each in unasked)]:
+            answer = one.http.request(row.method, f"{server.url}{path}", headers=headers)
+            problem(answer, 415, "unsupported_media_type")
+    assert one.http.get("/api/me").status_code == 200
+
+
+@pytest.mark.parametrize("media_type", [*FORMS, None])
+def test_our_own_page_and_a_script_with_json_need_no_body_anywhere(
+    browser: Callable[[], Browser], server: ServerProcess, media_type: str | None
+) -> None:
+    one = browser()
+    said = {} if media_type is None else {"Content-Type": media_type}
+    for headers in (
+        {**said, "Origin": server.url},
+        {**said, "Sec-Fetch-Site": "same-origin"},
+        JSON,
+    ):
+        for row in WRITING:
+            path = row.path.replace("{id}", "x")
+            answer = one.http.request(row.method, f"{server.url}{path}", headers=headers)
+            assert answer.status_code not in (403, 415), (row.method, path, answer.text)
 
 
 @pytest.mark.parametrize("media_type", [*FORMS, "application/octet-stream", "image/png"])

@@ -313,7 +313,7 @@ FAULTS = (
     Fault(
         "a form of another site may send JSON",
         "chatserver/http/requests.py",
-        'if media_type != "application/json" and (body or _may_be_foreign(media_type, headers)):',
+        'if media_type != "application/json" and (body or _may_be_foreign(method, media_type, headers)):',
         'if media_type != "application/json" and not body and media_type in UNASKED:',
         (f"{T_BAD}::test_a_body_of_another_media_type_is_refused",),
     ),
