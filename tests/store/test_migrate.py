@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from chatserver.core.alerts import Subscription
-from chatserver.core.conversations import Standings
+from chatserver.core.conversations import Direct, Standings
 from chatserver.store.archive import KINDS, Archive, Record, Sum, migrate, total_of
 from chatserver.store.contract import StoreRefused
 from chatserver.store.mongo import archive as mongo_archive
+from chatserver.store.mongo import standings as mongo_standings
+from chatserver.store.mongo import unread as mongo_unread
+from chatserver.store.mongo.ranges import Doc, read
 from chatserver.store.mongo.store import MongoStore
 from chatserver.store.sqlite import archive as sqlite_archive
 from chatserver.store.sqlite.store import SqliteStore
@@ -248,6 +251,43 @@ async def test_a_checksum_depends_on_content_and_not_on_order() -> None:
     assert await total([one, two]) == await total([two], [one])
     assert await total([one, two]) != await total([one, one])
     assert await total([one]) != await total([{**one, "payload": b"z"}])
+
+
+async def test_no_request_counts_what_was_unread_before_the_move(
+    tmp_path: Path, mongo: MongoHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 300,000 messages the first reading of them used to take 22 s."""
+    monkeypatch.setattr(mongo_unread, "FOLD_EVENTS", 3)
+    before = SqliteHome(tmp_path / "before")
+    async with opened(before) as world:
+        await world.join("ann", "bob", "cho")
+        await world.befriend("ann", "bob")
+        for n in range(9):
+            await world.say("ann", str(n), to="bob")
+        await world.befriend("cho", "bob")
+        await world.read("bob", world.events[-7].seq, "ann")
+        unread = (await world.store.read_state("bob")).unread
+        assert unread[Direct("ann")] > 2
+    async with _archive(before) as source, _archive(mongo, unfinished=True) as target:
+        await migrate(source, target, _quiet)
+    found: list[Doc] = []
+
+    async def spy(*arguments: Any) -> list[Doc]:
+        docs = await read(*arguments)
+        found.extend(docs)
+        return docs
+
+    for module in (mongo_unread, mongo_standings):
+        monkeypatch.setattr(module, "read", spy)
+    async with opened(mongo) as world:
+        assert (await world.store.read_state("bob")).unread == unread
+        counts = {
+            one.conversation: one.unread for one in (await world.store.standings("bob")).standings
+        }
+        assert counts[Direct("ann")] == unread[Direct("ann")] and found == []
+        await world.say("ann", "one more", to="bob")
+        now = (await world.store.read_state("bob")).unread[Direct("ann")]
+        assert (now, len(found)) == (unread[Direct("ann")] + 1, 1)
 
 
 def _quiet(kind: str, done: int, total: int) -> None:

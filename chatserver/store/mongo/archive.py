@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from pymongo import errors
 
 from chatserver.core.alerts import Subscription
 from chatserver.core.events import Audience, Event
+from chatserver.core.kinds import FOR_GOOD
 from chatserver.core.names import words
 from chatserver.core.people import Account, Login, User
 from chatserver.store.archive import FIELDS, KINDS, LATER, Record
@@ -25,6 +27,7 @@ from chatserver.store.mongo.shapes import (
     pair,
     user_document,
 )
+from chatserver.store.mongo.unread import fold_moved
 
 CHUNK = 1000
 _COLLECTIONS = {kind: "pairs" if kind == "friendships" else kind for kind in KINDS}
@@ -38,6 +41,8 @@ class MongoArchive:
     def __init__(self, db: MongoDb, log: MongoLog) -> None:
         self._db = db
         self._log = log
+        self._sent: Counter[str] = Counter()
+        """Direct messages among the events that were read last, by whom they were sent to."""
 
     async def count(self, kind: str) -> int:
         async with self._db.answering():
@@ -60,6 +65,7 @@ class MongoArchive:
             yield chunk
 
     async def _events(self, after_seq: int) -> AsyncIterator[list[Record]]:
+        self._sent.clear()
         while True:
             async with self._db.answering():
                 docs = (
@@ -69,6 +75,8 @@ class MongoArchive:
                     .limit(READ_EVENTS)
                     .to_list(READ_EVENTS)
                 )
+            direct = (doc for doc in docs if doc["audience"] == Audience.PAIR)
+            self._sent.update(doc["to"] for doc in direct if doc["type"] in FOR_GOOD)
             if docs:
                 yield [_record("events", doc) for doc in docs]
             if len(docs) < READ_EVENTS:
@@ -123,6 +131,8 @@ class MongoArchive:
     async def finish(self, last_seq: int, dropped_seq: int) -> None:
         async with self._db.answering():
             await self._log.adopt(last_seq, dropped_seq)
+            # All events were read to be compared: so it is known who was sent much, after an interruption too.
+            await fold_moved(self._db, self._sent)
             await self._db["meta"].delete_many({"_id": "migrated"})
 
     async def _notes(self) -> dict[str, int]:

@@ -54,8 +54,13 @@ async def keep_newest(db: MongoDb, user_id: str) -> None:
     """Make the document of this reader anew, where there is one: who never asked for a list has none."""
     kept = await kept_newest(db, user_id)
     if kept is not None:
-        head_seq = db.head_seq
-        await newest_messages(db, user_id, await friends_since(db, user_id), kept, head_seq)
+        await make_newest(db, user_id, kept)
+
+
+async def make_newest(db: MongoDb, user_id: str, kept: Doc | None = None) -> None:
+    """Make the document of this reader, from what is kept where anything is."""
+    head_seq = db.head_seq
+    await newest_messages(db, user_id, await friends_since(db, user_id), kept, head_seq)
 
 
 async def newest_messages(

@@ -35,7 +35,7 @@ from chatserver.store.mongo.ranges import (
     sent_to,
     talk,
 )
-from chatserver.store.mongo.standings import keep_newest
+from chatserver.store.mongo.standings import keep_newest, make_newest
 
 _log = logging.getLogger("chatserver.store")
 
@@ -130,6 +130,17 @@ async def _fold(db: MongoDb, user_id: str) -> None:
     head_seq = db.head_seq
     positions = positions_of(await own_positions(db, user_id), await friends_since(db, user_id))
     await unread_direct(db, user_id, fold, positions, head_seq)
+
+
+async def fold_moved(db: MongoDb, sent: Mapping[str, int]) -> None:
+    """Fold for everybody to whom much was sent before this database had it; `sent`: how many messages, by reader.
+
+    Else the first request of each would: 22 s for 300,000 unread messages on nx-27017.
+    """
+    for user_id, count in sent.items():
+        if count >= FOLD_EVENTS:
+            await _fold(db, user_id)
+            await make_newest(db, user_id)
 
 
 async def unread_direct(
