@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
 
 from tests.store.mongo_server import NxServer, given_uri
-from tests.support.clients import close_opened
+from tests.support.clients import WAIT_S, close_opened
 from tests.support.process import ServerProcess
+
+for _step in ("connect", "read", "write", "pool"):
+    # Five seconds by themselves, which a machine that does much else may take for an answer.
+    setattr(DEFAULT_TIMEOUT_CONFIG, _step, WAIT_S)
 
 FAST = ("--meter", "off")
 """No rate that a test would wait for."""
+
+EXAMPLES = 100
+"""So many are tried by Hypothesis in every run, where a test says no number of its own."""
 
 ServerProcess.module = "tests.support.quick"
 """Passwords are hashed quickly, where hashing is not what a test is about."""
@@ -26,7 +35,21 @@ Backend = Callable[[], tuple[str, ...]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--fuzz 20` tries twenty times as much wherever something is tried at random."""
-    parser.addoption("--fuzz", default="1", help="so many times as much is tried in tests/fuzz")
+    parser.addoption("--fuzz", default="1", help="so many times as much is tried at random")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say how much Hypothesis tries, before the tests are read: each keeps what is said then.
+
+    It has no clock of its own: other things run beside the tests, and one example may wait for all of them.
+    """
+    settings.register_profile(
+        "tests",
+        max_examples=EXAMPLES * int(config.getoption("--fuzz")),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 import httpx
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from tests.browser.people import PASSWORD, Person
 
@@ -49,10 +49,3 @@ def sign_in(
     person.page.goto(f"{url}/{hash}")
     person.sign_in()
     return person
-
-
-def settle(page: Page) -> None:
-    """What was asked of the page has been drawn."""
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )

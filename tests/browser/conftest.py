@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.accounts import Account, MakeAccount
-from tests.browser.people import Person
+from tests.browser.people import WAIT_MS, Person
 from tests.support.nginx import nginx
 from tests.support.ports import free_port
 from tests.support.process import ServerProcess
@@ -31,6 +31,8 @@ QUIET = (
 
 
 MeetPerson = Callable[..., Person]
+
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
-WAIT_MS = 20_000
+WAIT_MS = 30_000
+"""For anything that a page does: far more than it takes, on a machine that does much else."""
+
 PASSWORD = "browser-password"
 
 SHOWN = ".message:not(.pending):not(.failed) .text"

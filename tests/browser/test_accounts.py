@@ -6,9 +6,10 @@ import json
 import urllib.request
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes
 from tests.browser.people import PASSWORD, Person, befriend
 from tests.support.process import ServerProcess
 
@@ -45,22 +46,22 @@ def test_two_people_at_one_browser_each_have_a_page_of_their_own(
     bob.wait_connected(tab)
     # Bob's page shows nothing of Ann's, and offers to become hers.
     bob.page.wait_for_selector("text=You are signed in as Ann now")
-    assert bob.page.locator("#text").count() == 0
+    expect(bob.page.locator("#text")).to_have_count(0)
     bob.page.click("text=Sign in as Bob")
     fill_in(bob.page, bob.email)
     bob.wait_connected()
-    assert bob.page.input_value("#text") == "Bob writes"
+    expect(bob.page.locator("#text")).to_have_value("Bob writes")
     # Now Ann's page is the one that stops, at the very words that it has.
     tab.wait_for_selector("h1:text-is('Another account')")
     tab.wait_for_selector("text=You are signed in as Bob now")
-    assert tab.locator("#nav a, #text").count() == 0
+    expect(tab.locator("#nav a, #text")).to_have_count(0)
     tab.click("text=Go on as Bob")
     bob.wait_connected(tab)
-    assert tab.input_value("#text") == "Bob writes"
+    expect(tab.locator("#text")).to_have_value("Bob writes")
     bob.page.press("#text", "Enter")
     friend.expect("Bob writes")
     bob.expect("Bob writes", page=tab)
-    assert friend.page.inner_text(".message .name") == "Bob"
+    expect(friend.page.locator(".message .name")).to_have_text("Bob")
     tab.wait_for_function("() => document.getElementById('text').value === ''")
 
 
@@ -81,7 +82,7 @@ def test_a_cookie_that_is_changed_behind_the_page_stops_it_before_anything_is_do
     bob.context.add_cookies(cookies)  # type: ignore[arg-type]
     bob.page.evaluate("dispatchEvent(new StorageEvent('storage', {key: 'chat.account'}))")
     bob.page.wait_for_selector("#f-firstName")
-    assert bob.page.input_value("#f-firstName") == "Bob"
+    expect(bob.page.locator("#f-firstName")).to_have_value("Bob")
 
 
 def test_ones_own_sign_out_is_never_told_as_news(
@@ -109,15 +110,14 @@ def test_ones_own_sign_out_is_never_told_as_news(
     ann.page.wait_for_function(
         "async () => (await navigator.locks.query()).held.every(({name}) => !name.startsWith('chat'))"
     )
-    while not answers:
-        ann.page.wait_for_function("() => true")
+    becomes(ann.page, lambda: len(answers), 1)
     answers[0].fulfill(status=204)
     ann.page.wait_for_selector("text=A chat among friends")
     assert ann.page.evaluate("globalThis.told") == []
     ann.page.click("text=Delete it")
     ann.page.click("#nav >> text=Login")
     ann.sign_in()
-    assert ann.page.input_value("#text") == ""
+    expect(ann.page.locator("#text")).to_have_value("")
 
 
 def test_the_end_of_the_account_is_no_news_either_and_takes_the_drafts_along(
@@ -130,8 +130,7 @@ def test_the_end_of_the_account_is_no_news_either_and_takes_the_drafts_along(
     ann.page.click("text=Delete my account")
     ann.page.wait_for_selector("text=A chat among friends")
     assert ann.page.locator("text=signed out").count() == 0
-    kept = ann.page.evaluate("Object.keys(localStorage).filter((key) => /draft|outbox/.test(key))")
-    assert kept == []
+    becomes(ann.page, "Object.keys(localStorage).filter((key) => /draft|outbox/.test(key))", [])
 
 
 def test_a_browser_that_keeps_no_cookies_is_told_so(
@@ -183,8 +182,8 @@ def test_a_page_that_is_looked_at_again_shows_nothing_of_an_account_that_is_gone
             }"""
         )
     ann.page.wait_for_selector("text=You have been signed out")
-    assert ann.page.locator("text=private").count() == 0
-    assert ann.page.is_visible("#f-email")
+    expect(ann.page.locator("text=private")).to_have_count(0)
+    expect(ann.page.locator("#f-email")).to_be_visible()
 
 
 def test_a_new_password_leaves_the_pages_of_this_browser_signed_in(
@@ -223,7 +222,7 @@ def test_the_page_for_old_browsers_hears_the_others_too_and_its_input_stays(
     old.fill("#legacy-password-login", PASSWORD)
     old.click("button:text-is('Login')")
     old.wait_for_selector("textarea")
-    assert old.input_value("textarea") == "Bob writes"
+    expect(old.locator("textarea")).to_have_value("Bob writes")
     # Ann's page has been told that she is signed out, or that Bob is in, whichever came first.
     bob.page.wait_for_selector("text=You are signed in as Bob now")
     bob.page.click("text=Go on as Bob")
@@ -232,4 +231,5 @@ def test_the_page_for_old_browsers_hears_the_others_too_and_its_input_stays(
     old.route("**/poll?*", lambda route: route.abort())
     bob.send("the next poll breaks")
     old.wait_for_selector(".note:text-is('Disconnected!')")
-    assert old.is_visible("textarea") and old.input_value("textarea") == "Bob writes"
+    expect(old.locator("textarea")).to_be_visible()
+    expect(old.locator("textarea")).to_have_value("Bob writes")

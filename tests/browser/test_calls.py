@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes
 from tests.browser.people import Person, befriend
 from tests.conftest import FAST
 from tests.support.process import ServerProcess
@@ -19,7 +20,7 @@ SHOWN = """async count => {
     const worker = await navigator.serviceWorker.ready;
     for (let tries = 0; ; tries += 1) {
         const found = await worker.getNotifications();
-        if (found.length === count || tries === 400) {
+        if (found.length === count || tries === 1200) {
             return found.map(({title, body, tag, data}) => ({title, body, tag, hash: data?.hash}));
         }
         await new Promise(resolve => setTimeout(resolve, 25));
@@ -113,10 +114,7 @@ def push(person: Person, **told: Any) -> None:
     tools.send("ServiceWorker.disable")
     tools.send("ServiceWorker.enable")
     person.page.wait_for_function("() => navigator.serviceWorker.ready.then(() => true)")
-    for _ in range(100):
-        if found:
-            break
-        person.page.wait_for_timeout(50)
+    becomes(person.page, lambda: bool(found), True, "no worker is registered")
     tools.send(
         "ServiceWorker.deliverPushMessage",
         {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes
 from tests.browser.people import PASSWORD, befriend
 from tests.support.process import ServerProcess
 
@@ -28,10 +29,8 @@ def test_from_signing_up_to_a_conversation(
     bob.send("Hello Ann 👋")
     for person in (ann, bob):
         person.expect("Hello Bob", "and again", "Hello Ann 👋")
-        names = person.page.eval_on_selector_all(
-            ".message .name", "all => all.map(n => n.textContent)"
-        )
-        assert set(names) == {"Ann", "Bob"}
+        names = "[...document.querySelectorAll('.message .name')].map(n => n.textContent)"
+        becomes(person.page, names, lambda seen: set(seen) == {"Ann", "Bob"})
 
 
 def test_the_input_is_there_and_focused_once_connected_and_the_stream_tells_the_story(
@@ -39,8 +38,7 @@ def test_the_input_is_there_and_focused_once_connected_and_the_stream_tells_the_
 ) -> None:
     ann = meet(browser, server.url, "Ann").register()
     ann.page.wait_for_function("() => document.activeElement?.id === 'text'")
-    notes = ann.page.eval_on_selector_all(".note", "all => all.map(n => n.textContent)")
-    assert notes == ["Connected!"]
+    expect(ann.page.locator(".note")).to_have_text(["Connected!"])
 
 
 def test_enter_sends_and_shift_enter_breaks_the_line(
@@ -50,10 +48,10 @@ def test_enter_sends_and_shift_enter_breaks_the_line(
     ann.page.fill("#text", "one")
     ann.page.press("#text", "Shift+Enter")
     ann.page.type("#text", "two")
-    assert ann.page.input_value("#text") == "one\ntwo"
+    expect(ann.page.locator("#text")).to_have_value("one\ntwo")
     ann.page.press("#text", "Enter")
     ann.expect("one\ntwo")
-    assert ann.page.input_value("#text") == ""
+    expect(ann.page.locator("#text")).to_have_value("")
 
 
 def test_what_one_writes_to_one_friend_reaches_that_friend_alone_with_marks_of_its_way(
@@ -65,15 +63,17 @@ def test_what_one_writes_to_one_friend_reaches_that_friend_alone_with_marks_of_i
     befriend(ann, bob)
     befriend(ann, cho)
     ann.page.click(f".conversations a[href$='{bob.id}']")
+    ann.page.wait_for_selector("h1:has-text('Bob')")
     ann.wait_connected()
     ann.send("for Bob alone")
     ann.expect("for Bob alone")
     bob.page.wait_for_selector(".conversations .badge")
-    assert bob.page.title().startswith("(1) ")
+    becomes(bob.page, bob.page.title, lambda title: title.startswith("(1) "))
     bob.page.click(f".conversations a[href$='{ann.id}']")
     bob.expect("for Bob alone")
     ann.page.wait_for_selector(".mark.read")
     ann.page.click(".conversations a[href='#/chat/']")
+    ann.page.wait_for_selector(".conversations a[href='#/chat/'][aria-current]")
     ann.send("for all")
     cho.expect("for all")
     assert cho.texts() == ["for all"]
@@ -90,13 +90,10 @@ def test_script_in_names_and_texts_is_text(
     text = "<script>document.title='owned'</script> javascript:alert(1) https://a.example/?q=<b>"
     ann.send(text)
     bob.expect(text)
-    assert bob.page.inner_text(".message .name") == evil
-    assert (
-        bob.page.eval_on_selector_all(".stream img, .stream script, .stream b", "all => all.length")
-        == 0
-    )
-    links = bob.page.eval_on_selector_all(".text a", "all => all.map(a => [a.href, a.rel])")
-    assert links == [["https://a.example/?q=", "noopener noreferrer nofollow ugc"]]
+    expect(bob.page.locator(".message .name")).to_have_text(evil)
+    expect(bob.page.locator(".stream :is(img, script, b)")).to_have_count(0)
+    links = "[...document.querySelectorAll('.text a')].map(a => [a.href, a.rel])"
+    becomes(bob.page, links, [["https://a.example/?q=", "noopener noreferrer nofollow ugc"]])
     assert "owned" not in bob.page.title()
 
 
@@ -130,7 +127,7 @@ def test_signing_out_in_another_tab_keeps_the_draft(
     other.click("text=Logout")
     ann.page.wait_for_selector("text=What you were writing is kept")
     ann.sign_in()
-    assert ann.page.input_value("#text") == "not yet sent"
+    expect(ann.page.locator("#text")).to_have_value("not yet sent")
 
 
 def test_a_page_whose_browser_is_signed_in_to_another_account_stops_and_shows_the_way_on(
@@ -151,13 +148,13 @@ def test_a_page_whose_browser_is_signed_in_to_another_account_stops_and_shows_th
     ann.page.fill("#q", "bob")
     ann.page.wait_for_selector("h1:text-is('Another account')")
     assert said == [ann_id]
-    assert ann.page.locator("#nav a, #text").count() == 0
+    expect(ann.page.locator("#nav a, #text")).to_have_count(0)
     ann.page.unroute("**/api/users?*")
     ann.page.click("text=Go on as Ann")
     ann.page.wait_for_selector("#q")
     ann.page.click("#nav >> text=Chat")
     ann.wait_connected()
-    assert ann.page.input_value("#text") == "not yet sent"
+    expect(ann.page.locator("#text")).to_have_value("not yet sent")
 
 
 def test_the_profile_changes_name_colour_and_password_and_ends_the_account(
@@ -176,8 +173,7 @@ def test_the_profile_changes_name_colour_and_password_and_ends_the_account(
     bob.page.wait_for_function(
         "() => document.querySelector('.message .name').textContent === 'Anna'"
     )
-    colour = bob.page.eval_on_selector(".message .name", "one => getComputedStyle(one).color")
-    assert colour == "rgb(179, 38, 30)"
+    expect(bob.page.locator(".message .name")).to_have_css("color", "rgb(179, 38, 30)")
     ann.page.fill("#f-label", "my script")
     ann.page.click("text=Make a token")
     ann.page.wait_for_selector("output code")
@@ -213,15 +209,16 @@ def test_a_refused_message_can_be_edited_and_its_length_is_told_while_one_writes
 ) -> None:
     ann = meet(chromium, server.url, "Ann").register()
     ann.page.fill("#text", "x" * 3499)
-    assert ann.page.is_hidden("#count")
+    count = ann.page.locator("#count")
+    expect(count).to_be_hidden()
     ann.page.fill("#text", "x" * 3500)
-    assert ann.page.inner_text("#count") == "3,500 of 4,000 characters"
+    expect(count).to_have_text("3,500 of 4,000 characters")
     ann.page.fill("#text", "\U0001f600" * 4001)
-    assert ann.page.inner_text("#count").startswith("1 character too many")
+    expect(count).to_contain_text("1 character too many")
     ann.page.press("#text", "Enter")
     assert ann.page.locator(".message").count() == 0
     ann.page.fill("#text", "\u200b")
-    assert ann.page.inner_text("#count") == "This message shows nothing."
+    expect(count).to_have_text("This message shows nothing.")
 
     def refuse(route: Route) -> None:
         problem = {
@@ -239,8 +236,8 @@ def test_a_refused_message_can_be_edited_and_its_length_is_told_while_one_writes
     ann.page.wait_for_selector(".failed")
     ann.page.fill("#text", "a draft")
     ann.page.click(".failed >> text=Edit")
-    assert ann.page.input_value("#text") == "tpyo\na draft"
-    assert ann.page.locator(".failed").count() == 0
+    expect(ann.page.locator("#text")).to_have_value("tpyo\na draft")
+    expect(ann.page.locator(".failed")).to_have_count(0)
     ann.page.wait_for_function("() => document.activeElement.id === 'text'")
 
 
@@ -261,7 +258,7 @@ def test_on_a_touch_screen_enter_begins_a_line_and_no_conversation_takes_the_foc
     ann.page.keyboard.type("one")
     ann.page.keyboard.press("Enter")
     ann.page.keyboard.type("two")
-    assert ann.page.input_value("#text") == "one\ntwo"
-    assert ann.page.get_attribute("#text", "enterkeyhint") == "enter"
+    expect(ann.page.locator("#text")).to_have_value("one\ntwo")
+    expect(ann.page.locator("#text")).to_have_attribute("enterkeyhint", "enter")
     ann.page.click("button:text-is('Send')")
     ann.expect("one\ntwo")

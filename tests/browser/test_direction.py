@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import MeetPerson
 from tests.support.process import ServerProcess
@@ -69,7 +69,9 @@ def test_a_name_and_a_text_turn_nothing_but_themselves(
     )
     check(rows(dana.page, ".message", ".name", ".text", "time"), ("words", "time"))
     dana.page.goto(f"{server.url}/legacy")
-    dana.page.wait_for_selector(".stream >> text=123 apples")
+    for text in ("123 apples", "שלום 123"):
+        dana.page.wait_for_selector(f".stream >> text={text}")
+    expect(dana.page.locator(".stream span.text")).to_have_count(4)
     check(rows(dana.page, ".stream p", "b", "span.text", ".time"), ("time", "name", "words"))
     dana.page.goto(f"{server.url}/classic")
     check(rows(dana.page, ".messages li", "b", ".text", "time"), ("name", "words", "time"))
@@ -81,18 +83,18 @@ def test_a_page_speaks_the_browsers_language_and_the_readers_choice(
     mei = meet(chromium, server.url, "美")
     mei.context.set_extra_http_headers({"Accept-Language": "zh-CN,zh;q=0.9"})
     mei.register()
-    assert mei.page.evaluate("document.documentElement.lang") == "zh-CN"
+    expect(mei.page.locator("html")).to_have_attribute("lang", "zh-CN")
     mei.page.wait_for_selector("#nav >> text=聊天")
     mei.send("你好")
     mei.expect("你好")
-    assert mei.page.inner_text(".day") == "今天"
+    expect(mei.page.locator(".day")).to_have_text("今天")
     for view in ("#/home", "#/friends", "#/profile"):
         mei.page.evaluate("hash => { location.hash = hash; }", view)
         mei.page.wait_for_selector(f"#nav a[href='{view}'][aria-current]")
         mei.page.wait_for_selector("h1")
     mei.page.select_option("#f-language", "en")
     mei.page.wait_for_selector("#nav >> text=Profile")
-    assert mei.page.evaluate("document.documentElement.lang") == "en"
+    expect(mei.page.locator("html")).to_have_attribute("lang", "en")
     mei.page.wait_for_selector("#f-language")
     mei.page.select_option("#f-language", "")
     mei.page.wait_for_selector("#nav >> text=个人资料")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes, stays
 from tests.browser.people import Person, befriend
 from tests.support.process import ServerProcess
 
@@ -31,7 +32,7 @@ def _wait_rows(page: Page, *wanted: str) -> None:
         row = page.locator(".roll a").nth(at)
         expect(row.locator(".name")).to_have_text(name)
         expect(row.locator(".last")).to_contain_text(line)
-    assert _rows(page) == list(wanted)
+    becomes(page, lambda: _rows(page), list(wanted))
 
 
 def test_each_row_says_what_was_written_last_and_the_newest_stands_first(
@@ -102,14 +103,16 @@ def test_a_conversation_is_found_by_keys_alone_and_a_request_is_answered_on_top(
     expect(page.locator("#text")).to_be_focused()
     # One stop of the Tab key, and the arrows lead on.
     page.keyboard.press("Control+k")
+    expect(page.locator("#find")).to_be_focused()
+    expect(page.locator(".roll a")).to_have_count(3)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
-    focused = page.evaluate("document.activeElement.querySelector('.name').textContent")
-    assert focused == _rows(page)[-1].split(" | ")[0]
-    assert (
-        page.eval_on_selector_all(".roll a", "all => all.filter(a => a.tabIndex === 0).length") == 1
-    )
+    focused = "document.activeElement.querySelector('.name')?.textContent"
+    becomes(page, focused, lambda name: name == _rows(page)[-1].split(" | ")[0])
+    stops = "[...document.querySelectorAll('.roll a')].filter(a => a.tabIndex === 0).length"
+    becomes(page, stops, 1)
     page.keyboard.press("Control+k")
+    expect(page.locator("#find")).to_be_focused()
     page.keyboard.type("nobody of this name")
     expect(page.locator(".hint[role=status]")).to_be_visible()
     page.keyboard.press("Escape")
@@ -118,14 +121,12 @@ def test_a_conversation_is_found_by_keys_alone_and_a_request_is_answered_on_top(
 
 
 def _no_overflow(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll('body *')]
+    stays(page, "document.documentElement.scrollWidth <= innerWidth", True)
+    wide = """() => [...document.querySelectorAll('body *')]
             .filter(one => one.checkVisibility() && !one.closest('.unseen, .skip'))
             .filter(one => { const box = one.getBoundingClientRect(); return box.width > 1 && (box.right > innerWidth + 1 || box.left < -1); })
             .map(one => one.outerHTML.slice(0, 90))"""
-    )
-    assert wide == []
+    stays(page, wide, [])
 
 
 def test_a_phone_shows_the_list_or_a_conversation_and_back_leads_back(
@@ -145,13 +146,13 @@ def test_a_phone_shows_the_list_or_a_conversation_and_back_leads_back(
         expect(page.locator(row)).to_be_visible()
         expect(page.locator("#text")).to_be_hidden()
         _no_overflow(page)
-        assert page.locator(".top").bounding_box()["height"] < 60  # type: ignore[index]
+        becomes(page, "document.querySelector('.top').offsetHeight", lambda px: 0 < px < 60)
         page.click(row)
         expect(page.locator("#text")).to_be_visible()
         expect(page.locator(row)).to_be_hidden()
         expect(page.locator(".top")).to_be_hidden()
         _no_overflow(page)
-        assert page.locator(".head").bounding_box()["height"] < 60  # type: ignore[index]
+        becomes(page, "document.querySelector('.head').offsetHeight", lambda px: 0 < px < 60)
         page.evaluate("history.back()")
         expect(page.locator(row)).to_be_visible()
         page.click(row)

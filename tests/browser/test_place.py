@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from tests.browser.accounts import Account, MakeAccount, settle, sign_in
+from tests.browser.accounts import Account, MakeAccount, sign_in
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes, settle, stays
 from tests.browser.people import PASSWORD
 from tests.support.process import ServerProcess
 
@@ -51,7 +52,6 @@ def wheel(page: Page, up: int) -> None:
     page.wait_for_function(
         f"([id, top]) => Math.abs(({TOP})(id) - top) <= {STILL_PX}",
         arg=[before["id"], wanted],
-        timeout=5_000,
     )
     settle(page)
     assert abs(page.evaluate(TOP, before["id"]) - wanted) <= STILL_PX
@@ -64,6 +64,21 @@ def draft(page: Page, text: str) -> None:
         "(input, text) => { input.value = text; input.dispatchEvent(new Event('input')); }",
         text,
     )
+
+
+def near(px: float) -> bool:
+    """No further away than a page that stays may be."""
+    return abs(px) <= STILL_PX
+
+
+def away(page: Page, row: dict[str, Any]) -> Callable[[], float]:
+    """How far a row is from where it was; a row that is gone is far away."""
+
+    def look() -> float:
+        top = page.evaluate(TOP, row["id"])
+        return abs(top - row["top"]) if top is not None else float("inf")
+
+    return look
 
 
 def over_messages(page: Page) -> None:
@@ -110,9 +125,8 @@ def test_the_row_that_is_read_moves_by_the_wheel_alone_and_everything_older_come
     page.fill("#f-password", PASSWORD)
     page.click("form.request button")
     page.wait_for_function("() => document.querySelectorAll('.stream .message').length >= 50")
-    settle(page)
+    stays(page, GAP, near)
     over_messages(page)
-    assert page.evaluate(GAP) <= STILL_PX
     assert len(numbers(page)) < 200
     room = "document.querySelector('.stream').scrollTop >= 320"
     for _ in range(60):
@@ -142,15 +156,14 @@ def test_what_is_read_stays_when_older_messages_come_late_and_take_the_name_abov
     page.focus(".stream")
     page.keyboard.press("Home")
     page.wait_for_function("() => document.querySelector('.stream').scrollTop === 0")
+    becomes(page, lambda: len(late), 1)
     settle(page)
-    assert late
     texts = "() => [...document.querySelectorAll('.stream .message')].slice(-50).slice(0, 5).map(one => [one.id, one.querySelector('.text').getBoundingClientRect().top])"
     before = page.evaluate(texts)
     late[0].continue_()
     page.wait_for_function(f"() => ({LOADED})() >= 100")
-    settle(page)
     for id_, top in before:
-        assert abs(page.evaluate(TOP, id_) - top) <= STILL_PX
+        stays(page, away(page, {"id": id_, "top": top}), near)
 
 
 def test_older_messages_come_also_by_keys_in_small_pages_and_after_answers_that_failed(
@@ -177,13 +190,14 @@ def test_older_messages_come_also_by_keys_in_small_pages_and_after_answers_that_
     page.wait_for_function(f"() => ({LOADED})() >= 62")
     assert not failures
     page.unroute_all(behavior="wait")
-    for _ in range(30):
+
+    def up() -> list[int]:
         page.keyboard.press("PageUp")
         page.keyboard.press("Home")
         settle(page)
-        if len(numbers(page)) == 400:
-            break
-    assert numbers(page) == list(range(1, 401))
+        return numbers(page)
+
+    becomes(page, up, list(range(1, 401)))
 
 
 def test_a_window_higher_than_what_is_loaded_is_filled(
@@ -202,8 +216,7 @@ def test_a_window_higher_than_what_is_loaded_is_filled(
     page.wait_for_function(
         "() => { const box = document.querySelector('.stream'); return box && box.scrollHeight > box.clientHeight; }"
     )
-    settle(page)
-    assert page.evaluate(GAP) <= STILL_PX
+    stays(page, GAP, near)
 
 
 def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
@@ -229,8 +242,7 @@ def test_what_is_laid_out_anew_leaves_the_row_where_it_is(
     row = page.evaluate(TOPMOST)
 
     def still(what: str) -> None:
-        settle(page)
-        assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX, what
+        stays(page, away(page, row), near, what)
 
     dan.write(42, 43)
     page.wait_for_selector(".jump:has-text('2 new')")
@@ -259,15 +271,12 @@ def test_at_the_end_the_newest_line_stays_in_view(
 ) -> None:
     page = sign_in(meet, browser, server.url, ann).page
     page.wait_for_function(f"() => ({LOADED})() >= 50")
-    settle(page)
-    assert page.evaluate(GAP) <= STILL_PX
+    stays(page, GAP, near)
     draft(page, "a draft\nof\nfour\nlines")
-    settle(page)
-    assert page.evaluate(GAP) <= STILL_PX
+    stays(page, GAP, near)
     for width, height in (PHONE, (390, 430), DESK):
         page.set_viewport_size({"width": width, "height": height})
-        settle(page)
-        assert page.evaluate(GAP) <= STILL_PX
+        stays(page, GAP, near)
 
 
 def test_two_hundred_unread_open_at_the_first_and_only_what_was_on_the_screen_is_read(
@@ -279,13 +288,12 @@ def test_two_hundred_unread_open_at_the_first_and_only_what_was_on_the_screen_is
     dan.write(*range(4, 204))
     page = sign_in(meet, browser, server.url, cho).page
     page.wait_for_selector(".jump:has-text('new')")
-    line, first = (
-        page.locator(".stream .line").bounding_box(),
-        page.locator(".stream .message >> nth=3").bounding_box(),
-    )
-    box = page.locator(".stream").bounding_box()
-    assert line and first and box
-    assert box["y"] <= line["y"] < first["y"] < box["y"] + box["height"] / 2
+    tops = """() => {
+        const box = document.querySelector('.stream').getBoundingClientRect();
+        const [line, first] = [document.querySelector('.stream .line'), document.querySelectorAll('.stream .message')[3]];
+        return [box.top, line.getBoundingClientRect().top, first.getBoundingClientRect().top, box.top + box.height / 2];
+    }"""
+    stays(page, tops, lambda all: all == sorted(all) and all[1] < all[2] < all[3])
     assert 100 < int(re.findall(r"\d+", page.inner_text(".jump"))[0]) <= 200
     seen = "() => Math.max(...[...document.querySelectorAll('.stream .message')].filter((one) => one.getBoundingClientRect().bottom <= document.querySelector('.stream').getBoundingClientRect().bottom + 2).map((one) => one.dataset.seq))"
     on_screen = page.evaluate(seen)
@@ -310,12 +318,8 @@ def test_two_hundred_unread_open_at_the_first_and_only_what_was_on_the_screen_is
 
 
 def wait_until(page: Page, holds: Callable[[], bool]) -> None:
-    """Ask the server until it says so; the test's own time bounds it."""
-    for _ in range(300):
-        if holds():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("the server does not say so")
+    """Ask the server until it says so."""
+    becomes(page, holds, True, "the server does not say so")
 
 
 def test_what_comes_while_nobody_looks_is_not_read_and_begins_at_the_line(
@@ -330,12 +334,15 @@ def test_what_comes_while_nobody_looks_is_not_read_and_begins_at_the_line(
     dan.write(*range(2, 60), to=cho)
     page.wait_for_function(f"() => ({LOADED})() === 59")
     page.wait_for_selector(".badge:has-text('58')")
-    line, box = page.locator(".stream .line").bounding_box(), page.locator(".stream").bounding_box()
-    assert line and box and box["y"] - STILL_PX <= line["y"] < box["y"] + box["height"]
-    assert page.inner_text(".jump").startswith("58")
+    line = """() => {
+        const box = document.querySelector('.stream').getBoundingClientRect();
+        return [document.querySelector('.stream .line').getBoundingClientRect().top - box.top, box.height];
+    }"""
+    stays(page, line, lambda seen: -STILL_PX <= seen[0] < seen[1])
+    becomes(page, lambda: page.inner_text(".jump"), lambda text: text.startswith("58"))
     page.evaluate(FOCUS, True)
-    page.wait_for_function("() => !document.querySelector('.badge')?.textContent.includes('58')")
-    assert page.locator(".badge").count()
+    badge = "() => document.querySelector('.badge')?.textContent ?? ''"
+    becomes(page, badge, lambda text: text and "58" not in text)
 
 
 def test_a_click_on_what_is_shown_changes_nothing_and_a_conversation_is_left_and_found_as_it_was(
@@ -362,14 +369,13 @@ def test_a_click_on_what_is_shown_changes_nothing_and_a_conversation_is_left_and
     page.wait_for_selector(".mark.read")
     page.focus(".skip")
     page.keyboard.press("Enter")
-    assert page.evaluate("() => document.activeElement.id") == "main"
+    becomes(page, "() => document.activeElement.id", "main")
     assert page.evaluate("() => location.hash").endswith(dan.id)
     assert page.evaluate("id => document.getElementById(id)?.marked", row["id"])
     assert page.evaluate("() => String(getSelection())") == chosen
-    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    stays(page, away(page, row), near)
     page.click("#nav a[href='#/chat']")
-    settle(page)
-    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    stays(page, away(page, row), near)
     page.click(f".conversations a[href$='{dan.id}']")
     settle(page)
     assert page.evaluate("id => document.getElementById(id)?.marked", row["id"])
@@ -380,8 +386,7 @@ def test_a_click_on_what_is_shown_changes_nothing_and_a_conversation_is_left_and
     page.wait_for_selector("#f-firstName")
     page.evaluate("hash => { location.hash = hash; }", f"#/chat/{dan.id}")
     page.wait_for_selector("h1:has-text('Dan')")
-    settle(page)
-    assert abs(page.evaluate(TOP, row["id"]) - row["top"]) <= STILL_PX
+    stays(page, away(page, row), near)
 
 
 def test_an_own_message_does_not_move_when_it_is_sent(
@@ -404,5 +409,4 @@ def test_an_own_message_does_not_move_when_it_is_sent(
         wait_until(page, lambda: bool(held))
         held.pop().continue_()
     reader.expect("first of two", "second of two")
-    settle(page)
-    assert page.evaluate(places) == pending
+    stays(page, places, pending)

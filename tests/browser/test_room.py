@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.accounts import MakeAccount, settle, sign_in
+from tests.browser.accounts import MakeAccount, sign_in
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes, settle, stays
 from tests.support.process import ServerProcess
 
 LEAST_PX = 96
@@ -65,14 +66,13 @@ def test_a_low_window_shows_messages_and_reaches_every_control(
         # Without a connection a line more is there, and somebody writes.
         page.eval_on_selector(".banner", "(one, on) => { one.hidden = !on; }", bool(text))
         settle(page)
-        assert page.evaluate(IN_VIEW) >= LEAST_PX, text
-        assert height(page) >= INPUT_PX
+        becomes(page, IN_VIEW, lambda px: px >= LEAST_PX, text)
+        becomes(page, lambda: height(page), lambda px: px >= INPUT_PX)
         # The input is there without a search for it.
-        assert (
-            page.eval_on_selector("#text", "one => one.getBoundingClientRect().bottom") <= size[1]
-        )
-        assert page.evaluate(REACHED) == []
-    assert page.evaluate(WIDER) == [[0, 0], [0, 0]]
+        bottom = "() => document.getElementById('text').getBoundingClientRect().bottom"
+        becomes(page, bottom, lambda px: px <= size[1])
+        becomes(page, REACHED, [])
+    stays(page, WIDER, [[0, 0], [0, 0]])
 
 
 def test_the_input_is_as_high_as_what_stands_in_it_at_once(
@@ -110,8 +110,8 @@ def test_fifty_seven_friends_with_unread_messages_make_no_page_scroll_into_nothi
         page.wait_for_selector(".conversations .badge", state="attached")
         for hash in ("#/chat", "#/chat/", "#/friends"):
             page.evaluate("hash => { location.hash = hash; }", hash)
-            settle(page)
-            assert page.evaluate(WIDER) == [[0, 0], [0, 0]], (size, hash)
+            becomes(page, "() => document.querySelector('#q') !== null", hash == "#/friends")
+            stays(page, WIDER, [[0, 0], [0, 0]], (size, hash))
 
 
 def test_long_and_stacked_names_stay_in_their_row(
@@ -134,10 +134,12 @@ def test_long_and_stacked_names_stay_in_their_row(
         page.set_viewport_size({"width": size[0], "height": size[1]})
         for hash in ("#/chat/", f"#/chat/{long.id}", f"#/chat/{stacked.id}"):
             page.evaluate("hash => { location.hash = hash; }", hash)
+            page.wait_for_selector(
+                f".conversations a[href='{hash}'][aria-current]", state="attached"
+            )
             page.wait_for_selector(".stream .message", state="attached")
-            settle(page)
-            assert page.evaluate(out) == [], (size, hash)
-            assert page.evaluate(WIDER) == [[0, 0], [0, 0]], (size, hash)
+            stays(page, out, [], (size, hash))
+            stays(page, WIDER, [[0, 0], [0, 0]], (size, hash))
 
 
 def test_without_our_colours_own_and_others_and_who_is_online_can_be_told_apart(
@@ -153,6 +155,8 @@ def test_without_our_colours_own_and_others_and_who_is_online_can_be_told_apart(
     page.emulate_media(forced_colors="active")
     page.wait_for_selector(".dot.online")
     page.wait_for_selector(".message.own")
+    page.wait_for_selector(".message:not(.own)")
+    page.wait_for_selector(".dot:not(.online)")
     looks = "one => { const {borderInlineStartWidth, borderInlineStartStyle} = getComputedStyle(one); return borderInlineStartWidth + borderInlineStartStyle; }"
     assert page.eval_on_selector(".message.own", looks) != page.eval_on_selector(
         ".message:not(.own)", looks

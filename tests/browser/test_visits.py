@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import MeetPerson
+from tests.browser.looks import becomes
 from tests.browser.people import PASSWORD, befriend
 from tests.support.process import ServerProcess
 
@@ -91,7 +92,7 @@ def test_the_laboratory_reaches_no_friend_unless_one_asks_for_it(
     befriend(ann, bob)
     ann.page.goto(f"{server.url}/lab")
     ann.page.wait_for_selector("text=1 friend gets every message")
-    assert ann.page.is_hidden("button:text-is('Start')")
+    expect(ann.page.locator("button:text-is('Start')")).to_be_hidden()
     ann.page.click("text=Use a throw-away account")
     ann.page.click("button:text-is('Start')")
     ann.page.wait_for_function(
@@ -102,8 +103,11 @@ def test_the_laboratory_reaches_no_friend_unless_one_asks_for_it(
     # It ends with the page, and leaves nobody signed in.
     ann.page.goto(f"{server.url}/#/home")
     ann.page.wait_for_selector("#nav a[href='#/login']")
-    found = bob.request("GET", "/api/users?q=Laboratory")["users"]
-    assert somebody not in [one["id"] for one in found]
+
+    def found() -> list[str]:
+        return [one["id"] for one in bob.request("GET", "/api/users?q=Laboratory")["users"]]
+
+    becomes(bob.page, found, lambda ids: somebody not in ids)
     ann.page.goto(f"{server.url}/#/login")
     ann.page.fill("#f-email", ann.email)
     ann.page.fill("#f-password", PASSWORD)
@@ -112,7 +116,7 @@ def test_the_laboratory_reaches_no_friend_unless_one_asks_for_it(
     ann.page.goto(f"{server.url}/lab")
     ann.page.click("text=Use my own account")
     ann.page.wait_for_selector("button:text-is('Start')")
-    assert ann.page.is_hidden("text=Delete the account")
+    expect(ann.page.locator("text=Delete the account")).to_be_hidden()
 
 
 def test_profile_says_to_a_password_manager_whose_passwords_its_forms_ask_for(
@@ -124,9 +128,8 @@ def test_profile_says_to_a_password_manager_whose_passwords_its_forms_ask_for(
     ann.page.click("#nav a[href='#/profile']")
     ann.page.wait_for_selector("#f-delete")
     named = "form:has([type=password]) [autocomplete=username]"
-    assert (
-        ann.page.locator(named).evaluate_all("all => all.map(one => one.value)") == [ann.email] * 2
-    )
+    values = ann.page.locator(named)
+    becomes(ann.page, lambda: [one.input_value() for one in values.all()], [ann.email] * 2)
     assert said == []
 
 
@@ -141,7 +144,7 @@ def test_profile_names_devices_and_forgets_passwords_that_were_used(
     ann.page.click("#nav a[href='#/profile']")
     name = "Firefox" if browser.browser_type.name == "firefox" else "Chrome"
     ann.page.wait_for_selector(f".who:has-text('{name} on Linux') >> text=this device")
-    assert ann.page.locator(".people .who", has_text="last used").count() == 2
+    expect(ann.page.locator(".people .who", has_text="last used")).to_have_count(2)
     ann.page.click("text=Sign out all other devices")
     there.page.wait_for_selector("#f-email")
     ann.page.wait_for_function(
@@ -151,11 +154,8 @@ def test_profile_names_devices_and_forgets_passwords_that_were_used(
     ann.page.fill("form:has(#f-currentPassword) #f-password", "another-password")
     ann.page.click("form:has(#f-currentPassword) button")
     ann.page.wait_for_selector("text=The password is changed.")
-    assert ann.page.eval_on_selector_all("[type=password]", "all => all.map(one => one.value)") == [
-        "",
-        "",
-        "",
-    ]
+    passwords = "[...document.querySelectorAll('[type=password]')].map(one => one.value)"
+    becomes(ann.page, passwords, ["", "", ""])
 
 
 def test_controls_on_a_phone_are_large_enough_not_to_be_zoomed_in_on(
@@ -170,7 +170,7 @@ def test_controls_on_a_phone_are_large_enough_not_to_be_zoomed_in_on(
     for path in ("/#/login", "/classic/register", "/legacy"):
         page.goto(server.url + path)
         page.wait_for_selector("input:not([type=hidden])")
-        assert page.evaluate(small) == [], path
+        becomes(page, small, [], path)
     page.goto(f"{server.url}/#/register")
     page.fill("#f-firstName", "Ann")
     page.fill("#f-email", f"{uuid.uuid4().hex}@example.com")
@@ -179,6 +179,7 @@ def test_controls_on_a_phone_are_large_enough_not_to_be_zoomed_in_on(
     page.wait_for_selector("#text", state="attached")
     for name in ("chat", "friends", "profile"):
         page.evaluate("hash => { location.hash = hash; }", f"#/{name}")
+        page.wait_for_selector(f"#nav a[href='#/{name}'][aria-current]", state="attached")
         page.wait_for_selector("main :is(input, textarea)", state="attached")
-        assert page.evaluate(small) == [], name
+        becomes(page, small, [], name)
     context.close()

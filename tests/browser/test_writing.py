@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import MeetPerson
 from tests.support.process import ServerProcess
@@ -18,24 +18,25 @@ def test_a_sign_is_found_put_in_and_taken_back(
     page.fill("#text", "good  morning")
     page.evaluate("document.getElementById('text').setSelectionRange(5, 5)")
     page.click(".emoji .open")
+    expect(page.locator(".panel input")).to_be_focused()
     page.wait_for_function(f"() => document.querySelectorAll('{SIGNS}').length > 100")
     page.keyboard.type("thumbs up")
     page.wait_for_function(f"() => document.querySelector('{SIGNS}')?.textContent === '\U0001f44d'")
     page.select_option(".panel select", "\U0001f3fd")
     page.focus(".panel input")
     page.keyboard.press("Enter")
-    assert page.input_value("#text") == "good \U0001f44d\U0001f3fd morning"
-    assert page.evaluate("document.activeElement.id") == "text"
+    expect(page.locator("#text")).to_have_value("good \U0001f44d\U0001f3fd morning")
+    expect(page.locator("#text")).to_be_focused()
     page.keyboard.press("Control+z")
-    assert page.input_value("#text") == "good  morning"
+    expect(page.locator("#text")).to_have_value("good  morning")
     page.click(".emoji .open")
     page.wait_for_selector(f"{SIGNS}:text-is('\U0001f44d\U0001f3fd')")
     page.keyboard.press("Escape")
-    assert page.is_hidden(".panel")
+    expect(page.locator(".panel")).to_be_hidden()
     page.click(".emoji .open")
     page.click(".stream", position={"x": 5, "y": 5})
-    assert page.is_hidden(".panel")
-    assert page.input_value("#text") == "good  morning"
+    expect(page.locator(".panel")).to_be_hidden()
+    expect(page.locator("#text")).to_have_value("good  morning")
 
 
 DROP = """(kind) => {

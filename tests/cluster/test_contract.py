@@ -22,10 +22,10 @@ async def test_of_two_polls_the_newer_wins_wherever_the_two_come(server: ServerP
     while "chatserver_polls_waiting 1.0" not in (await bob.http.get("/metrics")).text:
         await asyncio.sleep(0)
     second = asyncio.create_task(bob.http.get("/poll", params=query))
-    older = (await asyncio.wait_for(first, 5)).json()
+    older = (await asyncio.wait_for(first, 30)).json()
     assert older["events"] == [] and older["cursor"] == start
     await ann.send("for the newer")
-    newer = (await asyncio.wait_for(second, 5)).json()
+    newer = (await asyncio.wait_for(second, 30)).json()
     texts = [event["text"] for event in newer["events"] if event["type"] != "presence"]
     assert texts == ["for the newer"]
 

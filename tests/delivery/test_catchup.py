@@ -117,7 +117,7 @@ async def test_a_cursor_that_the_hub_has_yet_to_reach_is_waited_for(tmp_path: Pa
         mailbox = await place.delivery.mailboxes.open("ann")
         seq = (await place.say("ann")).seq
         place.hub.head_seq = seq - 1
-        assert await asyncio.wait_for(place.delivery.catchup.lost(mailbox, seq), 5) is None
+        assert await asyncio.wait_for(place.delivery.catchup.lost(mailbox, seq), 30) is None
 
 
 async def test_a_reset_leads_to_the_head_and_says_why(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ class Slow:
         self.go_on = asyncio.Event()
         house.journal.backlog = self.backlog  # type: ignore[method-assign]
 
+    async def has(self, count: int) -> None:
+        """Return when so many are under way."""
+        async with asyncio.timeout(30):
+            while self.under_way < count:
+                await asyncio.sleep(0.001)
+
     async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
         self.under_way += 1
         self.peak = max(self.peak, self.under_way)
@@ -47,12 +53,12 @@ async def test_replays_of_one_user_leave_the_joins_to_others(data: Path) -> None
         ann, bob = await mailbox_of(house, "ann"), await mailbox_of(house, "bob")
         slow = Slow(house)
         crowd = [asyncio.create_task(joined(house, ann)) for _ in range(30)]
+        await slow.has(2)
         await asyncio.sleep(0.05)
         assert slow.under_way == 2, "two turns of one user"
         assert house.delivery.joins.room >= 3, "whoever waits for their own holds no join"
         other = asyncio.create_task(joined(house, bob))
-        await asyncio.sleep(0.05)
-        assert slow.under_way == 3
+        await slow.has(3)
         slow.go_on.set()
         assert await asyncio.gather(*crowd, other) == [None] * 31
         assert slow.peak == 3 and house.delivery.joins.under_way == 0
@@ -63,6 +69,7 @@ async def test_a_reader_with_too_many_replays_asks_again(data: Path) -> None:
         ann = await mailbox_of(house, "ann")
         slow = Slow(house)
         crowd = [asyncio.create_task(joined(house, ann)) for _ in range(3)]
+        await slow.has(2)
         await asyncio.sleep(0.05)
         with pytest.raises(Unavailable):
             await joined(house, ann)

@@ -135,7 +135,7 @@ async def ask(
     try:
         if first:
             await loop.sock_sendall(end, first)
-            assert (await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 5)).startswith(
+            assert (await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 30)).startswith(
                 b"HTTP/1.1 200"
             )
         await loop.sock_sendall(end, data + MARK)

@@ -185,7 +185,7 @@ def test_an_event_stream_ends_when_its_login_ends(
 ) -> None:
     one = somebody(server.url, how)
     address = f"{one.url}/events"
-    with httpx.stream("GET", address, headers=one.headers, timeout=10) as stream:
+    with httpx.stream("GET", address, headers=one.headers, timeout=30) as stream:
         lines = stream.iter_lines()
         assert next(lines).startswith("retry:")
         one.end(end)
@@ -199,10 +199,12 @@ async def test_a_poll_that_waits_is_answered_when_its_login_ends(
     server: ServerProcess, end: str, how: str
 ) -> None:
     one = await asyncio.to_thread(somebody, server.url, how)
-    async with httpx.AsyncClient(base_url=server.url, headers=one.headers, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=server.url, headers=one.headers, timeout=30) as http:
         head = (await http.get("/poll", params={"wait": 0})).json()["cursor"]
         poll = asyncio.create_task(http.get("/poll", params={"after": head, "wait": 25}))
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(30):
+            while "chatserver_polls_waiting 1.0" not in (await http.get("/metrics")).text:
+                await asyncio.sleep(0.005)
         await asyncio.to_thread(one.end, end)
         events = (await poll).json()["events"]
     assert events[-1]["type"] == "bye" and events[-1]["retry"] is False

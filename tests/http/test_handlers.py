@@ -45,7 +45,7 @@ async def test_whoever_goes_before_the_answer_is_not_counted_any_more(tmp_path: 
         end = it.pair()
         head = b"POST /api/login HTTP/1.1\r\nHost: here\r\nContent-Length: 50\r\n\r\n{"
         await asyncio.get_running_loop().sock_sendall(end, head)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not it.house.active_requests:
                 await asyncio.sleep(0)
             end.close()

@@ -84,12 +84,12 @@ class Scene:
         return (await self.journal.append(paid(), message("ann", text, None, client_id)))[0]
 
     async def until_healthy(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.journal.healthy:
                 await asyncio.sleep(0.01)
 
     async def until_heard(self, heard: Sequence[object], count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(heard) < count:
                 await asyncio.sleep(0.01)
 
@@ -314,7 +314,7 @@ async def test_whoever_waits_for_the_followers_goes_on_when_they_are_there(tmp_p
         further = asyncio.create_task(scene.journal.caught_up(first.seq + 1000))
         await asyncio.sleep(0)
         await scene.say("second")
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
         assert scene.texts == ["first", "second"] and not further.done()
         further.cancel()
 
@@ -325,4 +325,4 @@ async def test_a_wait_for_the_followers_has_an_end(
     monkeypatch.setattr(local, "CAUGHT_UP_S", 0.02)
     async with Scene(tmp_path) as scene:
         with pytest.raises(Unavailable):
-            await asyncio.wait_for(scene.journal.caught_up(2**53), 5)
+            await asyncio.wait_for(scene.journal.caught_up(2**53), 30)

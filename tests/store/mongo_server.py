@@ -30,7 +30,7 @@ class NxServer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, wait_s: float = 20.0) -> None:
+    def start(self, wait_s: float = 60.0) -> None:
         """Start it, and wait until it takes connections."""
         self.folder.mkdir(parents=True, exist_ok=True)
         log, pid = self.folder / "server.log", self.folder / "server.pid"

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -102,12 +101,12 @@ async def test_an_interrupted_command_goes_on_and_leads_back_to_the_same_data(
     ended, shown = _interrupt(here, uri, number)
     assert ended == code
     serve = ["serve", "--port", "0", "--data", str(tmp_path / "x"), "--mongodb", uri]
-    began_s = time.monotonic()
     refused = subprocess.run(
-        [sys.executable, "-m", "chatserver", *serve], capture_output=True, text=True, timeout=40
+        [sys.executable, "-m", "chatserver", *serve], capture_output=True, text=True, timeout=90
     )
     assert refused.returncode == 2 and "run `chatserver migrate` again" in refused.stderr
-    assert (time.monotonic() - began_s > 9) is (number is signal.SIGKILL), "a lease runs out"
+    waited = "stopped without a word" in refused.stderr
+    assert waited is (number is signal.SIGKILL), "a lease runs out"
 
     printed, steps = _move(here, uri)
     assert shown <= steps[0] < MESSAGES and steps[-1] == MESSAGES, "it went on where it was"

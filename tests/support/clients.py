@@ -21,7 +21,8 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.support.connection import Connection, Refused, read_head
 
-WAIT_S = 15.0
+WAIT_S = 30.0
+"""For anything that a server does at once: far more than it takes, on a machine that does much else."""
 PASSWORD = "correct horse"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.ports import free_port
 
 TOKEN = "a-token-of-the-tests"
-READY_S = 30.0
+READY_S = 60.0
 
 
 class NatsServer:

@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
-READY_S = 30.0
+from tests.support.ports import free_port
+
+READY_S = 60.0
 STOP_S = 35.0
 """The contract promises an exit within 30 s of SIGTERM."""
 
@@ -166,6 +168,8 @@ class ServerProcess(Program):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CHATSERVER_")}
         super().__init__(sys.executable, "-m", self.module, environment=clean)
         self.data = data
+        # Not 0: what the system gives away, it may give to a client while this one is killed and started again.
+        self.port = free_port()
         self.options = (*options, "--demo") if demo else options
 
     def whole_command(self) -> list[str]:

@@ -100,7 +100,7 @@ def check_unavailable(answer: httpx.Response) -> None:
 
 
 async def is_ready(server: ServerProcess) -> bool:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
         answer = await http.get("/readyz")
     if answer.status_code == 503:
         check_unavailable(answer)
@@ -121,10 +121,11 @@ async def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Pat
     async def chaos(reader: WebSocketReader) -> None:
         await traffic.until_more(20)
         await fault(traffic)
-        await until_ready(server, True, 30)
-        assert not traffic.writers_done.is_set(), "there was traffic to the end"
+        await until_ready(server, True, 60)
+        traffic.trouble_over.set()
         await traffic.witness(reader)
 
+    traffic.trouble_over.clear()
     await traffic.prepare(people=3)
     person = traffic.people[0]
     reader = WebSocketReader(server.url, person.token, client="witness")
@@ -151,7 +152,7 @@ async def test_a_database_away_for_a_while_loses_and_doubles_nothing(
     async def freeze(traffic: Patient) -> None:
         nx.signal(signal.SIGSTOP)
         back = asyncio.get_running_loop().time() + AWAY_S
-        await until_ready(traffic.server, False, 15)
+        await until_ready(traffic.server, False, 30)
         await asyncio.sleep(back - asyncio.get_running_loop().time())
         nx.signal(signal.SIGCONT)
 
@@ -165,7 +166,7 @@ async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
 ) -> None:
     async def kill(traffic: Patient) -> None:
         await asyncio.to_thread(nx.kill)
-        await until_ready(traffic.server, False, 10)
+        await until_ready(traffic.server, False, 30)
         await asyncio.sleep(away_s)
         await asyncio.to_thread(nx.start)
 
@@ -201,7 +202,7 @@ async def test_a_database_that_takes_no_writes_loses_and_doubles_nothing(
 ) -> None:
     async def refuse(traffic: Patient) -> None:
         proxy.refusal = refusal
-        await until_ready(traffic.server, False, 10)
+        await until_ready(traffic.server, False, 30)
         refused = traffic.refused
         while traffic.refused < refused + 30:
             await asyncio.sleep(0.01)
@@ -225,7 +226,7 @@ async def test_a_server_started_before_its_database_waits_and_says_so(
 
     try:
         starting = asyncio.create_task(asyncio.to_thread(server.start))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any("waiting for the database" in line for line in server.log):
                 await asyncio.sleep(0.01)
         assert not starting.done()
@@ -253,7 +254,7 @@ def refused(*arguments: str) -> str:
         [sys.executable, "-c", _IMPATIENT, *arguments],
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=90,
         env=clean,
     )
     assert done.returncode == 2 and done.stdout == "", done

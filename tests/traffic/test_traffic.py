@@ -118,7 +118,7 @@ async def test_sigterm_says_bye_with_when_to_come_back(backend: Backend, data: P
         bye = await reader.next_signal("bye")
         assert bye["reason"] == "restarting" and bye["retry"] is True
         assert 0 < bye["reconnectIn"] <= 30_000
-        answered = (await asyncio.wait_for(poll, 10)).json()
+        answered = (await asyncio.wait_for(poll, 30)).json()
         assert [event["type"] for event in answered["events"]] == ["bye"]
         assert json.loads(json.dumps(answered))["more"] is False
         assert server.wait() == 0

@@ -95,6 +95,9 @@ class Traffic:
         self.people: list[Person] = []
         self.stop_writing = asyncio.Event()
         self.writers_done = asyncio.Event()
+        self.trouble_over = asyncio.Event()
+        """Cleared by whom makes trouble: the last message of each writer waits until it is set again."""
+        self.trouble_over.set()
 
     async def prepare(self, people: int) -> None:
         """Accounts, friendships, and where everybody starts."""
@@ -150,6 +153,8 @@ class Traffic:
 
     async def _write(self, person: Person, messages: int) -> None:
         for number in range(messages):
+            if number == messages - 1:
+                await self.trouble_over.wait()
             text = f"{person.id} {number}"
             while text not in self.tally.acknowledged:
                 try:

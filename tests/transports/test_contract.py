@@ -43,7 +43,7 @@ async def head(person: Person) -> int:
 
 async def parked(person: Person) -> None:
     """Return when a poll waits on the server."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "chatserver_polls_waiting 1.0" not in (await person.http.get("/metrics")).text:
             await asyncio.sleep(0)
 
@@ -198,7 +198,7 @@ async def test_signing_out_ends_open_streams_at_once(
     bye = await reader.next_signal("bye")
     assert bye["reason"] == "signed out" and bye["retry"] is False
     with pytest.raises(Exception):  # noqa: B017 - each transport ends in its own way
-        await asyncio.wait_for(reader.receive(), 5)
+        await asyncio.wait_for(reader.receive(), 30)
 
 
 @each_stream
@@ -303,10 +303,10 @@ async def test_the_newest_of_two_polls_wins_and_the_older_ends_empty(server: Ser
     first = asyncio.create_task(bob.http.get("/poll", params=query))
     await parked(bob)
     second = asyncio.create_task(bob.http.get("/poll", params=query))
-    older = (await asyncio.wait_for(first, 5)).json()
+    older = (await asyncio.wait_for(first, 30)).json()
     assert older["events"] == [] and older["cursor"] == start
     await ann.send("for the newer")
-    newer = (await asyncio.wait_for(second, 5)).json()
+    newer = (await asyncio.wait_for(second, 30)).json()
     assert [event["text"] for event in newer["events"]] == ["for the newer"]
 
 
@@ -364,11 +364,12 @@ async def test_signals_between_two_polls_of_a_client_are_kept(server: ServerProc
     ann, bob, _ = await three(server)
     start = (await bob.http.get("/poll", params={"client": "page"})).json()["cursor"]
     await ann.http.post("/api/typing", json={})
-    query = {"after": start, "client": "page", "wait": 0}
-    kept = (await bob.http.get("/poll", params=query)).json()
+    query = {"after": start, "client": "page"}
+    # Where several nodes stand behind the address, it is still on its way to the one that is asked.
+    kept = (await bob.http.get("/poll", params=query | {"wait": 25})).json()
     assert {"type": "typing", "from": ann.id, "to": None} in kept["events"]
     assert kept["cursor"] == start, "a signal never moves a cursor"
-    again = (await bob.http.get("/poll", params=query)).json()
+    again = (await bob.http.get("/poll", params=query | {"wait": 0})).json()
     assert again["events"] == []
 
 

@@ -40,7 +40,7 @@ async def connection(it: Inside, polling: bool) -> AsyncIterator[socket.socket]:
     try:
         if polling:
             await loop.sock_sendall(end, poll(it))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert (await loop.sock_recv(end, 4096)).startswith(b"HTTP/1.1 200 ")
         yield end
     finally:

@@ -68,7 +68,7 @@ async def metric(person: Person, name: str) -> float:
 
 
 async def until_metric(person: Person, name: str, value: float) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await metric(person, name) != value:
             await asyncio.sleep(0.02)
 

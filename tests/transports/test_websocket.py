@@ -22,7 +22,7 @@ from tests.core.test_framing import client_frame
 from tests.support.clients import EventsReader, Person, Reader, WebSocketReader, opened
 from tests.support.process import ServerProcess
 
-SLOW = ("--stuck-s", "2", "--heartbeat-s", "1", "--silence-s", "0.5", *FAST)
+SLOW = ("--stuck-s", "3", "--heartbeat-s", "1", "--silence-s", "3", *FAST)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,14 @@ class RawSocket:
             f"Authorization: Bearer {token}\r\n\r\n"
         )
         self.writer.write(head.encode() + early)
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             first, size = await self.reader.readexactly(2)
             if size == 126:
                 (size,) = struct.unpack("!H", await self.reader.readexactly(2))
@@ -142,7 +142,7 @@ async def test_a_client_is_closed_with_the_code_it_earned(
     client.send(data)
     payload = await client.frame_of(framing.OP_CLOSE)
     assert struct.unpack("!H", payload[:2]) == (code,)
-    assert await asyncio.wait_for(client.reader.read(), 10) == b"", "then the connection ends"
+    assert await asyncio.wait_for(client.reader.read(), 30) == b"", "then the connection ends"
 
 
 async def test_a_ping_is_answered_with_its_own_payload(server: ServerProcess) -> None:
@@ -211,7 +211,7 @@ async def test_a_silent_peer_is_gone_after_its_ping(impatient: ServerProcess) ->
     ping = await client.text_of("ping")
     assert isinstance(ping["at"], int)
     assert await client.frame_of(framing.OP_PING) == b""
-    assert await asyncio.wait_for(client.reader.read(), 10) == b"", "cut without a word"
+    assert await asyncio.wait_for(client.reader.read(), 30) == b"", "cut without a word"
 
 
 async def test_a_peer_that_answers_pings_stays(impatient: ServerProcess) -> None:
