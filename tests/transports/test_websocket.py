@@ -22,7 +22,7 @@ from tests.core.test_framing import client_frame
 from tests.support.clients import EventsReader, Person, Reader, WebSocketReader, opened
 from tests.support.process import ServerProcess
 
-SLOW = ("--stuck-s", "3", "--heartbeat-s", "1", "--silence-s", "3", *FAST)
+SLOW = ("--stuck-s", "3", "--heartbeat-s", "2", "--silence-s", "2", *FAST)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ async def test_a_peer_that_answers_pings_stays(impatient: ServerProcess) -> None
     bob = await Person.register(impatient.url, "Bob")
     reader = WebSocketReader(impatient.url, bob.token)
     await reader.connect()
-    for _ in range(4):
+    for _ in range(3):
         await reader.next_signal("ping")
 
 
