@@ -21,6 +21,7 @@ from chatserver.delivery.clockwork import Clocks
 from chatserver.delivery.delivery import Delivery, furnish
 from chatserver.delivery.fanout import Fanout
 from chatserver.delivery.neighbours import Alone, Neighbours
+from chatserver.delivery.spending import Spending
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
 from chatserver.http.proxies import Proxies
@@ -141,6 +142,7 @@ async def _build_node(
         house.alerts.active = lambda: member.projector.active
         house.alerts.announce = partial(member.talk.say, "subscriber")
         member.talk.on("subscriber", lambda _, said: house.alerts.note_subscriber(said[0]))
+        _count_together(house, member.talk)
         house.errands = member.errands
         member.errands.is_there = house.delivery.neighbours.may_be_there
         house.closing = (member.close,)
@@ -154,6 +156,15 @@ async def _build_node(
         await member.close()
         raise
     return house
+
+
+def _count_together(house: House, talk: Talk) -> None:
+    """Rates hold for all nodes together."""
+    prices, passwords = house.passwords.prices, house.passwords
+    shared = prices.shared() | passwords.shared() | house.delivery.connections.shared()
+    Spending(talk, shared, prices.clock_s)
+    passwords.announce = partial(talk.say, "place")
+    talk.on("place", lambda _, said: passwords.note_place(said[0]))
 
 
 async def follow(house: House) -> None:
@@ -226,7 +237,7 @@ def _voices(
     if order.talk is None:
         return Presence(limits.offline_grace_s), Alone(), order.signals(hub)
     presence = Everywhere(limits.offline_grace_s)
-    neighbours = Neighbours(order.talk, hub, presence, clocks)
+    neighbours = Neighbours(order.talk, hub, presence, clocks, limits.readers_per_user)
 
     def receive(signal: Signal, to: str | None) -> None:
         neighbours.keep(signal, to)

@@ -6,7 +6,7 @@ why). So no verb can forget to let its user pay: it would have nothing to give t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chatserver.core.errors import RateLimited
 
@@ -60,6 +60,10 @@ class TokenBucket:
         """Return what was taken for something that then did not count."""
         self._tokens = min(self.burst, self._tokens + tokens)
 
+    def owe(self, now_s: float, tokens: float) -> None:
+        """Take `tokens` that somebody has had already, as far as a whole burst below nothing; negative ones come back."""
+        self._tokens = max(-self.burst, min(self.burst, self._fill(now_s) - tokens))
+
     def full_at_s(self) -> float:
         """When this bucket will be as good as a new one, and so may be forgotten."""
         return self._at_s + (self.burst - self._tokens) / self.rate
@@ -80,6 +84,8 @@ class Buckets:
         self._max_keys = max_keys
         self._metered = metered
         self._buckets: dict[str, TokenBucket] = {}
+        self.on_taken: Callable[[str, float], None] | None = None
+        """Hears of what was taken here, or (negative) given back, where others count the same."""
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -89,14 +95,20 @@ class Buckets:
         if not self._metered:
             return 0.0
         bucket = self._buckets.get(key)
-        return (bucket or self._new(key, now_s)).take(now_s, tokens)
+        wait_s = (bucket or self._new(key, now_s)).take(now_s, tokens)
+        if self.on_taken is not None and not wait_s:
+            self.on_taken(key, tokens)
+        return wait_s
 
     def borrow(self, key: str, now_s: float, tokens: float, longest_s: float) -> float:
         """As `TokenBucket.borrow`, for this key."""
         if not self._metered:
             return 0.0
         bucket = self._buckets.get(key)
-        return (bucket or self._new(key, now_s)).borrow(now_s, tokens, longest_s)
+        wait_s = (bucket or self._new(key, now_s)).borrow(now_s, tokens, longest_s)
+        if self.on_taken is not None and wait_s <= longest_s:
+            self.on_taken(key, tokens)
+        return wait_s
 
     def wait_s(self, key: str, now_s: float, tokens: float = 1.0) -> float:
         """As `TokenBucket.wait_s`, for this key."""
@@ -108,6 +120,13 @@ class Buckets:
         bucket = self._buckets.get(key)
         if bucket is not None:
             bucket.give_back(tokens)
+            if self.on_taken is not None:
+                self.on_taken(key, -tokens)
+
+    def spent_elsewhere(self, key: str, now_s: float, tokens: float = 1.0) -> None:
+        """As much was taken from this key's bucket at another node."""
+        if self._metered:
+            (self._buckets.get(key) or self._new(key, now_s)).owe(now_s, tokens)
 
     def forget(self, key: str) -> None:
         """The next use of `key` starts with a full bucket."""
@@ -189,6 +208,11 @@ class Till:
         self._buckets = buckets
         self._first = buckets[0]
 
+    @property
+    def buckets(self) -> Sequence[Buckets]:
+        """What is paid from."""
+        return self._buckets
+
     def offer(self, key: str) -> Payment | None:
         """A payment from the only bucket of `key`; None where there is not enough in it."""
         return None if self._first.take(key, self._clock_s()) else Payment(_MINT, self, (key,))
@@ -205,8 +229,8 @@ class Till:
         return Payment(_MINT, self, keys)
 
     def spent_elsewhere(self, key: str) -> None:
-        """`key` has paid at another node: there is as much less here, where there was anything."""
-        self._first.take(key, self._clock_s())
+        """`key` has paid at another node: there is as much less here."""
+        self._first.spent_elsewhere(key, self._clock_s())
 
     def wait_s(self, key: str) -> float:
         """Seconds until the first bucket of `key` has enough."""

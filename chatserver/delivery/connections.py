@@ -67,6 +67,11 @@ class Connections:
         self._failed: Bounded[str, int] = Bounded(ADDRESSES_COUNTED)
         self._polls_left = POLLS_A_TURN
 
+    def shared(self) -> dict[str, Buckets]:
+        """The buckets that count for all nodes together, by name."""
+        frames = {} if self.frames is None else {"frames": self.frames}
+        return frames | self.tolls.shared()
+
     def take_turn(self) -> bool:
         """Whether one more poll may be answered in this turn of the loop; where not, the next turn is soon enough."""
         if not self._polls_left:

@@ -12,16 +12,17 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 from chatserver.core import vocabulary
 from chatserver.core.bounded import Bounded
-from chatserver.core.errors import SUPERSEDED
+from chatserver.core.errors import SUPERSEDED, TOO_MANY
 from chatserver.core.events import Signal
 from chatserver.core.everywhere import Count, Everywhere
 from chatserver.core.hub import Hub
 from chatserver.core.mailbox import Mailbox, Reader
 from chatserver.delivery.clockwork import Clocks
+from chatserver.delivery.elsewhere import Elsewhere, Named, names
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,10 @@ class Alone:
 
     def attached(self, reader: Moving) -> None: ...
 
+    def polled(self, reader: Moving) -> None: ...
+
+    def detached(self, reader: Moving) -> None: ...
+
     def handed(self, reader: Moving) -> None: ...
 
     def keep(self, signal: Signal, to: str | None) -> None: ...
@@ -99,12 +104,14 @@ class Neighbours:
         hub: Hub,
         presence: Everywhere,
         clocks: Clocks,
+        readers_max: int,
     ) -> None:
         self._talk = talk
         self._hub = hub
         self._presence = presence
         self._clock_s, self._clock_ms = clocks.monotonic_s, clocks.now_ms
         presence.announce = partial(talk.say, "presence")
+        self._elsewhere = Elsewhere(readers_max)
         self._stamp = 0
         self._began_s = self._clock_s()
         self._beat_s = self._whole_s = float("-inf")
@@ -119,6 +126,7 @@ class Neighbours:
             ("whole", self._heard_whole),
             ("leave", self._heard_leave),
             ("attach", self._heard_attach),
+            ("readers", self._heard_readers),
             ("handed", self._heard_handed),
         ):
             talk.on(kind, heard)
@@ -147,12 +155,33 @@ class Neighbours:
         self._talk.say("leave")
 
     def attached(self, reader: Moving) -> None:
-        """A client's reader is here, or has polled here: its readers elsewhere are older."""
+        """A reader is here: its client's readers elsewhere are older, and all of its user's are counted."""
+        self._say_attach(reader, new=True)
+
+    def polled(self, reader: Moving) -> None:
+        """A client that was here has polled again: its readers elsewhere are older."""
         if reader.client:
-            self._stamp = max(self._stamp + 1, self._clock_ms())
-            reader.stamp = self._stamp
-            where = (reader.mailbox.user_id, reader.client)
-            self._talk.say("attach", *where, reader.is_stream, self._stamp)
+            self._say_attach(reader, new=False)
+
+    def _say_attach(self, reader: Moving, new: bool) -> None:
+        self._stamp = max(self._stamp + 1, self._clock_ms())
+        reader.stamp = self._stamp
+        where = (reader.mailbox.user_id, reader.client)
+        own = self._own(reader.mailbox.user_id) if new else None
+        self._talk.say("attach", *where, reader.is_stream, self._stamp, own)
+
+    def detached(self, reader: Moving) -> None:
+        """A reader has gone."""
+        user_id = reader.mailbox.user_id
+        if self._elsewhere.is_known(user_id):
+            own = self._own(user_id)
+            self._talk.say("readers", user_id, own)
+            if not own:
+                self._elsewhere.forget_user(user_id)
+
+    def _own(self, user_id: str) -> list[Named]:
+        mailbox = self._hub.mailbox(user_id)
+        return [] if mailbox is None else names(self._talk.node_id, cast(Any, mailbox.readers))
 
     def handed(self, reader: Moving) -> None:
         """The signals that waited for a polling client leave with an answer of this node."""
@@ -217,6 +246,7 @@ class Neighbours:
     def _lose(self, node_id: str) -> None:
         self._heard_s.pop(node_id, None)
         self._pieces.pop(node_id, None)
+        self._elsewhere.forget_node(node_id)
         self._presence.lost(node_id, self._clock_s())
 
     def _announce(self, changes: Sequence[tuple[str, bool]]) -> None:
@@ -225,14 +255,36 @@ class Neighbours:
             self._hub.signal(vocabulary.presence(user_id, online, now_ms), None)
 
     def _heard_attach(self, node_id: str, fields: Sequence[Any]) -> None:
-        user_id, client, is_stream, stamp = fields
+        user_id, client, is_stream, stamp, named = fields
         self._stamp = max(self._stamp, stamp)
-        for reader in self._readers(user_id, client):
+        for reader in self._readers(user_id, client) if client else ():
             if (reader.stamp, self._talk.node_id) < (stamp, node_id):
                 if is_stream:
                     reader.end(SUPERSEDED)
                 else:
                     reader.moved()
+
+        if named is None:
+            self._elsewhere.seen(node_id, user_id, client, stamp)
+        elif own := self._own(user_id):
+            self._talk.say("readers", user_id, own)
+            self._count(node_id, user_id, named)
+
+    def _heard_readers(self, node_id: str, fields: Sequence[Any]) -> None:
+        user_id, named = fields
+        if self._own(user_id):
+            self._count(node_id, user_id, named)
+
+    def _count(self, node_id: str, user_id: str, named: Sequence[Named]) -> None:
+        self._elsewhere.heard(node_id, user_id, named)
+        own = self._own(user_id)
+        gone = self._elsewhere.too_many(user_id, own)
+        mailbox = self._hub.mailbox(user_id)
+        if gone and mailbox is not None:
+            readers: list[Any] = list(mailbox.readers)
+            for reader, (name, _) in zip(readers, own, strict=True):
+                if name in gone:
+                    reader.end(TOO_MANY)
 
     def _heard_handed(self, node_id: str, fields: Sequence[Any]) -> None:
         user_id, client = fields

@@ -149,6 +149,7 @@ class Readers:
         self._clockwork.look_away(reader)
         if reader.is_stream:
             self._attendance.stream_closed(mailbox.user_id)
+        self._neighbours.detached(reader)
 
     def change_login(self, reader: Attached, login: Login) -> None:
         """A polling client came back with another login of the same user. Raises `Unauthenticated` as `attach`."""

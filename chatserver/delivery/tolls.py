@@ -50,6 +50,10 @@ class Tolls:
         """Requests that were held back until they could be paid."""
         self.refused = 0
 
+    def shared(self) -> dict[str, Buckets]:
+        """The buckets that count for all nodes together, by name."""
+        return {"requests of users": self._users, "requests of addresses": self._addresses}
+
     def user_pays(self, user_id: str, cost: float, patience_s: float = 0.0) -> float:
         """The seconds to hold the request back, up to `patience_s`. Raises `RateLimited`, and nothing is taken then."""
         wait_s = self._users.borrow(user_id, self._clock_s(), cost, patience_s)

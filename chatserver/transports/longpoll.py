@@ -190,7 +190,7 @@ class Poll:
                 delivery.readers.refuse_ended(arrival.login)
         else:
             delivery.readers.change_login(reader, arrival.login)
-            delivery.neighbours.attached(reader)
+            delivery.neighbours.polled(reader)
             if reader.request is not None:
                 older, reader.request = reader.request, None
                 older.answer((), ())

@@ -50,6 +50,8 @@ class Passwords:
         self._own = Buckets(by_account / 60, by_account, metered=limits.meter)
         """Of logins, of browsers that had one, of places that knew the password: out of a stranger's reach."""
         self._addresses = Buckets(by_address / 60, by_address, metered=limits.meter)
+        self.announce: Callable[[str], object] = _nobody
+        """Tells the other nodes of a place (`note_place`); they know it by itself where there are none."""
         self._places: Bounded[str, bool] = Bounded(PLACES_REMEMBERED)
         waiting = limits.hashing_per_address if limits.meter else WAITING_MAX
         self._turns = Turns(
@@ -106,7 +108,16 @@ class Passwords:
 
     def remember_place(self, email: str, address: str) -> None:
         """Somebody at this address knew the password."""
-        self._places.put(_place(email, address), True)
+        self.note_place(_place(email, address))
+        self.announce(_place(email, address))
+
+    def note_place(self, place: str) -> None:
+        """Another node says that somebody there knew the password."""
+        self._places.put(place, True)
+
+    def shared(self) -> dict[str, Buckets]:
+        """The buckets that count for all nodes together, by name."""
+        return {"strangers": self._strangers, "own": self._own, "guessers": self._addresses}
 
     def close(self) -> None:
         """Let the threads go."""
@@ -140,6 +151,10 @@ class Guess:
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not None and not issubclass(kind, (Unauthenticated, Forbidden)):
             self.right()
+
+
+def _nobody(place: str) -> None:
+    """Whom a node tells that knows no other."""
 
 
 def account_key(email: str) -> str:

@@ -25,6 +25,16 @@ class Prices:
         self.turns = Turns(limits.reads_at_once, line)
         """Of costly reads, by user."""
 
+    def shared(self) -> dict[str, Buckets]:
+        """The buckets that count for all nodes together, by name; of messages each node counts what it follows."""
+        tills = {name: till for name, till in vars(self).items() if isinstance(till, Till)}
+        del tills["sending"]
+        return {
+            f"{name} {number}": bucket
+            for name, till in tills.items()
+            for number, bucket in enumerate(till.buckets)
+        }
+
     def _till(self, refusal: str, *rates: tuple[float, int]) -> Till:
         """A till with a bucket for each of `rates`: so much a second, so much at once."""
         meter = self.limits.meter

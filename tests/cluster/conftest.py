@@ -8,12 +8,8 @@ import pytest
 
 from tests.support.cluster import Cluster, cluster
 
-OF_ONE_PROCESS = (
-    "test_over_the_limit_of_readers_the_oldest_goes",
-    "test_the_newest_of_two_polls_wins",
-)
-"""What several processes do not promise: each has its own bound of readers (`docs/scaling.md`), and a poll that comes to
-another one brings the presence too."""
+OF_ONE_PROCESS = ("test_the_newest_of_two_polls_wins",)
+"""What several processes do not promise: a poll that comes to another one brings the presence too."""
 
 
 ONCE = ("test_more_than_a_replay_holds", "test_a_stream_ends_within_five_seconds")

@@ -132,3 +132,39 @@ def test_two_servers_do_not_share_a_data_folder_or_a_port(data: Path) -> None:
         assert code == 2 and f"cannot listen on 127.0.0.1:{port}" in said
         assert not (other / "order").exists()
         server.stop()
+
+
+@pytest.mark.timeout(240)
+async def test_rates_hold_for_all_processes_together(data: Path) -> None:
+    """Each request over a connection of its own, so at any process. A few are let in before the others have heard."""
+    burst, few = 6, 5
+    rates = ("--sign-in-failures-per-account", "--register-burst", "--request-burst")
+    slow = ("--register-rate", "0.001", "--request-rate", "0.001", "--processes", "3")
+    options = [word for rate in rates for word in (rate, str(burst))]
+    with ServerProcess(data, *options, *slow, demo=True) as server:
+        bob = await Person.sign_in(server.url, "bob@example.com", "demo-password")
+        dee = await Person.sign_in(server.url, "dee@example.com", "demo-password")
+        token = {"Authorization": f"Bearer {bob.token}"}
+
+        async def ask(method: str, path: str, **fields: str) -> bool:
+            async with httpx.AsyncClient(base_url=server.url, headers=token) as http:
+                body = fields if method == "POST" else None
+                answer = await http.request(method, path, json=body)
+            assert answer.status_code in (200, 201, 202, 204, 401, 429), answer.text
+            return answer.status_code != 429
+
+        async def request(number: int) -> bool:
+            asked = await ask("PUT", f"/api/friends/{dee.id}")
+            await ask("DELETE", f"/api/friends/{dee.id}")
+            return asked
+
+        async def guess(number: int) -> bool:
+            return await ask("POST", "/api/login", email="ann@example.com", password="wrong one")
+
+        async def register(number: int) -> bool:
+            fields = {"email": f"{number}@example.com", "password": "a long password"}
+            return await ask("POST", "/api/register", **fields, firstName="Eve")
+
+        for do in (request, guess, register):
+            done = sum([await do(number) for number in range(30)])
+            assert burst <= done <= burst + few, do.__name__

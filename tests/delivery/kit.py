@@ -125,7 +125,9 @@ class Place(World):
         clocks = Clocks(lambda: self.now_s, home.clock)
         if talk is not None:
             everywhere = self.presence = Everywhere(limits.offline_grace_s)
-            self.neighbours = Neighbours(talk, self.hub, everywhere, clocks)
+            self.neighbours = Neighbours(
+                talk, self.hub, everywhere, clocks, limits.readers_per_user
+            )
         signals = LocalSignals(self.hub.signal)
         self.delivery: Delivery = furnish(
             self.hub,

@@ -14,7 +14,7 @@ import pytest
 
 from chatserver.core import vocabulary
 from chatserver.core.conversations import Broadcasts
-from chatserver.core.errors import SUPERSEDED
+from chatserver.core.errors import SUPERSEDED, TOO_MANY
 from chatserver.core.events import Signal
 from chatserver.delivery import neighbours
 from chatserver.delivery.neighbours import BEAT_S, KEPT_S, LOST_S
@@ -269,3 +269,36 @@ async def test_a_node_that_is_not_fresh_passes_nothing_on_and_says_who_is_there_
         one.delivery.readers.turn(one.now_s)
         await asyncio.sleep(0)
         assert len(ann.signals) == 1, "said once"
+
+
+async def test_the_bound_of_readers_is_one_for_all_nodes(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 3) as it:
+        limit = LIMITS.readers_per_user
+        readers: list[Probe] = []
+        for number in range(limit + 4):
+            readers.append(await it.places[number % 3].reader("ann"))
+            it.bus.deliver()
+        assert [reader.endings for reader in readers[:4]] == [[TOO_MANY]] * 4
+        assert [reader.endings for reader in readers[4:]] == [[]] * limit
+        # Where one has gone, there is room for one, and no other goes.
+        place = it.places[(limit + 3) % 3]
+        place.delivery.readers.detach(readers.pop())
+        it.bus.deliver()
+        readers.append(await it.places[0].reader("ann"))
+        it.bus.deliver()
+        assert [reader.endings for reader in readers[4:]] == [[]] * limit
+
+
+async def test_a_client_that_polls_at_every_node_is_one_reader(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 3) as it:
+        first = await it.places[0].reader("ann")
+        for number in range(LIMITS.readers_per_user - 1):
+            for place in it.places:
+                poll = await place.reader("ann", client=f"page {number}", stream=False)
+                it.bus.deliver()
+                place.neighbours.polled(poll)
+                it.bus.deliver()
+        assert first.endings == []
+        await it.places[1].reader("ann")
+        it.bus.deliver()
+        assert first.endings == [TOO_MANY]
