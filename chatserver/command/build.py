@@ -31,12 +31,14 @@ from chatserver.journal.contract import Follower, Journal, Signals
 from chatserver.journal.local import LocalJournal
 from chatserver.journal.nats_signals import NatsSignals, Talk
 from chatserver.journal.signals import LocalSignals
+from chatserver.site import lab
 from chatserver.site.pages import web_folder
 from chatserver.site.pushing import Pushing
 from chatserver.store.behind import Behind
 from chatserver.store.contract import Store
 from chatserver.store.order import Wanted
 from chatserver.store.sqlite.store import SqliteStore
+from chatserver.verbs import partings
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.alerts import Alerts
 from chatserver.verbs.friendships import Friendships
@@ -144,7 +146,9 @@ async def _build_node(
         member.talk.on("subscriber", lambda _, said: house.alerts.note_subscriber(said[0]))
         _count_together(house, member.talk)
         house.errands = member.errands
-        member.errands.is_there = house.delivery.neighbours.may_be_there
+        house.friendships.partings.others = member.errands
+        lab.serve_others(member.errands, house.delivery)
+        member.errands.serve_all(partings.KIND, house.friendships.partings.hear)
         house.closing = (member.close,)
         house.measure = member.measure
         await member.talk.start()

@@ -44,7 +44,10 @@ class Membership:
         self.journal = JetStreamJournal(self.stream, log)
         self.talk = Talk(self.link, subjects.signal("talk"), self.journal.node)
         self.errands = Errands(
-            self.link, lambda node_id: subjects.signal(f"errand.{node_id}"), self.journal.node
+            self.link,
+            lambda node_id: subjects.signal(f"errand.{node_id}"),
+            self.journal.node,
+            self.journal.others,
         )
         self.projector = Projector(self.stream, log, clock_ms)
 

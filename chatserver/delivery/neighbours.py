@@ -72,9 +72,6 @@ class Alone:
 
     several = False
 
-    def may_be_there(self, node_id: str) -> bool:
-        return False
-
     def attached(self, reader: Moving) -> None: ...
 
     def polled(self, reader: Moving) -> None: ...
@@ -113,7 +110,6 @@ class Neighbours:
         presence.announce = partial(talk.say, "presence")
         self._elsewhere = Elsewhere(readers_max)
         self._stamp = 0
-        self._began_s = self._clock_s()
         self._beat_s = self._whole_s = float("-inf")
         self._heard_s: dict[str, float] = {}
         self._pieces: dict[str, list[str]] = {}
@@ -134,10 +130,6 @@ class Neighbours:
     def __len__(self) -> int:
         """How many other nodes there are."""
         return len(self._heard_s)
-
-    def may_be_there(self, node_id: str) -> bool:
-        """Whether this node lives, as far as is known here; in the beginning not much is."""
-        return node_id in self._heard_s or self._clock_s() - self._began_s < LOST_S
 
     # What this node says.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ ANSWER_BYTES = 1_000_000
 """NATS takes 1 MiB at once, if nobody has changed that."""
 PENDING_MAX = 20_000
 """Errands of others that this node has in hand; one more is not answered. Each is a request that some client waits for."""
+ALL_S = 1.0
+"""So long all are waited for: one that is silent for longer is not fresh, and serves nothing."""
+_BACK = "back"
 LOOK_S = 2.0
 """How often it is asked whether the other node is still there."""
 
@@ -42,6 +45,7 @@ def _nothing() -> None:
 class Errand:
     """What another node asks for."""
 
+    kind: str
     question: bytes
     taken_back: Callable[[], None] = _nothing
     """Called where the other node does not want the answer any more."""
@@ -58,14 +62,14 @@ class Errands:
         line: Line,
         subject: Callable[[str], str],
         node_id: str,
-        is_there: Callable[[str], bool] = lambda node_id: True,
+        others: Callable[[], Iterable[str]],
     ) -> None:
         self.node_id = node_id
-        self.is_there = is_there
+        self._others = others
         self._line = line
         self._subject = subject
         self._numbers = itertools.count(1)
-        self._answer: Answer | None = None
+        self._answers: dict[str, Answer] = {}
         self._open: dict[tuple[str, int], Errand] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,16 +77,35 @@ class Errands:
         """Listen."""
         await self._line.subscribe(self._subject(self.node_id), self._receive)
 
-    def serve(self, answer: Answer) -> None:
-        """Have `answer` carry out what others ask for."""
-        self._answer = answer
+    def is_there(self, node_id: str) -> bool:
+        """Whether this other node lives, as far as is known."""
+        return node_id in self._others()
 
-    async def ask(self, node_id: str, question: bytes, timeout_s: float) -> bytes:
+    def serve(self, kind: str, answer: Answer) -> None:
+        """Have `answer` carry out what others ask for of this kind."""
+        self._answers[kind] = answer
+
+    def serve_all(self, kind: str, hear: Callable[[Any], Awaitable[Any]]) -> None:
+        """Have `hear` answer what `ask_all` asks."""
+
+        async def answer(errand: Errand) -> bytes:
+            return orjson.dumps(await hear(orjson.loads(errand.question)))
+
+        self.serve(kind, answer)
+
+    async def ask_all(self, kind: str, fields: Any) -> list[Any]:
+        """What each living node answers to this; nothing of one that does not in time."""
+        question = orjson.dumps(fields)
+        asked = [self.ask(node, kind, question, ALL_S) for node in self._others()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [orjson.loads(each) for each in answers if isinstance(each, bytes)]
+
+    async def ask(self, node_id: str, kind: str, question: bytes, timeout_s: float) -> bytes:
         """The other node's answer. Raises `Unavailable` where there is none; cancelled, it is taken back."""
         number = next(self._numbers)
         asked = asyncio.ensure_future(
             self._line.request(
-                self._subject(node_id), self._pack("ask", number) + question, timeout_s
+                self._subject(node_id), self._pack(kind, number) + question, timeout_s
             )
         )
         try:
@@ -92,14 +115,14 @@ class Errands:
             answer: bytes = asked.result().data
             return answer
         except asyncio.CancelledError:
-            self._line.publish(self._subject(node_id), self._pack("back", number))
+            self._line.publish(self._subject(node_id), self._pack(_BACK, number))
             raise
         finally:
             asked.cancel()
 
     def close(self) -> None:
         """Carry out nothing more."""
-        self._answer = None
+        self._answers.clear()
         for task in list(self._tasks):
             task.cancel()
 
@@ -115,22 +138,20 @@ class Errands:
             return
         if version != FORMAT:
             return
-        if kind == "back":
+        if kind == _BACK:
             errand = self._open.get((node_id, number))
             if errand is not None:
                 errand.taken_back()
-        elif self._answer is not None and len(self._open) < PENDING_MAX:
-            errand = self._open[node_id, number] = Errand(question)
-            carrying = self._carry_out(self._answer, (node_id, number), errand, message.reply)
+        elif kind in self._answers and len(self._open) < PENDING_MAX:
+            errand = self._open[node_id, number] = Errand(kind, question)
+            carrying = self._carry_out((node_id, number), errand, message.reply)
             task = asyncio.get_running_loop().create_task(carrying)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _carry_out(
-        self, answer: Answer, key: tuple[str, int], errand: Errand, reply: str
-    ) -> None:
+    async def _carry_out(self, key: tuple[str, int], errand: Errand, reply: str) -> None:
         try:
-            said = await answer(errand)
+            said = await self._answers[errand.kind](errand)
             if len(said) > ANSWER_BYTES:
                 log.warning("an answer of %d bytes is too long for NATS", len(said))
             else:

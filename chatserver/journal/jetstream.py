@@ -93,6 +93,10 @@ class JetStreamJournal:
     def healthy(self) -> bool:
         return self.fresh and not self._closing
 
+    def others(self) -> list[str]:
+        """The other nodes that live, as far as is known."""
+        return self._nodes.living()
+
     @property
     def fresh(self) -> bool:
         return now_s() - self._fresh_s < FRESH_S and not self._follower.broken

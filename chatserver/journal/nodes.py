@@ -78,6 +78,11 @@ class Nodes:
         """Let all know now how far this node has come."""
         self._link.publish(self._subject, orjson.dumps([self._node, self._head_seq()]))
 
+    def living(self) -> list[str]:
+        """The other nodes that are waited for."""
+        gone_s = now_s() - GONE_S
+        return [name for name, node in self._others.items() if node.heard_s >= gone_s]
+
     async def settled(self, seq: int) -> None:
         """Return once every living node has followed `seq`; or those that have not serve nothing any more."""
         woken = asyncio.Event()

@@ -44,6 +44,8 @@ OPENED_BYTES = 250
 
 _SID = re.compile(r"[A-Za-z0-9_-]{20}")
 
+KIND = "socketio"
+"""Of the errands."""
 FAR_S = 5.0
 """So much longer than the library holds a poll is the answer of another node waited for."""
 
@@ -60,7 +62,7 @@ class Links(ABC):
         self.counts = delivery.connections.seats.counts
         self.errands = errands
         if errands is not None:
-            errands.serve(self._carry_out)
+            errands.serve(KIND, self._carry_out)
         self._waiting: OrderedDict[Link, None] = OrderedDict()
         self._addresses: Counter[str] = Counter()
         delivery.connections.links_waiting = lambda: len(self._waiting)
@@ -150,7 +152,7 @@ class Links(ABC):
         limits = self.delivery.limits
         # So long the library holds a poll, and a little longer.
         return await self.errands.ask(
-            node_id, question, limits.heartbeat_s + limits.silence_s + FAR_S
+            node_id, KIND, question, limits.heartbeat_s + limits.silence_s + FAR_S
         )
 
     async def _carry_out(self, errand: Errand) -> bytes:

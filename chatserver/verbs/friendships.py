@@ -182,7 +182,7 @@ class Friendships:
         oneself, or too many friends), `RateLimited`.
         """
         two = await self._two(user_id, other_id)
-        self.partings.take_back(user_id, other_id)
+        await self.partings.take_back_anywhere(user_id, other_id)
         return await self._decided(partial(self._befriend, *two), user_id, other_id)
 
     async def _befriend(self, user: User, other: User, guard: Guard) -> str:
@@ -216,7 +216,7 @@ class Friendships:
             await self.unfriend(user_id, other_id)
             return False
         self._prices.relations.pay(user_id)
-        self.partings.put_off(user_id, other_id, delay_s)
+        await self.partings.put_off_for_all(user_id, other_id, delay_s)
         return True
 
     async def part(self, user_id: str, other_id: str) -> None:
@@ -225,7 +225,7 @@ class Friendships:
 
     async def stay(self, user_id: str, other_id: str) -> None:
         """Take back the end of a friendship. Raises `Conflict` where it is too late."""
-        self.partings.keep(user_id, other_id)
+        await self.partings.keep(user_id, other_id)
 
     async def _carry_out(self, user_id: str, other_id: str) -> None:
         """The end of a friendship that was put off."""
@@ -243,7 +243,7 @@ class Friendships:
 
     async def unfriend(self, user_id: str, other_id: str) -> None:
         """End a friendship, decline or withdraw; nothing where there is nothing. Raises `RateLimited`."""
-        self.partings.take_back(user_id, other_id)
+        await self.partings.take_back_anywhere(user_id, other_id)
         await self._decided(partial(self._unfriend, user_id, other_id), user_id, other_id)
 
     async def _unfriend(self, user_id: str, other_id: str, guard: Guard) -> None:

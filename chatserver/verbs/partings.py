@@ -1,7 +1,8 @@
 """Friendships that end in some seconds, unless that is taken back: until then nothing has happened, so nothing is lost.
 
-LIMIT: they wait in the memory of this process. A drain carries them out; a server that is killed forgets those of the last
-seconds, and these friendships stay.
+LIMIT: they wait in the memory of the process that was asked. A drain carries them out; a server that is killed forgets those of the
+last seconds, and these friendships stay. With several nodes all know what waits at which, and each has the one where it
+waits take it back.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from chatserver.core.errors import ChatError, Conflict, RateLimited
 
@@ -25,12 +27,23 @@ GRACE_S = 2.0
 """Whoever takes it back in the last moment is on the way for a while: so much later it is carried out."""
 AGAIN_S = 2.0
 """When it is tried again where the database does not answer."""
+KIND = "parting"
+"""Of what the nodes say to each other of it."""
+_WAITS, _TAKEN_BACK, _OVER = "waits", "taken back", "over"
 CLOSE_S = 5.0
 """So long a stop waits for a database that does not answer."""
 PARTINGS_OF_EACH = 60
 """Ends of one user that wait: as many as their rate lets through at once."""
 
 _Key = tuple[str, str]
+
+
+class Others(Protocol):
+    """What of the other nodes is needed here (`journal.errands`)."""
+
+    async def ask_all(self, kind: str, fields: Any) -> list[Any]:
+        """What each living one answers; never raises."""
+        ...
 
 
 @dataclass(slots=True)
@@ -50,6 +63,34 @@ class Partings:
         self._waiting: dict[_Key, _Parting] = {}
         self._of_each: dict[str, int] = {}
         self._closing = asyncio.Event()
+        self._elsewhere: dict[
+            _Key, float
+        ] = {}  # until when it may be taken back, of what waits at other nodes
+        self.others: Others | None = None
+        """The other nodes, where there are any."""
+
+    async def put_off_for_all(self, user_id: str, other_id: str, delay_s: float) -> None:
+        """As `put_off`; every node knows of it then."""
+        await self.take_back_anywhere(user_id, other_id)
+        self.put_off(user_id, other_id, delay_s)
+        if self.others is not None:
+            await self.others.ask_all(KIND, [_WAITS, user_id, other_id, delay_s])
+
+    async def take_back_anywhere(self, user_id: str, other_id: str) -> bool:
+        """As `take_back`, wherever it waits."""
+        taken = self.take_back(user_id, other_id)
+        self._elsewhere.pop((user_id, other_id), None)
+        if self.others is not None:
+            taken |= any(await self.others.ask_all(KIND, [_TAKEN_BACK, user_id, other_id, 0]))
+        return taken
+
+    async def hear(self, fields: Any) -> bool:
+        """What another node says of an end; whether one that waits here is taken back by that."""
+        what, user_id, other_id, delay_s = fields
+        self._elsewhere.pop((user_id, other_id), None)
+        if what == _WAITS:
+            self._elsewhere[user_id, other_id] = time.monotonic() + delay_s
+        return what == _TAKEN_BACK and self.take_back(user_id, other_id)
 
     def put_off(self, user_id: str, other_id: str, delay_s: float) -> None:
         """End it in `delay_s` seconds, or a little later; begun anew where it waits already.
@@ -70,13 +111,24 @@ class Partings:
     def ends_in_s(self, user_id: str, other_id: str) -> int | None:
         """For how long the user may still take it back; None where nothing waits."""
         parting = self._waiting.get((user_id, other_id))
-        return None if parting is None else max(0, math.ceil(parting.ends_at_s - time.monotonic()))
+        ends_at_s = (
+            self._elsewhere.get((user_id, other_id)) if parting is None else parting.ends_at_s
+        )
+        return None if ends_at_s is None else max(0, math.ceil(ends_at_s - time.monotonic()))
 
     def of(self, user_id: str) -> list[str]:
         """With whom an end of this user's waits."""
-        if user_id not in self._of_each:
+        if self._elsewhere:
+            self._forget_late()
+        elif user_id not in self._of_each:
             return []
-        return [other_id for ending, other_id in self._waiting if ending == user_id]
+        keys = {**self._waiting, **self._elsewhere}
+        return [other_id for ending, other_id in keys if ending == user_id]
+
+    def _forget_late(self) -> None:
+        """What waited at a node that is gone comes to nothing."""
+        late_s = time.monotonic() - GRACE_S
+        self._elsewhere = {key: at_s for key, at_s in self._elsewhere.items() if at_s > late_s}
 
     def take_back(self, user_id: str, other_id: str) -> bool:
         """Let the friendship be as it was; False where no end of this user waits."""
@@ -87,9 +139,9 @@ class Partings:
         self._forget((user_id, other_id))
         return True
 
-    def keep(self, user_id: str, other_id: str) -> None:
-        """As `take_back`. Raises `Conflict` where it is too late."""
-        if not self.take_back(user_id, other_id):
+    async def keep(self, user_id: str, other_id: str) -> None:
+        """As `take_back_anywhere`. Raises `Conflict` where it is too late."""
+        if not await self.take_back_anywhere(user_id, other_id):
             raise Conflict("It is too late: the friendship has ended. You can ask for it again.")
 
     async def close(self) -> None:
@@ -111,6 +163,8 @@ class Partings:
                     wait_s = AGAIN_S
                     continue
             self._forget(key)
+            if self.others is not None:
+                await self.others.ask_all(KIND, [_OVER, *key, 0])
             return
 
     async def _pause(self, wait_s: float) -> None:

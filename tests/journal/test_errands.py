@@ -41,10 +41,14 @@ class Wires:
 async def two() -> tuple[Errands, Errands]:
     """Two nodes, which hear of their errands."""
     wires = Wires()
-    both = [Errands(wires, lambda node: f"errand {node}", name) for name in ("a", "b")]
+    both = [_node(wires, name, other) for name, other in (("a", "b"), ("b", "a"))]
     for each in both:
         await each.start()
     return both[0], both[1]
+
+
+def _node(wires: Wires, name: str, other: str) -> Errands:
+    return Errands(wires, lambda node: f"errand {node}", name, lambda: [other])
 
 
 async def test_an_errand_is_carried_out_at_the_other_node_and_answered() -> None:
@@ -54,8 +58,8 @@ async def test_an_errand_is_carried_out_at_the_other_node_and_answered() -> None
         await asyncio.sleep(0)
         return errand.question[::-1]
 
-    other.serve(turned)
-    asked = [one.ask("b", question, 5.0) for question in (b"abc\ndef", b"", b"x" * 10_000)]
+    other.serve("do", turned)
+    asked = [one.ask("b", "do", question, 5.0) for question in (b"abc\ndef", b"", b"x" * 10_000)]
     assert await asyncio.gather(*asked) == [b"fed\ncba", b"", b"x" * 10_000]
 
 
@@ -69,8 +73,8 @@ async def test_an_errand_that_nobody_waits_for_is_taken_back() -> None:
         await back.wait()
         return b""
 
-    other.serve(until_back)
-    asking = asyncio.create_task(one.ask("b", b"", 5.0))
+    other.serve("do", until_back)
+    asking = asyncio.create_task(one.ask("b", "do", b"", 5.0))
     await began.wait()
     asking.cancel()
     async with asyncio.timeout(5):
@@ -86,9 +90,21 @@ async def test_nobody_waits_for_a_node_that_is_gone(monkeypatch: pytest.MonkeyPa
         await asyncio.Event().wait()
         return b""
 
-    other.serve(never)
-    one.is_there = lambda node_id: False
+    other.serve("do", never)
+    monkeypatch.setattr(one, "is_there", lambda node_id: False)
     with pytest.raises(Unavailable):
         async with asyncio.timeout(5):
-            await one.ask("b", b"", 60.0)
+            await one.ask("b", "do", b"", 60.0)
     other.close()
+
+
+async def test_all_are_asked_and_who_does_not_answer_is_left_out() -> None:
+    one, other = await two()
+
+    async def hear(fields: list[int]) -> int:
+        if not fields:
+            raise ValueError("nothing to add")
+        return sum(fields)
+
+    other.serve_all("sum", hear)
+    assert await one.ask_all("sum", [1, 2]) == [3]

@@ -38,7 +38,7 @@ async def test_an_end_that_is_taken_back_has_never_been(data: Path) -> None:
             assert (await _ends_at(house, ann), await _ends_at(house, bob)) == ([True], [False])
             await house.messages.send(bob.id, {"text": "meanwhile", "to": ann.id})
             if keeps:
-                verbs.partings.keep(ann.id, bob.id)
+                await verbs.partings.keep(ann.id, bob.id)
             else:
                 assert await verbs.befriend(ann.id, bob.id) == "friend"
             assert await _ends_at(house, ann) == [False]
@@ -47,8 +47,8 @@ async def test_an_end_that_is_taken_back_has_never_been(data: Path) -> None:
         # Not the other's to take back.
         assert await verbs.end_later(ann.id, bob.id, 10)
         with pytest.raises(Conflict):
-            verbs.partings.keep(bob.id, ann.id)
-        verbs.partings.keep(ann.id, bob.id)
+            await verbs.partings.keep(bob.id, ann.id)
+        await verbs.partings.keep(ann.id, bob.id)
         page = json.loads(await house.messages.history(ann.id, Range(Direct(bob.id))))
         assert [one["text"] for one in page["messages"]] == ["before", "meanwhile", "meanwhile"]
     async with opened(data) as house:
@@ -67,7 +67,7 @@ async def test_an_end_comes_when_its_time_has_come(
         await waiting
         assert await _friend_events(house, bob) == ["incoming", "friend", "none"]
         with pytest.raises(Conflict):
-            verbs.partings.keep(ann.id, bob.id)
+            await verbs.partings.keep(ann.id, bob.id)
         assert await verbs.befriend(ann.id, bob.id) == "outgoing"
         # What is no friendship ends at once.
         assert not await verbs.end_later(ann.id, bob.id, 10)
