@@ -14,6 +14,13 @@ WRITTEN_CHARS = 100
 CUSTOMER_BITS = 64
 """What one customer gets of IPv6: who has a /64 has all of its addresses (RFC 6177)."""
 
+SITE_BITS = 48
+"""What one IPv4 address has of IPv6 by 6to4: 65,536 times a /64 (RFC 3056, section 2)."""
+
+_6TO4 = ipaddress.IPv6Network("2002::/16")
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+"""How a translator writes all of IPv4: one /64 for everybody whose packets it passes on (RFC 6052, section 2.1)."""
+
 _MAPPED_BITS = 96
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
@@ -59,8 +66,15 @@ def network(text: str) -> Network:
 
 
 def bucket_key(where: Address) -> str:
-    """Whose bucket an address pays from: its own, or that of its IPv6 /64. Loopback stays itself."""
-    if isinstance(where, ipaddress.IPv4Address) or where.is_loopback:
+    """Whose bucket an address pays from: its own, or that of its IPv6 /64. Loopback stays itself.
+
+    Where an IPv4 address stands in one of IPv6, as translators and tunnels write it, that host pays, and nobody beside
+    it; but it is not trusted as that address is, since who writes it is not known.
+    """
+    if isinstance(where, ipaddress.IPv4Address) or where.is_loopback or where in _TRANSLATED:
         return str(where)
-    first = int(where) >> (128 - CUSTOMER_BITS) << (128 - CUSTOMER_BITS)
+    if where.teredo is not None:
+        return f"teredo {where.teredo[1]}"  # RFC 4380, section 4: server, port and flags are the client's to choose
+    bits = SITE_BITS if where in _6TO4 else CUSTOMER_BITS
+    first = int(where) >> (128 - bits) << (128 - bits)
     return str(ipaddress.IPv6Address(first))

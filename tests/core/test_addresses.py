@@ -67,6 +67,15 @@ def test_a_network_of_mapped_addresses_holds_the_plain_ones() -> None:
         ("1.2.3.4", "1.2.3.5", False),
         ("::ffff:1.2.3.4", "::ffff:1.2.3.5", False),
         ("::1", "::2", False),
+        # A translator's, 6to4's and Teredo's: what stands for one IPv4 address.
+        ("64:ff9b::1.2.3.4", "64:ff9b::1.2.3.5", False),
+        ("64:ff9b::1.2.3.4", "64:ff9b::102:304", True),
+        ("64:ff9b::127.0.0.1", "127.0.0.1", False),
+        ("2002:102:304::1", "2002:102:304:ffff::1", True),
+        ("2002:102:304::1", "2002:102:305::1", False),
+        ("2001:0:102:304:0:1:fefe:fefe", "2001:0:506:708:8000:2:fefe:fefe", True),
+        ("2001:0:102:304:0:1:fefe:fefe", "2001:0:102:304:0:1:fefe:fefd", False),
+        ("2001:0:102:304:0:1:80ff:fffe", "127.0.0.1", False),
     ],
 )
 def test_a_customer_pays_from_one_bucket(one: str, other: str, same: bool) -> None:

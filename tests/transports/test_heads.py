@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.httputil import HTTPHeaders
+from tornado.websocket import WebSocketProtocol13
 
 from chatserver.http.heads import HEAD_BYTES
+from chatserver.transports.watched import CHUNKS_MAX
 from tests.support.inprocess import Inside, heard, inside
 
 ANSWER = re.compile(rb"HTTP/1\.1 (\d+) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
@@ -151,6 +154,42 @@ async def test_a_line_that_is_no_size_of_a_chunk_is_answered(tmp_path: Path) -> 
         head = poll(it, "Transfer-Encoding: chunked\r\n", "/api/login").replace(b"GET", b"POST")
         got = await said(it, end, head + b"1" * 5000 + b"\r\n")
         assert [(status, problem["code"]) for status, problem in got] == [(400, "bad_request")]
+
+
+async def test_a_body_comes_in_so_many_chunks(tmp_path: Path) -> None:
+    """64 KB in chunks of a byte were 100 ms of the loop, for the price of one request."""
+    async with inside(tmp_path) as it:
+        for count, code in ((CHUNKS_MAX - 1, "unsupported_media_type"), (11_000, "bad_request")):
+            async with connection(it, False) as end:
+                head = poll(
+                    it, "Connection: close\r\nTransfer-Encoding: chunked\r\n", "/api/login"
+                ).replace(b"GET", b"POST")
+                got = await said(it, end, head + b"1\r\nx\r\n" * count + b"0\r\n\r\n")
+                assert [problem["code"] for _, problem in got] == [code]
+
+
+async def test_extensions_that_are_offered_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    parse = WebSocketProtocol13._parse_extensions_header
+
+    def spy(protocol: WebSocketProtocol13, headers: HTTPHeaders) -> Any:
+        read.append(parse(protocol, headers))
+        return read[-1]
+
+    monkeypatch.setattr(WebSocketProtocol13, "_parse_extensions_header", spy)
+    upgrade = (
+        "Connection: Upgrade, x\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Sec-WebSocket-Extensions: {'a;b=c,' * 2000}d\r\n"
+    )
+    async with inside(tmp_path) as it, connection(it, False) as end:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(end, poll(it, upgrade, "/ws"))
+        async with asyncio.timeout(5):
+            assert (await loop.sock_recv(end, 4096)).startswith(b"HTTP/1.1 101 ")
+    assert read == [[]]
 
 
 LAST = {
