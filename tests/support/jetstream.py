@@ -47,7 +47,7 @@ async def node(home: Home, uri: str, projects: bool = True) -> AsyncIterator[Nod
         if isinstance(home, SqliteHome):
             store = SqliteStore(home.folder, home.clock, order="stream")
         else:
-            store = MongoStore(home.uri, home.clock, wait_s=5, order="stream")
+            store = MongoStore(home.uri, home.clock, wait_s=30, order="stream")
         await store.start()
         stack.push_async_callback(store.close)
         link = NatsLink([uri], "test", Access(token=TOKEN), wait_s=20)

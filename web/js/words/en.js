@@ -293,6 +293,7 @@ export default {
   "said: The server cannot reach the order.": "The server cannot reach the order.",
   "said: A process of the server does not answer.": "A process of the server does not answer.",
   "said: The server is cut off from the others.": "The server is cut off from the others.",
+  "said: The server that was asked is gone.": "The server that was asked is gone.",
   "said: You are signed out.": "You are signed out.",
   "said: Too many connections come from this address.": "Too many connections come from this address.",
   "said: The server has no room for more connections.": "The server has no room for more connections.",

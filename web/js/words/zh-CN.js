@@ -292,6 +292,7 @@ export default {
   "said: The server cannot reach the order.": "服务器无法连接到消息的顺序。",
   "said: A process of the server does not answer.": "服务器的一个进程没有回应。",
   "said: The server is cut off from the others.": "服务器与其他服务器失去联系。",
+  "said: The server that was asked is gone.": "被询问的服务器已不在。",
   "said: You are signed out.": "您已退出登录。",
   "said: Too many connections come from this address.": "来自此地址的连接太多。",
   "said: The server has no room for more connections.": "服务器无法再接受更多连接。",
