@@ -151,6 +151,7 @@ async def _build_node(
         member.errands.serve_all(partings.KIND, house.friendships.partings.hear)
         house.closing = (member.close,)
         house.measure = member.measure
+        house.left_behind = lambda: member.journal.left_behind
         await member.talk.start()
         await member.errands.start()
         member.projector.start()

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import faulthandler
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 60.0
 """How often the last use of logins is kept."""
+
+LOOK_S = 1.0
+"""How often it is looked whether the server can go on."""
 
 START_S = 3.0
 """How long a start that is asked to stop may go on by itself: a lease that is just being taken can then be given
@@ -88,21 +92,21 @@ def serve(handler: QuietHandler, settings: Settings, worker: Worker | None) -> i
     limits, descriptors = within_descriptors(settings.limits)
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_serve(replace(settings, limits=limits), handler, descriptors, worker))
+            given = replace(settings, limits=limits)
+            return runner.run(_serve(given, handler, descriptors, worker))
     finally:
         handler.settle()
-    return 0
 
 
 async def _serve(
     settings: Settings, handler: QuietHandler, descriptors: str, worker: Worker | None
-) -> None:
+) -> int:
     # First of all: from here on a signal at any moment ends in order.
     stopping = stop_signals()
     started = await _start_unless(stopping, settings, worker)
     if started is None:
         log.info("stopped before it had started")
-        return
+        return 0
     server, sessions, port = started
     if not stopping.is_set():
         if worker is None:
@@ -116,10 +120,23 @@ async def _serve(
         asyncio.create_task(_flush_now_and_then(sessions)),
         asyncio.create_task(_settle_now_and_then(handler)),
     )
-    await stopping.wait()
+    code = await until_stopped(stopping, lambda: server.left_behind)
     await server.drain()  # closes the house too
     for task in tasks:
         task.cancel()
+    return code
+
+
+async def until_stopped(stopping: asyncio.Event, left_behind: Callable[[], bool]) -> int:
+    """Return the exit code once it is asked to stop; or 1 where it cannot go on, so that whoever keeps it up starts it anew."""
+    while not stopping.is_set():
+        if left_behind():
+            log.critical("this server was away for too long: it ends, and has to be started again")
+            return 1
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await stopping.wait()
+    return 0
 
 
 async def _start_unless(

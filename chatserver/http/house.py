@@ -61,6 +61,8 @@ class House:
     """What other nodes are asked to do; None where there are none."""
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
     """What ends between the journal and the store."""
+    left_behind: Callable[[], bool] = lambda: False
+    """Whether this house can never be true again, and only a new start helps."""
     measure: Callable[[Any], None] = lambda metrics: None
     """Adds what only some houses have to what is measured (`site.metrics.Metrics`)."""
     active_requests: int = 0

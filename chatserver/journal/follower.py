@@ -50,6 +50,8 @@ class StreamFollower:
         """The newest that was handed on; or where it began."""
         self.broken = ""
         """Why it cannot go on, for good."""
+        self.left_behind = False
+        """Whether that is because what comes next is gone from the stream: whoever starts anew can go on."""
         self._stream = stream
         self._link = stream.link
         self._name = name
@@ -115,6 +117,7 @@ class StreamFollower:
         try:
             state = await self._stream.state()
             if state.first_seq > max(self._taken_seq + 1, state.began_seq):
+                self.left_behind = True
                 return self._break_off(f"seq {self._taken_seq + 1} has left the stream")
             inbox = self._link.new_inbox()
             self._consumer += 1

@@ -102,6 +102,11 @@ class JetStreamJournal:
         return now_s() - self._fresh_s < FRESH_S and not self._follower.broken
 
     @property
+    def left_behind(self) -> bool:
+        """Whether what comes next is gone: what is remembered here can never be true again, and only a new start helps."""
+        return self._follower.left_behind
+
+    @property
     def lag_s(self) -> float:
         """For how long the store has not shown what this node had followed."""
         return now_s() - self._heads[0][1] if self._heads else 0.0

@@ -32,6 +32,9 @@ REPEAT_S = 1.5
 GIVE_UP_S = 8.0
 """A stream finds another leader in 4 to 6 s."""
 LOOK_S = 0.25
+CUT_OFF_S = 2.0
+"""So long without a connection, which ended 3 s after the server's last sign of life, and nobody is kept waiting: another node
+may answer. A restart of NATS is shorter."""
 _OUTRUN = (10071, 10164)
 """Codes of NATS: wrong last sequence, and the same while another one is on its way."""
 _REPEATED = 10201
@@ -220,11 +223,15 @@ class Publisher:
                 self._put(sending)
 
     async def _look(self) -> None:
+        connected_s = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_S)
             now_s = time.monotonic()
+            if self._link.connected:
+                connected_s = now_s
+            cut_off = now_s - connected_s > CUT_OFF_S
             for sending in list(self._flying.values()):
-                if now_s > sending.until_s:
+                if cut_off or now_s > sending.until_s:
                     self.end(sending, Unavailable(_CANNOT_SAVE, 2.0))
                 elif not sending.sent_s or (
                     sending.may_go_again and now_s > sending.sent_s + REPEAT_S

@@ -123,12 +123,6 @@ class Stream:
             return None
         return decode(base64.b64decode(found.get("data", "")), seq, _ms(found["time"]))
 
-    async def purge(self, subject: str, below_seq: int) -> None:
-        """Forget what is under `subject` before `below_seq`. Raises `Unavailable`."""
-        await self._ask(
-            f"STREAM.PURGE.{self.name}", {"filter": subject, "seq": below_seq}, Unavailable
-        )
-
     async def _get(self, which: dict[str, Any]) -> dict[str, Any] | None:
         try:
             found = await self._ask(f"STREAM.MSG.GET.{self.name}", which)

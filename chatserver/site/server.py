@@ -87,6 +87,11 @@ class Server:
         self._turnstile = Turnstile(house.admission)
         self._acceptor: Acceptor | None = None
 
+    @property
+    def left_behind(self) -> bool:
+        """Whether it can never serve again, and only a new start helps."""
+        return self._house.left_behind()
+
     def listen(self, address: str, port: int, shared: bool = False) -> int:
         """Take the address; the port that was taken. Raises OSError where it cannot be had.
 

@@ -70,6 +70,8 @@ class Case:
     three_nats: bool = False
     cuttable: bool = False
     embedded: bool = False
+    said: tuple[str, ...] = ()
+    """Errors in the log that are the fault's own."""
 
 
 @contextmanager
@@ -84,6 +86,10 @@ def servers(case: Case, folder: Path, nth: int) -> Iterator[Target]:
     ) as it:
         victim = it.projecting() if case.projector else it.following()
         yield Target(it, None, nth, victim)
+
+
+async def nothing(target: Target) -> None:
+    await asyncio.sleep(DEAD_S)
 
 
 async def kill_node(target: Target) -> None:
@@ -223,6 +229,7 @@ async def _leader(it: Cluster) -> NatsServer:
 
 
 CASES = (
+    Case("none", "nothing fails", nothing),
     Case("node", "a node is killed", kill_node),
     Case("projector", "the node that writes the database is killed", kill_node, projector=True),
     Case("rolling", "all nodes are restarted in turn", restart_in_turn),
@@ -241,7 +248,15 @@ CASES = (
         three_nats=True,
     ),
     Case("nats", "all three NATS servers are away for 20 s", all_nats_away, three_nats=True),
-    Case("mongodb", "MongoDB is away for 20 s", mongodb_away),
+    Case(
+        "mongodb", "MongoDB is away for 20 s", mongodb_away, said=("the database does not answer",)
+    ),
     Case("cut", "a node is cut off from NATS for 20 s", cut_off, cuttable=True),
-    Case("embedded", "--processes 2: NATS is killed three times", kill_embedded, embedded=True),
+    Case(
+        "embedded",
+        "--processes 2: NATS is killed three times",
+        kill_embedded,
+        embedded=True,
+        said=("the embedded NATS server ended",),
+    ),
 )

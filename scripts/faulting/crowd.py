@@ -106,21 +106,21 @@ class Crowd:
 
     async def run(self, fault: Coroutine[Any, Any, None]) -> float:
         """Traffic before, during and after `fault`; the longest time without an acknowledgement in it, in seconds."""
-        async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(self._read(one)) for one in self.people]
-            writing = [group.create_task(self._write(one)) for one in self.people]
-            writing += [group.create_task(self._change(*pair)) for pair in CHANGING]
-            await asyncio.sleep(BEFORE_S)
-            began_s = time.monotonic()
-            await fault
-            await asyncio.sleep(BEHIND_S)
-            ended_s = time.monotonic()
-            self._stopping.set()
-            await asyncio.gather(*writing)
-            for one in self.people:
-                await self._say(one, "the last")
-            self._written.set()
-            await asyncio.gather(*reading)
+        begin = asyncio.create_task
+        reading = [begin(self._read(one)) for one in self.people]
+        writing = [begin(self._write(one)) for one in self.people]
+        writing += [begin(self._change(*pair)) for pair in CHANGING]
+        await asyncio.sleep(BEFORE_S)
+        began_s = time.monotonic()
+        await fault
+        await asyncio.sleep(BEHIND_S)
+        ended_s = time.monotonic()
+        self._stopping.set()
+        await asyncio.gather(*writing)
+        for one in self.people:
+            await self._say(one, "the last")
+        self._written.set()
+        await asyncio.gather(*reading)
         self.judge()
         moments = [at for at in self.acknowledged_s if began_s < at < ended_s]
         pairs = itertools.pairwise([began_s, *moments, ended_s])

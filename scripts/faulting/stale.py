@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from scripts.faulting.crowd import Somebody
+from scripts.soaking.soak import ended
 from tests.support.clients import WebSocketReader
 from tests.traffic.traffic import GONE
 
@@ -36,12 +37,12 @@ class PutOut:
         self._victim = victim
         self._over = False
         self._before = asyncio.Event()
-        self._listening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def prepare(self) -> None:
         """Become friends, and see that a message comes over the connection that will be watched."""
         await self._one.befriend(self._other)
-        self._listening = asyncio.create_task(self._listen())
+        self._tasks = [asyncio.create_task(each) for each in (self._listen(), self._type())]
         await self._say("before")
         async with asyncio.timeout(30):
             await self._before.wait()
@@ -62,14 +63,11 @@ class PutOut:
         else:
             asked = [self._ask(node, "GET", "/api/friends") for node in nodes]
             asked += [self._write_to(node) for node in nodes]
-            asked.append(self._ask(self._victim, "POST", "/api/typing", self._other))
         await asyncio.gather(self._say(f"not for {one.id} since {other.id} has ended it"), *asked)
 
     async def close(self) -> None:
         """Stop listening; what was seen is in `counts`."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        await ended(self._tasks)
         self.counts["forbidden"] += self._one.seen.counts["forbidden"]
         self.remarks += self._one.seen.remarks
 
@@ -79,20 +77,17 @@ class PutOut:
 
     async def _write_to(self, node: str) -> None:
         other = self._other.person
-        await self._ask(
-            node, "POST", "/api/messages", None, {"text": "still there?", "to": other.id}
-        )
+        await self._ask(node, "POST", "/api/messages", {"text": "still there?", "to": other.id})
 
     async def _ask(
         self,
         node: str,
         method: str,
         path: str,
-        by: Somebody | None = None,
         body: dict[str, Any] | None = None,
     ) -> None:
         """An answer of before is noted; none at all is none."""
-        headers = {"Authorization": f"Bearer {(by or self._one).person.token}"}
+        headers = {"Authorization": f"Bearer {self._one.person.token}"}
         try:
             async with httpx.AsyncClient(timeout=ASK_S, headers=headers) as http:
                 answer = await http.request(
@@ -107,7 +102,7 @@ class PutOut:
             stale = stale and self._other.person.id in json.dumps(friends)
         elif path == "/api/messages":
             stale = answer.status_code in (200, 201)
-        if by is None and stale:
+        if stale:
             self._note(f"{self._ending}: {method} {node}{path}: {answer.status_code}")
 
     def _note(self, remark: str) -> None:
@@ -131,9 +126,28 @@ class PutOut:
                 with suppress(*GONE):
                     await reader.drop()
 
+    async def _type(self) -> None:
+        """The other one comes to the victim and goes again, and types in between, to all and to the one."""
+        while True:
+            person = self._other.person
+            reader = WebSocketReader(self._victim, person.token, client=f"t-{person.id}"[:32])
+            try:
+                await reader.connect()
+                for _ in range(3):
+                    await reader.say(type="typing")
+                    await reader.say(type="typing", to=self._one.person.id)
+                    await asyncio.sleep(0.5)
+            except GONE:
+                await asyncio.sleep(0.2)
+            finally:
+                with suppress(*GONE):
+                    await reader.drop()
+
     def _hear(self, fields: dict[str, Any]) -> None:
-        if fields["type"] == "typing" and self._over:
-            self._note(f"typing was seen after {self._ending}")
+        about = fields.get("from") if fields["type"] == "typing" else fields.get("user")
+        signal = fields["type"] in ("typing", "presence") and self._ending != "logout"
+        if signal and self._over and about == self._other.person.id:
+            self._note(f"{fields['type']} was seen after {self._ending}")
         if fields["type"] == "message" and self._over and self._ending == "logout":
             self._note("a message came to a login that had ended")
         if "seq" in fields and fields["type"] != "hello":
@@ -164,9 +178,8 @@ class Ends:
 
     async def run(self) -> None:
         """Make the changes, wave by wave, and wait for every answer."""
-        async with asyncio.TaskGroup() as group:
-            for at_s, wave in zip(WAVES_S, self._waves, strict=True):
-                group.create_task(self._end(at_s, wave))
+        waves = zip(WAVES_S, self._waves, strict=True)
+        await asyncio.gather(*(self._end(at_s, wave) for at_s, wave in waves))
 
     async def _end(self, at_s: float, wave: list[PutOut]) -> None:
         await asyncio.sleep(at_s)
