@@ -288,7 +288,7 @@ class JetStreamJournal:
 
     async def _send(self, batch: list[Sending]) -> None:
         """Send what the store does not have already; what it cannot say of is refused."""
-        keys = {_key(each): each for each in batch if each.drafts[0].client_id is not None}
+        keys = {each.key: each for each in batch if each.drafts[0].client_id is not None}
         found: dict[tuple[str, str], Appended] | None = {}
         if keys:
             try:
@@ -302,7 +302,7 @@ class JetStreamJournal:
                 self._publisher.send(sending)
             elif found is None:
                 sending.done(Unavailable("The server cannot save messages at the moment.", 2.0))
-            elif (older := found.get(_key(sending))) is not None:
+            elif (older := found.get(sending.key)) is not None:
                 self._begin(self._answer_repeat(older, sending.done))
             else:
                 self._publisher.send(sending)
@@ -329,8 +329,8 @@ class JetStreamJournal:
             if placed is None and sending.drafts[0].client_id is None:
                 return  # Its own, and forgotten by the stream since.
             if placed is None:
-                found = await self._log.find([_key(sending)])
-                older = found.get(_key(sending))
+                found = await self._log.find([sending.key])
+                older = found.get(sending.key)
             else:
                 older = Appended(seq, placed.event.at_ms, True)
         except Unavailable:
@@ -395,9 +395,3 @@ class JetStreamJournal:
             if self._shown.awaited or self._heads:
                 with suppress(Unavailable):
                     self._note_shown(await self._log.projected())
-
-
-def _key(sending: Sending) -> tuple[str, str]:
-    draft = sending.drafts[0]
-    assert draft.client_id is not None, "only these are looked up"
-    return draft.actor, draft.client_id

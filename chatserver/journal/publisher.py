@@ -61,6 +61,13 @@ class Sending:
     until_s: float = 0.0
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What is looked up of one that has an id."""
+        draft = self.drafts[0]
+        assert draft.client_id is not None, "only these are looked up"
+        return draft.actor, draft.client_id
+
+    @property
     def may_go_again(self) -> bool:
         """Whether a second attempt does nothing where the first one has happened: it has an id, or its guard has moved."""
         return len(self.bodies) == 1 or self.guard is not None
