@@ -29,7 +29,7 @@ def _is_asked(name: str) -> bool:
     return "websocket" in name or not any(each in name for each in ONCE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three, for the tests that do not hurt them."""
     with cluster(tmp_path_factory.mktemp("cluster")) as running:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.cluster.test_processes import after
+from tests.support.balancers import haproxy
 from tests.support.clients import EventsReader, Person, PollReader, Reader, WebSocketReader
 from tests.support.cluster import Cluster, cluster
 from tests.traffic.test_traffic import CLEAN
@@ -29,6 +30,15 @@ async def test_hopping_clients_see_each_message_once_and_in_order(
     await traffic.run(messages=30)
     assert traffic.tally.verdict() == CLEAN
     assert len(traffic.tally.acknowledged) == 120
+
+
+async def test_haproxy_carries_the_same_traffic(nodes: Cluster, tmp_path: Path) -> None:
+    with haproxy(tmp_path, [node.port for node in nodes.nodes]) as url:
+        traffic = Traffic(Cluster(nodes.nodes, nodes.trio, nodes.mongo, url), seed=3)
+        await traffic.prepare(people=3)
+        await traffic.run(messages=20)
+        assert traffic.tally.verdict() == CLEAN
+        assert len(traffic.tally.acknowledged) == 60
 
 
 @pytest.mark.parametrize("kind", [WebSocketReader, EventsReader, PollReader], ids=lambda k: k.name)

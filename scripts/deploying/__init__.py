@@ -1,0 +1,1 @@
+"""Trying the texts of `deploy/`."""
