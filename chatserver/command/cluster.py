@@ -57,6 +57,7 @@ class Membership:
         try:
             shown_seq = await self._log.projected()
             await self.stream.open(shown_seq, self._clock_ms(), self._settings.nats_new_stream)
+            await self.stream.refuse_without_rights()
         except BaseException:
             await self.link.close()
             raise

@@ -98,6 +98,23 @@ class Stream:
             )
         return state
 
+    async def refuse_without_rights(self) -> None:
+        """Raises `OrderRefused` where this user of NATS may not publish to what the stream keeps; nothing is stored."""
+        nowhere = {"Nats-Expected-Last-Sequence": "1"}  # its places begin far above
+        for subject in self.subjects.all:
+            asked = subject.replace(">", "rights")
+            try:
+                answer = await self.link.request(asked, b"", ASK_S, nowhere)
+            except Unavailable as error:
+                raise OrderRefused(
+                    f"NATS does not let this server publish to {asked}: grant its user chat.> and _INBOX.>, both to publish and"
+                    " to subscribe."
+                ) from error
+            if "error" not in orjson.loads(answer.data):
+                raise OrderRefused(
+                    f"The stream {self.name} takes what it must not: it is none of ours."
+                )
+
     async def state(self) -> State:
         """What it holds now. Raises `Unavailable`."""
         found = await self._ask(f"STREAM.INFO.{self.name}", {}, Unavailable)

@@ -382,6 +382,12 @@ async def test_a_stream_that_cannot_be_the_order_is_a_sentence(
         await link.request("$JS.API.STREAM.CREATE.CHAT_f", json.dumps(foreign).encode())
         with pytest.raises(OrderRefused, match="made by another program"):
             await Stream(link, Subjects("f")).open(0, 1)
+        taken = {"name": "OTHERS", "subjects": ["chat.o.e.>"]}
+        await link.request("$JS.API.STREAM.CREATE.OTHERS", json.dumps(taken).encode())
+        with pytest.raises(OrderRefused, match="CHAT_o cannot be used .*overlap"):
+            await Stream(link, Subjects("o")).open(0, 1)
+        names = json.loads((await link.request("$JS.API.STREAM.NAMES", b"{}")).data)["streams"]
+        assert "OTHERS" in names and "CHAT_o" not in names, "left alone"
     finally:
         await link.close()
     plain = NatsServer(tmp_path / "plain", jetstream=False)
@@ -394,3 +400,42 @@ async def test_a_stream_that_cannot_be_the_order_is_a_sentence(
     finally:
         await link.close()
         plain.kill()
+
+
+async def test_a_user_of_nats_without_rights_is_refused_and_with_them_nothing_is_stored_by_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "WAIT_S", 0.0)
+    monkeypatch.setattr(stream, "ASK_S", 0.3)
+    strict = NatsServer(tmp_path / "strict")
+    rights = {"api": ["$JS.API.>", "_INBOX.>"], "talk": ["chat.>", "_INBOX.>"], "all": [">"]}
+    strict.rights = {
+        "users": [
+            {"user": user, "password": "secret", "permissions": {"publish": {"allow": allowed}}}
+            for user, allowed in rights.items()
+        ]
+    }
+    strict.start()
+    try:
+
+        async def opened(user: str) -> Stream:
+            link = NatsLink([strict.uri.replace("//", f"//{user}:secret@")], "test")
+            links.append(link)
+            await link.connect()
+            found = Stream(link, Subjects("1"))
+            await found.open(0, 1)
+            await found.refuse_without_rights()
+            return found
+
+        links: list[NatsLink] = []
+        with pytest.raises(OrderRefused, match="grant this user its API"):
+            await opened("talk")
+        monkeypatch.setattr(stream, "ASK_S", 5.0)
+        assert await (await opened("all")).newest_message() == 0
+        monkeypatch.setattr(stream, "ASK_S", 0.3)
+        with pytest.raises(OrderRefused, match="publish to chat.1.e.rights: grant its user"):
+            await opened("api")
+    finally:
+        for link in links:
+            await link.close()
+        strict.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -83,6 +84,25 @@ async def test_what_cannot_be_reached_or_lets_nobody_in_is_a_sentence(nats: Nats
     nobody = NatsLink(["nats://127.0.0.1:1"], "test", wait_s=0.1)
     with pytest.raises(OrderRefused, match=r"127.0.0.1:1: Connection refused\): start it, or"):
         await nobody.connect()
+
+
+async def test_an_older_nats_is_refused() -> None:
+    """One that says so of itself: an older one cannot be had beside the one that is installed."""
+    about = {"server_id": "old", "version": "2.14.3", "proto": 1, "max_payload": 1 << 20}
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO " + json.dumps(about).encode() + b"\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as old:
+        port = old.sockets[0].getsockname()[1]
+        link = NatsLink([f"nats://127.0.0.1:{port}"], "test")
+        with pytest.raises(OrderRefused, match=f"{port}: NATS 2.14 is too old: install 2.15"):
+            await link.connect()
+        await link.close()
 
 
 @pytest.mark.parametrize(

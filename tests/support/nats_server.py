@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -25,6 +25,8 @@ class NatsServer:
         self.port = free_port()
         self._jetstream = jetstream
         self.route_port = free_port()
+        self.rights: Mapping[str, object] = {"token": TOKEN}
+        """Its block `authorization`."""
         self.routes: Sequence[int] = ()
         """Of a cluster, the `route_port`s of all."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -43,7 +45,7 @@ class NatsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "nats.conf"
         options: dict[str, object] = {"host": "127.0.0.1", "port": self.port}
-        options |= {"server_name": self.name, "authorization": {"token": TOKEN}}
+        options |= {"server_name": self.name, "authorization": self.rights}
         if self._jetstream:
             store = str(self.folder / "data")
             options["jetstream"] = {"store_dir": store, "sync_interval": "always"}

@@ -34,6 +34,8 @@ LEASE_S = 10.0
 WATCH_S = 0.25
 WAIT_S = 60.0
 """How long a start waits for a database that does not answer yet: both may have been started together."""
+SAY_EVERY_S = 10.0
+"""So often it is said what is waited for."""
 _MANY = 500
 """Ids in one query."""
 
@@ -65,6 +67,7 @@ class MongoDb:
         self._owner = uuid.uuid4().hex
         self._beat = 0
         self._beaten_s = 0.0
+        self._said_s = 0.0
         self._client: Any = None
         self._db: Any = None
         self._heart: asyncio.Task[None] | None = None
@@ -174,8 +177,13 @@ class MongoDb:
 
     def note_health(self, healthy: bool, error: Exception | None = None) -> None:
         """Keep `healthy`, and log where it changes."""
+        now_s = time.monotonic()
         if self.healthy and not healthy:
+            self._said_s = now_s
             _log.error("the database does not answer: %s", first_line(error))
+        elif not healthy and error is not None and now_s - self._said_s >= SAY_EVERY_S:
+            self._said_s = now_s
+            _log.warning("the database does not answer yet: %s", first_line(error))
         elif healthy and not self.healthy:
             _log.warning("the database answers again")
         self.healthy = healthy
@@ -184,16 +192,18 @@ class MongoDb:
 
     async def _until_it_answers(self) -> None:
         until_s = time.monotonic() + self._wait_s
-        warned = False
+        say_s = time.monotonic()
         while True:
             try:
                 await self._db.command("ping")
                 return
-            except (errors.ConnectionFailure, errors.ExecutionTimeout):
-                if not warned:
-                    _log.warning("waiting for the database: it does not answer yet")
-                    warned = True
-                if time.monotonic() >= until_s:
+            except (errors.ConnectionFailure, errors.ExecutionTimeout) as error:
+                now_s = time.monotonic()
+                if now_s >= say_s:
+                    # Which host, and why.
+                    _log.warning("waiting for the database: %s", first_line(error))
+                    say_s = now_s + SAY_EVERY_S
+                if now_s >= until_s:
                     raise
                 await asyncio.sleep(WATCH_S)
 
