@@ -19,7 +19,7 @@ from chatserver.core.limits import Limits
 from tests.support.inprocess import Inside, inside
 
 SEED = 20261128
-MUTANTS = 5_000
+MUTANTS = 20_000
 """In every run; `scripts/fuzz` tries a hundred thousand."""
 AT_ONCE = 40
 SILENCE_S = 0.25
