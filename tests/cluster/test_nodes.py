@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.cluster.test_processes import after
 from tests.support.balancers import haproxy
-from tests.support.clients import EventsReader, Person, PollReader, Reader, WebSocketReader
+from tests.support.clients import (
+    PASSWORD,
+    EventsReader,
+    Person,
+    PollReader,
+    Reader,
+    WebSocketReader,
+)
 from tests.support.cluster import Cluster, cluster
 from tests.traffic.test_traffic import CLEAN
 from tests.traffic.traffic import Traffic
@@ -57,16 +65,65 @@ async def test_the_same_bytes_stand_at_the_same_place_on_every_node(
     assert seen[0] == seen[1] == seen[2]
 
 
-async def test_a_login_that_has_ended_counts_on_no_node(nodes: Cluster) -> None:
-    for _ in range(5):
-        ann = await Person.register(nodes.url, "Ann")
-        for node in nodes.nodes:
-            asked = await ann.http.get(f"{node.url}/api/me")
-            assert asked.status_code == 200
-        assert (await ann.http.post("/api/logout", json={})).status_code == 204
-        for node in nodes.nodes:
-            asked = await ann.http.get(f"{node.url}/api/me")
-            assert asked.status_code == 401
+async def sign_out(ann: Person) -> httpx.Response:
+    return await ann.http.post("/api/logout", json={})
+
+
+async def revoke_the_token(ann: Person) -> httpx.Response:
+    (token,) = (await ann.http.get("/api/tokens")).json()["tokens"]
+    return await ann.http.delete(f"/api/tokens/{token['id']}")
+
+
+async def take_another_password(ann: Person) -> httpx.Response:
+    fields = {"password": "another horse", "currentPassword": PASSWORD}
+    return await ann.http.patch("/api/me", json=fields)
+
+
+async def leave(ann: Person) -> httpx.Response:
+    return await ann.http.request("DELETE", "/api/me", json={"password": PASSWORD})
+
+
+@pytest.mark.parametrize("end", [sign_out, revoke_the_token, take_another_password, leave])
+async def test_a_login_that_has_ended_counts_on_no_node(
+    nodes: Cluster, end: Callable[[Person], Awaitable[httpx.Response]]
+) -> None:
+    ann = await Person.register(nodes.url, "Ann")
+    for node in nodes.nodes:
+        asked = await ann.http.get(f"{node.url}/api/me")
+        assert asked.status_code == 200
+    assert (await end(ann)).status_code in (200, 204)
+    for node in nodes.nodes:
+        asked = await ann.http.get(f"{node.url}/api/me")
+        assert asked.status_code == 401
+
+
+async def test_who_polls_in_turn_over_the_nodes_stays_online_and_each_poll_is_held(
+    nodes: Cluster,
+) -> None:
+    ann, bob = [await Person.register(nodes.url, name) for name in ("Ann", "Bob")]
+    await ann.befriend(bob)
+    reader = WebSocketReader(nodes.nodes[0].url, ann.token)
+    await reader.connect()
+    cursor = int((await bob.http.get("/api/friends")).json()["seq"])
+    seen: list[Any] = []
+    watching = asyncio.create_task(_signals(reader, bob.id, seen))
+    loop = asyncio.get_running_loop()
+    began_s, times = loop.time(), 6
+    for _ in range(times):
+        query = {"after": str(cursor), "client": "page", "wait": "1"}
+        polled = (await bob.http.get("/poll", params=query)).json()
+        assert polled["cursor"] == cursor
+    assert loop.time() - began_s > times - 2, "held, but for the first one that tells who is there"
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert seen == [True], "came once, and did not go"
+
+
+async def _signals(reader: WebSocketReader, about: str, seen: list[Any]) -> None:
+    while True:
+        told = await reader.next_signal("presence")
+        if told.get("user") == about:
+            seen.append(told["online"])
 
 
 async def kill(it: Cluster) -> None:
