@@ -12,8 +12,10 @@ import orjson
 from nats.aio.msg import Msg
 
 from chatserver.core.changes import Change, ReadChange
+from chatserver.journal import whereabouts
 from chatserver.journal.envelope import Subjects
 from chatserver.journal.nats_link import NatsLink
+from chatserver.journal.whereabouts import is_gone
 
 BEAT_S = 1.0
 MEET_S = 1.2
@@ -36,6 +38,7 @@ def now_s() -> float:
 class _Node:
     head_seq: int
     heard_s: float
+    there: list[str | int]
 
 
 class Nodes:
@@ -48,6 +51,7 @@ class Nodes:
         self._subject = subjects.signal("at")
         self._node = node
         self._head_seq = head_seq
+        self._here = whereabouts.here()
         self._others: dict[str, _Node] = {}
         self._waiting: list[asyncio.Event] = []
         self._beating: asyncio.Task[None] | None = None
@@ -68,15 +72,19 @@ class Nodes:
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
-            self._link.publish(self._subject, orjson.dumps([self._node, -1]))
+            self._say(-1)
 
     def _ask(self) -> None:
         """Have every node beat now."""
-        self._link.publish(self._subject, orjson.dumps([self._node, self._head_seq(), True]))
+        self._say(self._head_seq(), asks=True)
 
     def beat(self) -> None:
         """Let all know now how far this node has come."""
-        self._link.publish(self._subject, orjson.dumps([self._node, self._head_seq()]))
+        self._say(self._head_seq())
+
+    def _say(self, head_seq: int, asks: bool = False) -> None:
+        said = [self._node, head_seq, asks, self._here]
+        self._link.publish(self._subject, orjson.dumps(said))
 
     def living(self) -> list[str]:
         """The other nodes that are waited for."""
@@ -100,20 +108,21 @@ class Nodes:
     def _behind(self, seq: int) -> bool:
         gone_s = now_s() - GONE_S
         for name, node in list(self._others.items()):
-            if node.heard_s < gone_s:
+            # One of this machine whose process has ended serves nothing more, however short ago it was heard.
+            if node.heard_s < gone_s or (node.head_seq < seq and is_gone(node.there, self._here)):
                 del self._others[name]
             elif node.head_seq < seq:
                 return True
         return False
 
     def _hear(self, message: Msg) -> None:
-        name, head_seq, *asks = orjson.loads(message.data)
+        name, head_seq, asks, there = orjson.loads(message.data)
         if name == self._node:
             return
         if head_seq < 0:
             self._others.pop(name, None)
         else:
-            known = self._others.setdefault(name, _Node(0, 0.0))
+            known = self._others.setdefault(name, _Node(0, 0.0, there))
             known.head_seq = max(known.head_seq, head_seq)
             known.heard_s = now_s()
         if asks:
