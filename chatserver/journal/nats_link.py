@@ -365,6 +365,19 @@ def _reason(error: BaseException) -> str:
 
 async def _end(client: Client) -> None:
     """Let a client go; it may be one whose socket takes nothing more."""
+    subscriptions = list(client._subs.values())
     with suppress(NatsError, OSError, TimeoutError):
         async with asyncio.timeout(1.0):
             await client.close()
+    # One that could not flush first has given up in the middle, and leaves behind what waits for its messages, and its socket.
+    for task in (
+        client._reading_task,
+        client._ping_interval_task,
+        client._flusher_task,
+        *[subscription._wait_for_msgs_task for subscription in subscriptions],
+    ):
+        if task is not None:
+            task.cancel()
+    writer = getattr(client._transport, "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()

@@ -59,6 +59,31 @@ async def test_what_was_heard_is_heard_after_a_restart_and_a_freeze(
     assert "connected to NATS again" in caplog.text
 
 
+def ears() -> int:
+    """Tasks of the library that wait for messages."""
+    tasks = [str(task.get_coro()) for task in asyncio.all_tasks()]
+    return sum("_wait_for_msgs" in task for task in tasks)
+
+
+async def test_a_connection_that_ends_with_much_to_send_leaves_nothing_behind(
+    own_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with linked(own_nats) as link:
+        again: list[None] = []
+        link.on_connected.append(lambda: again.append(None))
+        await link.subscribe("a.*", lambda message: None)
+        before = ears()
+        own_nats.kill()
+        for n in range(2000):
+            link.publish("b.c", bytes(4000))
+            if n % 50 == 0:
+                await asyncio.sleep(0)
+        own_nats.start()
+        await until(lambda: again)
+        assert ears() == before
+    caplog.clear()
+
+
 async def test_one_who_fails_on_a_message_hears_the_next(
     nats: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
