@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shlex
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
-from chatserver.core.errors import Conflict
+from chatserver.core.errors import Conflict, Unavailable
 from chatserver.store.contract import Store
 from chatserver.verbs.accounts import Accounts
 from chatserver.verbs.friendships import Friendships
@@ -18,6 +23,7 @@ PEOPLE = (
     ("dee", "Dee", "Dixon"),
 )
 FRIENDS = (("ann", "bob"), ("ann", "cho"))
+PATIENCE_S, AGAIN_S = 30.0, 0.25
 ASKED = (("dee", "ann"),)
 
 
@@ -30,28 +36,38 @@ async def add(store: Store, accounts: Accounts, friendships: Friendships) -> Non
     """Make what is not there yet; what its owners have changed since stays as it is."""
     ids: dict[str, str] = {}
     new: set[str] = set()
-    for name, first_name, last_name in PEOPLE:
+
+    async def account_of(name: str, first_name: str, last_name: str) -> None:
         account = await store.account_by_email(email(name))
-        if account is None:
-            fields = {
-                "email": email(name),
-                "password": PASSWORD,
-                "firstName": first_name,
-                "lastName": last_name,
-            }
-            try:
-                user = await accounts.register(fields, None)
-            except Conflict:
-                continue
-            ids[name] = user.id
-            new.add(name)
-        else:
+        if account is not None:
             ids[name] = account.user.id
+            return
+        new.add(name)
+        fields = {"email": email(name), "password": PASSWORD}
+        names = {"firstName": first_name, "lastName": last_name}
+        with contextlib.suppress(Conflict):
+            ids[name] = (await accounts.register(fields | names, None)).id
+
+    for person in PEOPLE:
+        await _patiently(partial(account_of, *person))
     for asker, other in FRIENDS + ASKED:
         if asker in ids and other in ids and (asker in new or other in new):
-            await friendships.befriend(ids[asker], ids[other])
+            await _patiently(partial(friendships.befriend, ids[asker], ids[other]))
             if (asker, other) in FRIENDS:
-                await friendships.befriend(ids[other], ids[asker])
+                await _patiently(partial(friendships.befriend, ids[other], ids[asker]))
+
+
+async def _patiently(do: Callable[[], Awaitable[object]]) -> None:
+    """Again and again, where a database or an order that has just been started is slow to answer; each may be repeated."""
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            await do()
+            return
+        except Unavailable:
+            if time.monotonic() >= until_s:
+                raise
+            await asyncio.sleep(AGAIN_S)
 
 
 def welcome(url: str, cookies: Path) -> str:

@@ -80,6 +80,11 @@ class NatsServer:
             self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 
@@ -91,8 +96,7 @@ class NatsServer:
         return self._process is not None
 
     def _signal(self, number: int) -> None:
-        assert self._process is not None, "it was started"
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
 
 def trio(folder: Path) -> list[NatsServer]:

@@ -12,6 +12,7 @@ from .fanout import growth, sse, ws
 from .headroom import headroom
 from .longpoll import longpoll
 from .mongodb import mongodb
+from .nodes import nodes
 from .responsiveness import stall, start
 from .socketio import socketio
 
@@ -27,6 +28,7 @@ CASES: dict[str, Case] = {
     "chat": chat,
     "commit": commit,
     "mongodb": mongodb,
+    "nodes": nodes,
     "arrive": arrive,
     "herd": herd,
     "memory": memory,
