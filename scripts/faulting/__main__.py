@@ -17,6 +17,7 @@ import asyncio
 import signal
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from tests.support.process import ServerProcess
 
 MUST_BE_0 = ("lost", "doubled", "disordered", "resets", "forbidden", "complaints")
 COLUMNS = ("sent", "acknowledged", "received", "changes", "asked", "hops", "retries", *MUST_BE_0)
-RUN_S = 240.0
+RUN_S = 400.0
 REMARKS_SHOWN = 12
 
 
@@ -69,7 +70,8 @@ def run(case: Case, nth: int, seed: int) -> Counter[str]:
         except (Exception, ExceptionGroup) as error:
             # A run that does not come to its end is a wrong one; the others go on.
             counts, longest_s = Counter(lost=1), float("nan")
-            remarks = [f"the run ended early: {error!r}", *target.complaints()]
+            where = traceback.format_exception(error, limit=-3)
+            remarks = ["the run ended early:", *where, *target.complaints()]
     cells = "".join(f"{counts[name]:>{max(6, len(name) + 1)}}" for name in COLUMNS)
     print(f"{case.name:>17}{cells}{longest_s:>9.1f} s  {', '.join(target.notes)}", flush=True)
     if remarks:

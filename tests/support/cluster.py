@@ -61,7 +61,7 @@ class Cluster:
         projecting = self.projecting()
         return next(node for node in self.nodes if node.running and node is not projecting)
 
-    async def until_ready(self, node: ServerProcess, limit_s: float = 60.0) -> None:
+    async def until_ready(self, node: ServerProcess, limit_s: float = 120.0) -> None:
         """Return once it serves."""
         async with asyncio.timeout(limit_s), httpx.AsyncClient(timeout=limit_s) as http:
             while (await http.get(f"{node.url}/readyz")).status_code != 200:
