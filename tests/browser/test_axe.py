@@ -46,7 +46,7 @@ def of_pages(page: Page, axe: str, url: str, paths: tuple[str, ...], ready: str)
     return found
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(

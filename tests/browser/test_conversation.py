@@ -97,7 +97,7 @@ def test_script_in_names_and_texts_is_text(
     assert "owned" not in bob.page.title()
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(400)
 def test_typing_and_presence_are_shown(
     server: ServerProcess, chromium: Browser, meet: MeetPerson
 ) -> None:

@@ -128,7 +128,7 @@ def test_a_killed_and_restarted_server_loses_nothing(
         person.expect("before", "between", "after")
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_a_minute_offline_is_caught_up(
     server: ServerProcess, chromium: Browser, meet: MeetPerson
 ) -> None:
@@ -209,7 +209,7 @@ def test_each_transport_can_be_chosen(
         bob.expect(*sent)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_ten_thousand_messages_are_read_page_by_page(
     server: ServerProcess, chromium: Browser, meet: MeetPerson
 ) -> None:

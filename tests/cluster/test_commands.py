@@ -15,7 +15,7 @@ from tests.support.cluster import Cluster
 from tests.support.nats_server import TOKEN
 from tests.support.process import ServerProcess
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 
 def add(email: str, *words: str | Path) -> tuple[int, str]:

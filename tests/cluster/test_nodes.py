@@ -24,7 +24,7 @@ from tests.support.cluster import Cluster, cluster
 from tests.traffic.test_traffic import CLEAN
 from tests.traffic.traffic import Traffic
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 Fault = Callable[[Cluster], Awaitable[None]]
 

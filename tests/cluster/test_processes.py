@@ -36,7 +36,7 @@ async def after(traffic: Traffic, acknowledged: int) -> None:
         await asyncio.sleep(0.005)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_workers_and_the_nats_server_die_in_mid_traffic_and_nothing_is_lost(
     data: Path,
 ) -> None:
@@ -65,7 +65,7 @@ async def test_workers_and_the_nats_server_die_in_mid_traffic_and_nothing_is_los
     assert ended == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_the_numbers_and_the_readiness_are_those_of_all_processes(data: Path) -> None:
     with ServerProcess(data, *FAST, "--processes", "3", demo=True) as server:
         bob = await Person.sign_in(server.url, "bob@example.com", "demo-password")
@@ -91,7 +91,7 @@ def chatserver(*words: str | Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_a_database_goes_to_a_stream_and_back_and_seqs_only_grow(data: Path) -> None:
     with ServerProcess(data, *FAST, demo=True) as server:
         ann = await Person.sign_in(server.url, "ann@example.com", "demo-password")
@@ -120,7 +120,7 @@ async def test_a_database_goes_to_a_stream_and_back_and_seqs_only_grow(data: Pat
         server.stop()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_two_servers_do_not_share_a_data_folder_or_a_port(data: Path) -> None:
     with ServerProcess(data, *FAST, "--processes", "2") as server:
         code, said = chatserver("serve", "--data", data, "--processes", "2", "--port", "0")
@@ -134,7 +134,7 @@ def test_two_servers_do_not_share_a_data_folder_or_a_port(data: Path) -> None:
         server.stop()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_rates_hold_for_all_processes_together(data: Path) -> None:
     """Each request over a connection of its own, so at any process. A few are let in before the others have heard."""
     burst, few = 6, 5

@@ -13,7 +13,7 @@ from tests.store.mongo_server import NxServer
 from tests.support.nats_server import TOKEN, NatsServer
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.Comp
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         env=clean | environment,
     )
 

@@ -52,7 +52,7 @@ def serve(data: Path, *options: str, file_bytes: int | None = None) -> str:
         [sys.executable, "-m", "chatserver", "serve", "--port", "0", "--data", str(data), *options],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         preexec_fn=bound,
     )
     assert done.returncode == 2, done

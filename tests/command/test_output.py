@@ -44,7 +44,7 @@ def test_the_accounts_are_listed_in_any_locale(people: Path, environment: dict[s
     done = subprocess.run(
         [sys.executable, "-m", "chatserver", "user", "list", "--data", str(people)],
         capture_output=True,
-        timeout=30,
+        timeout=90,
         env={"PATH": os.environ["PATH"]} | environment,
     )
     assert (done.returncode, done.stderr) == (0, b"")
@@ -64,7 +64,7 @@ def test_a_closed_pipe_ends_a_command_without_a_word(people: Path, command: str)
         [sys.executable, "-m", "chatserver", *command.format(data=people).split()],
         stdout=write,
         stderr=subprocess.PIPE,
-        timeout=30,
+        timeout=90,
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -76,7 +76,7 @@ def test_a_full_disk_under_the_output_is_told(people: Path) -> None:
             [sys.executable, "-m", "chatserver", "user", "list", "--data", str(people)],
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=90,
             text=True,
         )
     assert done.returncode == 2

@@ -39,7 +39,7 @@ def starting(*options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_signal_right_after_the_line_ends_in_order(data: Path) -> None:
     """A supervisor may send it as soon as it has read the line."""
     server = ServerProcess(data)
@@ -50,7 +50,7 @@ def test_a_signal_right_after_the_line_ends_in_order(data: Path) -> None:
     assert sum(line.endswith("drained") for line in server.log) == TIMES
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_start_ends_in_order_and_leaves_the_folder_free(
     data: Path, number: signal.Signals

@@ -44,7 +44,7 @@ print(held / 50_000, counted / 50_000)
 
 def held_and_counted(char: str, chars: int) -> tuple[float, float]:
     command = [sys.executable, "-c", FILL, char, str(chars)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=150)
     held, counted = answer.stdout.split()
     return float(held), float(counted)
 

@@ -208,7 +208,7 @@ async def expect_short(server: Watched, tried: dict[str, float], name: str, *wor
         tried[name] = took_s
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_no_field_of_a_body_makes_a_turn_long(settings: Settings) -> None:
     slow: dict[str, float] = {}
     async with watched(settings) as server:
@@ -224,7 +224,7 @@ async def test_no_field_of_a_body_makes_a_turn_long(settings: Settings) -> None:
     assert slow == {}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_no_argument_and_no_header_makes_a_turn_long(settings: Settings) -> None:
     slow: dict[str, float] = {}
     async with watched(settings) as server:
@@ -250,7 +250,7 @@ async def test_no_argument_and_no_header_makes_a_turn_long(settings: Settings) -
     assert slow == {}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_no_field_of_a_form_and_of_a_frame_makes_a_turn_long(settings: Settings) -> None:
     slow: dict[str, float] = {}
     async with watched(settings) as server:

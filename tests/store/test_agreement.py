@@ -345,7 +345,7 @@ async def _state(world: World) -> Any:
 
 
 @pytest.mark.parametrize("walk", [True, False], ids=["walking", "ranges"])
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_both_stores_agree_whatever_happens(
     nx_server: NxServer, walk: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import Clock, SqliteHome, message, opened
 from tests.store.mongo_server import NxServer, given_uri
 
-MESSAGES = 12_000
+MESSAGES = 6_000
 """Some seconds of moving, so that there is a middle to interrupt."""
 BATCH = 1000
 
@@ -39,7 +39,7 @@ def _start(source: Path | str, target: Path | str) -> subprocess.Popen[str]:
 def _move(source: Path | str, target: Path | str) -> tuple[str, list[int]]:
     """Run it to the end; what it printed, and the counts of events that it showed on the way."""
     process = _start(source, target)
-    printed, told = process.communicate(timeout=100)
+    printed, told = process.communicate(timeout=300)
     assert process.returncode == 0, told
     return printed, [int(n) for n in re.findall(rf"^events: (\d+) of {MESSAGES}$", told, re.M)]
 
@@ -55,7 +55,7 @@ def _interrupt(source: Path | str, target: Path | str, number: signal.Signals) -
             if found := re.fullmatch(r"events: (\d+) of \d+\n", line):
                 shown = int(found.group(1))
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
     return process.returncode, shown
 
 
@@ -86,7 +86,7 @@ async def _totals(folder: Path) -> dict[str, Sum]:
         await store.close()
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )

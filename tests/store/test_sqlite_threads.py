@@ -213,6 +213,6 @@ def test_a_moment_without_descriptors_ends_with_that_moment(tmp_path: Path, when
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= 64
     command = [sys.executable, "-c", _CHILD, when, str(tmp_path / "data")]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.stdout == "whole\n", done.stderr

@@ -143,7 +143,7 @@ async def suffer(data: Path, uri: str, fault: Fault, messages: int = 100) -> Pat
 # away
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 async def test_a_database_away_for_a_while_loses_and_doubles_nothing(
     data: Path, nx: NxServer
 ) -> None:
@@ -159,7 +159,7 @@ async def test_a_database_away_for_a_while_loses_and_doubles_nothing(
     assert (await suffer(data, nx.uri(), freeze)).refused > 10
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("away_s", [0.0, AWAY_S])
 async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
     data: Path, nx: NxServer, away_s: float
@@ -176,7 +176,7 @@ async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
 # slow, or refusing
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_a_database_that_answers_slowly_is_waited_for(data: Path, proxy: MongoProxy) -> None:
     async def slow(traffic: Patient) -> None:
         proxy.delay_s = SLOW_S
@@ -187,7 +187,7 @@ async def test_a_database_that_answers_slowly_is_waited_for(data: Path, proxy: M
     assert (await suffer(data, through(proxy), slow)).refused == 0
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "refusal",
     [
