@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.store.mongo_server import NxServer, given_uri
 from tests.support.clients import WAIT_S, close_opened
+from tests.support.nats_server import NatsServer
 from tests.support.process import ServerProcess
 
 for _step in ("connect", "read", "write", "pool"):
@@ -85,8 +87,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def nx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NxServer]:
-    """A server that speaks MongoDB's protocol."""
+    """A server that speaks MongoDB's protocol, for all tests that only need a database in it."""
     running = NxServer(tmp_path_factory.mktemp("nx"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def own_nx_server(tmp_path: Path) -> Iterator[NxServer]:
+    """One that the test starts, and may freeze and kill."""
+    running = NxServer(tmp_path / "nx")
+    yield running
+    if not running.stopped:
+        running.signal(signal.SIGCONT)
+        running.kill()
+
+
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One nats-server for all tests that do not hurt it. It asks for a token."""
+    running = NatsServer(tmp_path_factory.mktemp("nats"))
     running.start()
     yield running
     running.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +15,9 @@ from tests.support.ports import free_port
 pytestmark = pytest.mark.timeout(500)
 
 
-@pytest.fixture(scope="module")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """One that asks for a token."""
-    running = NatsServer(tmp_path_factory.mktemp("nats"))
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture(scope="module")
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NxServer]:
-    running = NxServer(tmp_path_factory.mktemp("nx"))
-    running.start()
-    yield running
-    running.kill()
-
-
-def serve(mongo: NxServer, data: Path, *words: str | Path) -> str:
+def serve(nx_server: NxServer, data: Path, *words: str | Path) -> str:
     """What a start that is refused has said; nothing but one line."""
-    where = ("--data", data, "--mongodb", mongo.uri(), "--port", "0")
+    where = ("--data", data, "--mongodb", nx_server.uri(), "--port", "0")
     code, said = chatserver("serve", *where, *words)
     assert code == 2, said
     last = said.strip().splitlines()[-1]
@@ -43,15 +25,15 @@ def serve(mongo: NxServer, data: Path, *words: str | Path) -> str:
     return last
 
 
-def test_a_wrong_token_is_refused(nats: NatsServer, mongo: NxServer, data: Path) -> None:
-    assert "token" in serve(mongo, data, "--nats", nats.uri)
-    assert "token" in serve(mongo, data, "--nats", nats.uri, "--nats-token", "not this one")
+def test_a_wrong_token_is_refused(nats: NatsServer, nx_server: NxServer, data: Path) -> None:
+    assert "token" in serve(nx_server, data, "--nats", nats.uri)
+    assert "token" in serve(nx_server, data, "--nats", nats.uri, "--nats-token", "not this one")
 
 
-def test_what_is_no_address_of_nats_is_refused(mongo: NxServer, data: Path) -> None:
+def test_what_is_no_address_of_nats_is_refused(nx_server: NxServer, data: Path) -> None:
     for bad in ("127.0.0.1:4222", "http://127.0.0.1:4222", ","):
-        assert "--nats cannot be" in serve(mongo, data, "--nats", bad)
-    assert "nats://host:4222" in serve(mongo, data, "--nats", "nats://:0")
+        assert "--nats cannot be" in serve(nx_server, data, "--nats", bad)
+    assert "nats://host:4222" in serve(nx_server, data, "--nats", "nats://:0")
 
 
 def test_several_servers_need_one_database(data: Path) -> None:
@@ -59,23 +41,25 @@ def test_several_servers_need_one_database(data: Path) -> None:
     assert code == 2 and "--nats needs --mongodb" in said and not data.exists()
 
 
-def test_nats_without_jetstream_is_refused(tmp_path: Path, mongo: NxServer, data: Path) -> None:
+def test_nats_without_jetstream_is_refused(tmp_path: Path, nx_server: NxServer, data: Path) -> None:
     bare = NatsServer(tmp_path / "bare", jetstream=False)
     bare.start()
     try:
-        said = serve(mongo, data, "--nats", bare.uri, "--nats-token", TOKEN)
+        said = serve(nx_server, data, "--nats", bare.uri, "--nats-token", TOKEN)
         assert "JetStream" in said
     finally:
         bare.kill()
 
 
-def test_files_that_cannot_be_read_are_named(mongo: NxServer, data: Path, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named(
+    nx_server: NxServer, data: Path, tmp_path: Path
+) -> None:
     missing = tmp_path / "missing"
     uri = f"nats://127.0.0.1:{free_port()}"
     for option in ("--nats-credentials", "--nats-ca"):
-        assert f"{missing} cannot be read" in serve(mongo, data, "--nats", uri, option, missing)
+        assert f"{missing} cannot be read" in serve(nx_server, data, "--nats", uri, option, missing)
     bad = tmp_path / "bad.pem"
     bad.write_text(json.dumps("no certificate"))
-    assert "certificates for NATS" in serve(mongo, data, "--nats", uri, "--nats-ca", bad)
-    said = serve(mongo, data, "--nats", uri, "--nats-certificate", bad)
+    assert "certificates for NATS" in serve(nx_server, data, "--nats", uri, "--nats-ca", bad)
+    said = serve(nx_server, data, "--nats", uri, "--nats-certificate", bad)
     assert "go together" in said

@@ -13,10 +13,10 @@ from chatserver.command.sharing import LEAD_MS, shared_push_key, shared_ring
 from chatserver.store.mongo.store import MongoStore
 from chatserver.verbs.keys import KEY_FILE, KeyRing, KeysRefused
 from chatserver.verbs.webpush import PushKey
-from tests.store.homes import mongo, nx_server
+from tests.store.homes import mongo
 from tests.store.kit import Clock, MongoHome
 
-__all__ = ["mongo", "nx_server"]
+__all__ = ["mongo"]
 
 DAY_MS = 86_400_000
 

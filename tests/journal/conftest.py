@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.homes import mongo, nx_server
+from tests.store.homes import mongo
 from tests.store.kit import Home, MongoHome, SqliteHome, over_delayed
 from tests.store.mongo_server import NxServer, given_uri
 from tests.support.jetstream import StreamHome
 from tests.support.nats_server import NatsServer
 
-__all__ = ["mongo", "nx_server"]
+__all__ = ["mongo"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,15 +39,6 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     if journal == "delayed":
         found.opening = over_delayed
     return found
-
-
-@pytest.fixture(scope="session")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """One nats-server for all tests that do not hurt it."""
-    server = NatsServer(tmp_path_factory.mktemp("nats"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

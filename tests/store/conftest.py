@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.store.homes import home, mongo, nx_server
+from tests.store.homes import home, mongo
 
-__all__ = ["home", "mongo", "nx_server"]
+__all__ = ["home", "mongo"]

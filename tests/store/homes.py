@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.store.kit import Home, MongoHome, SqliteHome
 from tests.store.mongo_server import NxServer, given_uri
-
-
-@pytest.fixture(scope="session")
-def nx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NxServer]:
-    """One nx-27017 for all tests that only need a database in it."""
-    server = NxServer(tmp_path_factory.mktemp("nx"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

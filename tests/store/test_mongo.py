@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from chatserver.store.mongo import database as mongo_db
 from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.schema import SCHEMA
 from chatserver.store.mongo.store import MongoStore
+from tests.store.appender import acknowledged_until_killed
 from tests.store.kit import (
     DAY_MS,
     START_MS,
@@ -42,22 +40,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[NxServer]:
-    """A server that the test may kill."""
-    server = NxServer(tmp_path)
-    yield server
-    if not server.stopped:
-        server.kill()
-
-
-@pytest.fixture
 def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mongo_db, "BEAT_S", 0.1)
     monkeypatch.setattr(mongo_db, "LEASE_S", 1.0)
     monkeypatch.setattr(mongo_db, "WATCH_S", 0.02)
 
 
-async def _refusal(uri: str, wait_s: float = 5.0) -> str:
+async def _refusal(uri: str, wait_s: float = 30.0) -> str:
     store = MongoStore(uri, Clock(), wait_s)
     with pytest.raises(StoreRefused) as refused:
         await store.start()
@@ -126,25 +115,25 @@ async def test_a_wrong_uri_is_refused_at_once(uri: str) -> None:
     assert "looks like mongodb://" in await _refusal(uri, wait_s=60)
 
 
-async def test_a_database_that_never_answers_is_refused_in_the_end(own_server: NxServer) -> None:
-    uri = own_server.uri(options="?serverSelectionTimeoutMS=100")
+async def test_a_database_that_never_answers_is_refused_in_the_end(own_nx_server: NxServer) -> None:
+    uri = own_nx_server.uri(options="?serverSelectionTimeoutMS=100")
     assert "start it, or correct the address" in await _refusal(uri, wait_s=0.3)
 
 
 async def test_a_server_started_before_its_database_waits_for_it_and_says_again_and_again_for_which(
-    own_server: NxServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    own_nx_server: NxServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongo_db, "SAY_EVERY_S", 0.05)
-    store = MongoStore(own_server.uri(options="?serverSelectionTimeoutMS=100"), Clock())
+    store = MongoStore(own_nx_server.uri(options="?serverSelectionTimeoutMS=100"), Clock())
     starting = asyncio.create_task(store.start())
     async with asyncio.timeout(30):
         while caplog.text.count("waiting for the database: ") < 2:
             await asyncio.sleep(0.02)
     assert all(
-        f"database: 127.0.0.1:{own_server.port}: " in line and "refused" in line
+        f"database: 127.0.0.1:{own_nx_server.port}: " in line and "refused" in line
         for line in caplog.messages
     )
-    await asyncio.to_thread(own_server.start)
+    await asyncio.to_thread(own_nx_server.start)
     await starting
     assert store.healthy
     await store.close()
@@ -223,48 +212,48 @@ def quick_settling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_settling")
 async def test_a_database_killed_under_traffic_loses_and_doubles_nothing(
-    own_server: NxServer, caplog: pytest.LogCaptureFixture
+    own_nx_server: NxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fault(traffic: Traffic) -> None:
-        own_server.kill()
+        own_nx_server.kill()
         async with asyncio.timeout(30):
             while traffic.world.journal.healthy or traffic.world.store.healthy:
                 await asyncio.sleep(0.01)
         with pytest.raises(Unavailable):
             await traffic.world.store.account("ann")
-        await asyncio.to_thread(own_server.start)
+        await asyncio.to_thread(own_nx_server.start)
 
-    own_server.start()
-    assert (await _under_traffic(own_server, fault)).refused > 0
+    own_nx_server.start()
+    assert (await _under_traffic(own_nx_server, fault)).refused > 0
     assert "does not answer" in caplog.text and "answers again" in caplog.text
 
 
 @pytest.mark.usefixtures("quick_settling")
 async def test_a_frozen_database_leaves_no_write_in_doubt(
-    own_server: NxServer, caplog: pytest.LogCaptureFixture
+    own_nx_server: NxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fault(traffic: Traffic) -> None:
-        own_server.signal(signal.SIGSTOP)
+        own_nx_server.signal(signal.SIGSTOP)
         async with asyncio.timeout(30):
             while traffic.world.journal.healthy:
                 await asyncio.sleep(0.01)
             while not traffic.refused:
                 await asyncio.sleep(0.01)
-        own_server.signal(signal.SIGCONT)
+        own_nx_server.signal(signal.SIGCONT)
 
-    own_server.start()
-    assert (await _under_traffic(own_server, fault)).refused > 0
+    own_nx_server.start()
+    assert (await _under_traffic(own_nx_server, fault)).refused > 0
     assert "does not answer" in caplog.text
 
 
-async def test_a_slow_database_is_waited_for(own_server: NxServer) -> None:
+async def test_a_slow_database_is_waited_for(own_nx_server: NxServer) -> None:
     async def fault(traffic: Traffic) -> None:
-        own_server.signal(signal.SIGSTOP)
+        own_nx_server.signal(signal.SIGSTOP)
         await asyncio.sleep(0.3)
-        own_server.signal(signal.SIGCONT)
+        own_nx_server.signal(signal.SIGCONT)
 
-    own_server.start()
-    assert (await _under_traffic(own_server, fault)).refused == 0
+    own_nx_server.start()
+    assert (await _under_traffic(own_nx_server, fault)).refused == 0
 
 
 # a crash of our own
@@ -434,48 +423,12 @@ async def test_an_old_change_of_password_that_is_carried_out_late_changes_nothin
             assert await world.store.logins("ann", "cookie") == expected
 
 
-_APPENDER = """
-import asyncio, sys, time
-from tests.store.kit import message
-from tests.support.payments import paid
-from chatserver.journal.local import LocalJournal
-from chatserver.store.mongo import database as mongo_db
-from chatserver.store.mongo.store import MongoStore
-
-
-def clock():
-    return time.time_ns() // 1_000_000
-
-async def main():
-    mongo_db.LEASE_S = 1.0
-    store = MongoStore(sys.argv[1], clock)
-    await store.start()
-    journal = LocalJournal(store.log, clock)
-    await journal.start([])
-    async def say(row):
-        for n in range(1_000_000):
-            draft = message("ann", f"{row}-{n}", None, f"{row}-{n}")
-            standing, = await journal.append(paid(), draft)
-            print(f"{standing.seq} {row}-{n}", flush=True)
-    await asyncio.gather(*map(say, range(8)))
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.usefixtures("quick_lease")
 async def test_what_was_acknowledged_survives_kill_9_of_the_server(mongo: MongoHome) -> None:
-    command = [sys.executable, "-c", _APPENDER, mongo.uri]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        head = [child.stdout.readline() for _ in range(100)]
-        child.kill()
-        lines = [line for line in head + child.stdout.readlines() if line.endswith("\n")]
-
+    told = acknowledged_until_killed("mongo", mongo.uri, 100)
     async with opened(mongo) as world:
         stored = {event.seq: text_of(event) for event in await world.replay("ann")}
-        for line in lines:
-            seq, text = line.split()
-            assert stored[int(seq)] == text
+        for seq, text in told:
+            assert stored[seq] == text
         assert len(set(stored.values())) == len(stored)
         assert (await world.say("ann")).seq > max(stored)

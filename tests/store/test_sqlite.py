@@ -7,8 +7,6 @@ import hashlib
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from chatserver.store.sqlite import opening as sqlite_opening
 from chatserver.store.sqlite.opening import FILE
 from chatserver.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 from chatserver.store.sqlite.store import SqliteStore
+from tests.store.appender import acknowledged_until_killed
 from tests.store.kit import Clock, SqliteHome, account, login, opened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,48 +293,13 @@ async def test_too_many_waiting_jobs_are_refused(
 
 # kill -9
 
-_APPENDER = """
-import asyncio, sys, time
-from pathlib import Path
-from tests.store.kit import message
-from tests.support.payments import paid
-from chatserver.journal.local import LocalJournal
-from chatserver.store.sqlite.store import SqliteStore
-
-async def main():
-    store = SqliteStore(Path(sys.argv[1]), lambda: time.time_ns() // 1_000_000)
-    await store.start()
-    journal = LocalJournal(store.log, lambda: time.time_ns() // 1_000_000)
-    await journal.start([])
-    async def say(row):
-        for n in range(1_000_000):
-            draft = message("ann", f"{row}-{n}", None, f"{row}-{n}")
-            standing, = await journal.append(paid(), draft)
-            print(f"{standing.seq} {row}-{n}", flush=True)
-    await asyncio.gather(*map(say, range(8)))
-
-asyncio.run(main())
-"""
-
-
-def _crash(folder: Path, lines: int) -> list[tuple[int, str]]:
-    """Append in a child until it acknowledged `lines`, then kill it; what it acknowledged."""
-    command = [sys.executable, "-c", _APPENDER, str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        head = [child.stdout.readline() for _ in range(lines)]
-        child.kill()
-        # A line that the kill cut short is no acknowledgement.
-        told = [line for line in head + child.stdout.readlines() if line.endswith("\n")]
-    return [(int(line.split()[0]), line.split()[1]) for line in told]
-
 
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     home = SqliteHome(tmp_path)
     acknowledged: dict[str, int] = {}
     head = 0
     for lines in (40, 200):
-        for seq, text in _crash(tmp_path, lines):
+        for seq, text in acknowledged_until_killed("sqlite", str(tmp_path), lines):
             # The second child repeats ids of the first: it is answered with the first's places.
             assert acknowledged.setdefault(text, seq) == seq
 

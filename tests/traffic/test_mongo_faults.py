@@ -33,14 +33,10 @@ Fault = Callable[["Patient"], Awaitable[None]]
 
 
 @pytest.fixture
-def nx(tmp_path: Path) -> Iterator[NxServer]:
-    """A database server that the test may hurt."""
-    running = NxServer(tmp_path / "nx")
-    running.start()
-    yield running
-    if not running.stopped:
-        running.signal(signal.SIGCONT)
-        running.kill()
+def nx(own_nx_server: NxServer) -> NxServer:
+    """A database server that runs, and that the test may hurt."""
+    own_nx_server.start()
+    return own_nx_server
 
 
 @pytest.fixture

@@ -6,21 +6,19 @@ import asyncio
 import random
 import re
 import socket
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from chatserver.core.limits import Limits
 from chatserver.delivery.seats import SeatedSocket
-from tests.fuzz.test_two_parsers import damage
+from tests.support.damage import SILENCE_S, answered_alike, damage
 from tests.support.inprocess import Inside, inside
 
 SEED = 20261129
 MUTANTS = 1_500
-AT_ONCE = 30
-SILENCE_S = 0.3
-PATIENCE_S = 3.0
-"""Before two answers are called different: the machine may have stood still."""
 
 SOCKET = (
     "Upgrade: websocket",
@@ -90,22 +88,10 @@ async def test_the_first_look_answers_as_tornado_does(
     tmp_path: Path, fuzz: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(SEED)
-    differences = []
     async with inside(tmp_path, limits=LIMITS) as it:
         whole = requests(it.token)
-        tried = [*whole, *(damage(chance, whole) for _ in range(MUTANTS * fuzz))]
-
-        async def try_some() -> None:
-            while tried:
-                data = tried.pop()
-                quick, tornados = await both(it, data, SILENCE_S)
-                if quick != tornados:
-                    quick, tornados = await both(it, data, PATIENCE_S)
-                if quick != tornados:
-                    differences.append(f"{data!r}\n  quick   {quick}\n  Tornado {tornados}")
-
-        await asyncio.gather(*(try_some() for _ in range(AT_ONCE)))
-    assert not differences, f"{len(differences)} differences\n" + "\n".join(differences[:10])
+        mutants = (damage(chance, whole) for _ in range(MUTANTS * fuzz))
+        await answered_alike(chain(whole, mutants), partial(both, it))
     faults = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert not faults, faults[:10]
 
