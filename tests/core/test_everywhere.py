@@ -139,6 +139,16 @@ def test_after_any_talk_of_which_some_is_lost_a_whole_list_makes_the_nodes_agree
         assert seed or mended, "the talk had losses"
 
 
+def test_a_whole_list_takes_away_whom_it_does_not_name() -> None:
+    """Whose going was lost would stay online for good."""
+    node = Everywhere(GRACE_S)
+    node.heard("b", "ann", True)
+    node.heard("c", "cho", True)
+    assert node.heard_whole("b", ["bob"]) == [("ann", False), ("bob", True)]
+    assert node.agrees("b", Count(1, user_hash("bob")))
+    assert [node.is_online(each) for each in ("ann", "bob", "cho")] == [False, True, True]
+
+
 def test_the_hash_of_a_user_is_the_same_in_every_process() -> None:
     assert user_hash("") == 0xCBF29CE484222325
     assert user_hash("a") == 0xAF63DC4C8601EC8C  # of the published test vectors

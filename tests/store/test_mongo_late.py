@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from pymongo.errors import PyMongoError
 
 from chatserver.core.changes import AccountEnd, BlockChange, Change, FriendChange
 from chatserver.core.events import encode_event
-from chatserver.journal.eventlog import Entry
+from chatserver.journal.contract import Appended
+from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.projection import MongoProjection
 from chatserver.store.mongo.store import MongoStore
@@ -82,3 +84,27 @@ async def test_what_is_written_late_of_an_ended_account_goes_with_the_next_holde
 
 async def _is_there(log: MongoProjection, seq: int) -> bool:
     return await log._db.one("events", {"seq": seq}) is not None
+
+
+async def test_what_could_not_be_written_is_not_noted_as_shown(
+    later: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next holder of the lease goes on where the note says."""
+    await later.start()
+    try:
+        log = later.log
+        assert await log.take_lease(OWNER, None)
+        await log.project([entry(5, None)], 5, OWNER)
+
+        async def fails(run: list[Entry]) -> list[Appended | None]:
+            raise PyMongoError("gone in the middle")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(log, "_project_run", fails)
+            with pytest.raises(InDoubt):
+                await log.project([entry(6, None)], 6, OWNER)
+        assert await log.projected() == 5
+        await log.project([entry(6, None)], 6, OWNER)
+        assert await log.projected() == 6 and await later.archive.count("events") == 2
+    finally:
+        await later.close()

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from scripts.mutation.fault import Fault
-from scripts.mutation.faults import core, delivery, journal, nodes, strangers, transports, verbs
+from scripts.mutation.faults import (
+    core,
+    delivery,
+    journal,
+    nodes,
+    strangers,
+    streams,
+    transports,
+    verbs,
+)
 
 FAULTS: tuple[Fault, ...] = (
     *core.FAULTS,
@@ -12,6 +21,7 @@ FAULTS: tuple[Fault, ...] = (
     *transports.FAULTS,
     *strangers.FAULTS,
     *nodes.FAULTS,
+    *streams.FAULTS,
     *verbs.FAULTS,
 )
 """Every fault, in the order of the floors."""
