@@ -114,9 +114,10 @@ class Reader(ABC):
             del self.signals[0]
 
     def take_signals(self) -> list[Signal]:
-        """The waiting signals; none wait afterwards."""
+        """The waiting signals, but of those who are no friends any more; none wait afterwards."""
         signals, self.signals = self.signals, None
-        return signals or []
+        friends = self.mailbox.friends
+        return [each for each in signals or () if not each.about or each.about in friends]
 
     due_s = 0.0
 
