@@ -46,7 +46,7 @@ FAULTS = (
     Fault(
         "an id that the stream has forgotten makes a second message",
         JETSTREAM,
-        "            elif (older := found.get(_key(sending))) is not None:\n",
+        "            elif (older := found.get(sending.key)) is not None:\n",
         '            elif (older := found.get(("", ""))) is not None:\n',
         (
             T_STREAM
@@ -168,8 +168,8 @@ FAULTS = (
     Fault(
         "a node that is silent for a moment is not waited for",
         NODES,
-        "        gone_s = now_s() - GONE_S\n",
-        "        gone_s = now_s() - 1.0\n",
+        "        gone_s = now_s() - GONE_S\n        for name",
+        "        gone_s = now_s() - 1.0\n        for name",
         T_NODES,
     ),
     Fault(
