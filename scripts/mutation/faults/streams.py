@@ -161,8 +161,8 @@ FAULTS = (
     Fault(
         "a node that is gone holds every change up",
         NODES,
-        "            if node.heard_s < gone_s:\n",
-        "            if False:\n",
+        "            if node.heard_s < gone_s or (",
+        "            if (",
         T_NODES,
     ),
     Fault(
