@@ -98,11 +98,17 @@ def encode_json(value: Any) -> bytes:
     ECMAScript 2019. NaN and the infinities become null. Raises TypeError for what JSON cannot hold, a
     lone surrogate or an integer of more than 64 bits included.
     """
-    data = orjson.dumps(value)
-    if b"\xe2\x80" in data:  # how both begin in UTF-8, and so do dashes and quotation marks
-        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     # orjson gives out a buffer of 1 KiB and more for 120 bytes of JSON: copy what may be kept.
-    return bytes(memoryview(data))
+    return bytes(memoryview(passing_json(value)))
+
+
+def passing_json(value: Any) -> bytes:
+    """As `encode_json`, for what becomes part of other bytes at once: its buffer may be many times as long as its content."""
+    data = orjson.dumps(value)
+    # How both begin in UTF-8, and so do dashes and quotation marks.
+    if not data.isascii() and b"\xe2\x80" in data:
+        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return data
 
 
 def encode_body(draft: Draft) -> bytes:
@@ -121,7 +127,7 @@ def splice(type_: str, seq: int, at_ms: int, body: bytes) -> bytes:
 
 def encode_event(draft: Draft, seq: int, at_ms: int) -> Event:
     """The event that `draft` becomes at `seq`."""
-    payload = splice(draft.type, seq, at_ms, encode_body(draft))
+    payload = splice(draft.type, seq, at_ms, passing_json(draft.fields))
     return Event(
         seq, at_ms, draft.type, draft.audience, draft.actor, draft.to, payload, draft.change
     )

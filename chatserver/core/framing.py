@@ -109,24 +109,25 @@ def unmask(data: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
 
 
-def _only_text(data: bytes, max_bytes: int) -> str | None:
-    """The text, where `data` is one whole text frame and nothing else: what nearly always comes.
+def _whole_text(data: bytes | bytearray, at: int, max_bytes: int) -> tuple[str, int] | None:
+    """The text and its end, where a whole text frame stands in `data` from `at`: what nearly always comes.
 
     None for anything else, and for anything that is wrong: to be looked at closely.
     """
-    if len(data) < 6 or data[0] != _FIN | OP_TEXT:
+    if len(data) < at + 6 or data[at] != _FIN | OP_TEXT:
         return None
-    size, start = data[1] ^ _MASKED, 6  # without its mask bit, it is over 127
+    size, start = data[at + 1] ^ _MASKED, at + 6  # without its mask bit, it is over 127
     if size == 126:
-        size, start = data[2] << 8 | data[3], 8
+        size, start = data[at + 2] << 8 | data[at + 3], at + 8
         if size < 126:
             return None
     elif size > 126:
         return None
-    if len(data) != start + size or not 0 < size <= max_bytes:
+    end = start + size
+    if len(data) < end or not 0 < size <= max_bytes:
         return None
     try:
-        return unmask(data[start:], data[start - 4 : start]).decode("utf-8")
+        return unmask(data[start:end], data[start - 4 : start]).decode("utf-8"), end
     except UnicodeDecodeError:
         return None
 
@@ -176,11 +177,6 @@ class FrameParser:
 
         Raises FrameError when the peer broke a rule; what was whole before that is its `before`.
         """
-        if self._buffer is None and self._opcode is None and not self._ended:
-            text = _only_text(data, self._max_bytes)
-            if text is not None:
-                self.frames += 1
-                return [Received(OP_TEXT, text=text)]
         received: list[Received] = []
         if self._ended:
             return received
@@ -200,6 +196,13 @@ class FrameParser:
             buffer = self._buffer
         at = 0
         while True:
+            if self._opcode is None and self._wanted is None:
+                whole = _whole_text(buffer, at, self._max_bytes)
+                if whole is not None:
+                    text, at = whole
+                    self.frames += 1
+                    received.append(Received(OP_TEXT, text))
+                    continue
             header = self._wanted or self._header(buffer, at)
             if header is None:
                 break

@@ -73,10 +73,12 @@ KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (MESSAGE, FRIEND, PROFI
 FOR_GOOD = tuple(kind.name for kind in KINDS.values() if kind.kept is Kept.FOR_GOOD)
 """The kinds that make up the history."""
 
+_NEVER_KEPT = frozenset(kind.name for kind in KINDS.values() if kind.kept is Kept.NEVER)
+
 
 def is_kept(event: Event) -> bool:
     """Whether the store keeps a row of this event."""
-    return KINDS[event.type].kept is not Kept.NEVER
+    return event.type not in _NEVER_KEPT
 
 
 def is_passing(type_: str) -> bool:

@@ -20,7 +20,7 @@ from chatserver.core.changes import (
 )
 from chatserver.core.conversations import Conversation, Page, ReadState, Standings, peer_of
 from chatserver.core.errors import ChatError, Ending
-from chatserver.core.events import Draft, Signal, encode_json, make_signal
+from chatserver.core.events import Draft, Signal, encode_json, make_signal, passing_json
 from chatserver.core.kinds import FRIEND, MESSAGE, NOTICE, PROFILE, READ
 from chatserver.core.people import Account, User
 
@@ -160,8 +160,8 @@ def reset(seq: int, reason: str) -> bytes:
 
 
 def ack(client_id: Any, seq: int, at_ms: int) -> bytes:
-    """A message sent on a WebSocket is durable."""
-    return encode_json({"type": "ack", "clientId": client_id, "seq": seq, "at": at_ms})
+    """A message sent on a WebSocket is durable. To be sent, and not to be kept (`passing_json`)."""
+    return passing_json({"type": "ack", "clientId": client_id, "seq": seq, "at": at_ms})
 
 
 def error(refusal: ChatError, client_id: Any) -> bytes:

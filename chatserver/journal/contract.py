@@ -21,9 +21,10 @@ CAUGHT_UP_S = 5.0
 """How long a request may wait for the followers to reach a snapshot: longer, and something is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appended:
-    """Where a draft stands. `duplicate` is True where an earlier append of the same `client_id` won."""
+    """Where a draft stands. `duplicate` is True where an earlier append of the same `client_id` won. Not to be changed:
+    not frozen for the reason that `Draft` is not."""
 
     seq: int
     at_ms: int

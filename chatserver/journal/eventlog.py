@@ -12,9 +12,9 @@ from chatserver.core.visibility import View
 from chatserver.journal.contract import Appended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """The events of one append, with their places: written all or none, with nothing between them.
+    """The events of one append, with their places: written all or none, with nothing between them. Not to be changed.
 
     `client_id` makes a single event idempotent per actor; with several events it is None.
     """

@@ -210,7 +210,9 @@ class LocalJournal:
 
     def _accept(self, drafts: Sequence[Draft], client_id: str | None, answer: Answer) -> _Waiting:
         events = self._encode(drafts)
-        size_bytes = sum([len(event.payload) for event in events])
+        size_bytes = 0
+        for event in events:
+            size_bytes += len(event.payload)
         waiting = _Waiting(Entry(events, client_id), answer, size_bytes)
         self._queue.append(waiting)
         self._queued_bytes += size_bytes
@@ -227,7 +229,9 @@ class LocalJournal:
 
     def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
         at_ms = self._clock_ms()
-        first = max(self._last_seq + 1, at_ms * 1000)
+        first, now = self._last_seq + 1, at_ms * 1000
+        if now > first:  # as `max`, which takes four times as long, for each message
+            first = now
         if first + len(drafts) > MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")
         events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])

@@ -27,6 +27,9 @@ INBOX_FRAMES = 64
 """Frames of one client that may wait their turn, and messages that may wait for the journal; then the
 socket is not read until there is room."""
 
+RESUME_FRAMES = INBOX_FRAMES // 2 - 1
+"""With so many there is room again."""
+
 
 @dataclass(frozen=True, slots=True)
 class SocketVerbs:
@@ -74,7 +77,7 @@ class TalkingReader(StreamReader):
                 self._inbox = deque()
             self._inbox.append((fields, reference))
             self._start_working()
-        if self._is_full:
+        if len(self._inbox or ()) + self._unacked >= INBOX_FRAMES:
             self.outlet.pause()
 
     def _send_now(self, fields: dict[str, Any], reference: Any) -> bool:
@@ -142,7 +145,8 @@ class TalkingReader(StreamReader):
 
     def _acknowledge(self, reference: Any, answer: Appended | Unavailable) -> None:
         self._unacked -= 1
-        self._resume_reading()
+        if len(self._inbox or ()) + self._unacked == RESUME_FRAMES:
+            self._read_again()  # just now there is room again
         if isinstance(answer, Unavailable):
             self._refuse(answer, reference)
         elif self.attached:
@@ -152,7 +156,7 @@ class TalkingReader(StreamReader):
                 self.delivery.hub.mark(self)
 
     def _resume_reading(self) -> None:
-        if len(self._inbox or ()) + self._unacked < INBOX_FRAMES // 2:
+        if len(self._inbox or ()) + self._unacked <= RESUME_FRAMES:
             self._read_again()
 
     def _read_again(self) -> None:

@@ -13,13 +13,7 @@ from functools import partial
 from chatserver.core import fields as rules
 from chatserver.core import vocabulary
 from chatserver.core.bounded import Bounded
-from chatserver.core.conversations import (
-    Conversation,
-    Direct,
-    Range,
-    conversation_with,
-    peer_of,
-)
+from chatserver.core.conversations import BROADCASTS, Conversation, Direct, Range, peer_of
 from chatserver.core.errors import ChatError, Forbidden, InvalidField, Unavailable
 from chatserver.core.events import Event
 from chatserver.core.fields import Fields
@@ -207,7 +201,10 @@ class Messages:
 
 
 def _addressed(user_id: str, fields: Fields) -> Conversation:
-    conversation = conversation_with(rules.optional_id(fields.get("to"), "to"))
-    if conversation == Direct(user_id):
+    to = fields.get("to")
+    if to is None:
+        return BROADCASTS
+    conversation = Direct(rules.an_id(to, "to"))
+    if conversation.user_id == user_id:
         raise InvalidField("to", "You cannot write to yourself.")
     return conversation
