@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class User:
-    """The public part of an account."""
+    """The public part of an account. Not to be changed (`frozen` would make it four times as slow to make, and each arrival
+    and each row of a list makes one)."""
 
     id: str
     first_name: str
@@ -38,9 +39,9 @@ class Account:
     """The time zone of the pages without script, by its IANA name; '' where none was chosen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Login:
-    """A signed-in device (`kind` "cookie") or a bearer token (`kind` "token").
+    """A signed-in device (`kind` "cookie") or a bearer token (`kind` "token"). Not to be changed, as `User`.
 
     `secret_hash` is the SHA-256 of a token, None for cookies (they are sealed and carry the id).
     `expires_at` None means: not by time.

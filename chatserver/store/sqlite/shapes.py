@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatserver.core.events import Audience, Event
+from chatserver.core.events import AUDIENCES, Event
 from chatserver.core.kinds import FOR_GOOD, named
 from chatserver.core.names import email_key, name_key
 from chatserver.core.people import Account, Login
@@ -78,4 +78,4 @@ def event_row(event: Event, client_id: str | None) -> Row:
 def event_of(row: Row) -> Event:
     """The event in a row of the columns `EVENT`."""
     seq, at_ms, type_, audience, actor, peer, payload = row
-    return Event(seq, at_ms, type_, Audience(audience), actor, peer, payload)
+    return Event(seq, at_ms, type_, AUDIENCES[audience], actor, peer, payload)
