@@ -229,9 +229,7 @@ class LocalJournal:
 
     def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
         at_ms = self._clock_ms()
-        first, now = self._last_seq + 1, at_ms * 1000
-        if now > first:  # as `max`, which takes four times as long, for each message
-            first = now
+        first = max(self._last_seq + 1, at_ms * 1000)
         if first + len(drafts) > MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")
         events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])

@@ -186,8 +186,8 @@ FAULTS = (
     Fault(
         "a bucket fills without end",
         PRICES,
-        "self._tokens = min(self.burst, self._tokens + passed_s * self.rate)",
-        "self._tokens = self._tokens + passed_s * self.rate",
+        "self._tokens = tokens if tokens < self.burst else self.burst",
+        "self._tokens = tokens",
         T_SMALL,
     ),
     Fault(
