@@ -10,10 +10,54 @@ NEIGHBOURS = "chatserver/delivery/neighbours.py"
 LOCAL = "chatserver/journal/local.py"
 READERS = "chatserver/delivery/readers.py"
 
+HUB = "chatserver/core/hub.py"
+PUBLISHER = "chatserver/journal/publisher.py"
+BEATS = "chatserver/journal/nodes.py"
+MONGO_CHANGES = "chatserver/store/mongo/changes.py"
+
+STREAM = "tests/journal/test_jetstream.py::"
 NODES = "tests/verbs/test_nodes.py::"
 BESIDE = "tests/delivery/test_neighbours.py::"
 
 FAULTS = (
+    Fault(
+        "a node that is cut off tells who types by friendships of before",
+        HUB,
+        "        if not self.may_signal():\n",
+        "        if False:\n",
+        (
+            BESIDE
+            + "test_a_node_that_is_not_fresh_passes_nothing_on_and_says_who_is_there_once_it_is",
+        ),
+    ),
+    Fault(
+        "what was asked before a freeze is done after it",
+        DECISIONS,
+        "        if loop.time() > until_s:\n",
+        "        if False:\n",
+        ("tests/verbs/test_decisions.py",),
+    ),
+    Fault(
+        "a change of a pair that was lost on its way does not go again",
+        PUBLISHER,
+        "        return len(self.bodies) == 1 or self.guard is not None\n",
+        "        return len(self.bodies) == 1\n",
+        (STREAM + "test_changes_of_a_pair_that_are_lost_on_the_way_go_again_and_happen_once",),
+    ),
+    Fault(
+        "a change waits for a process that is no more",
+        BEATS,
+        "(node.head_seq < seq and is_gone(node.there, self._here))",
+        "False",
+        ("tests/journal/test_whereabouts.py",),
+    ),
+    Fault(
+        "a block that is written late counts",
+        MONGO_CHANGES,
+        '{"_id": key, "seq": {"$lt": seq}}, update)',
+        '{"_id": key}, update)',
+        ("tests/store/test_mongo_late.py",),
+    ),
     Fault(
         "a snapshot does not wait for what another node has acknowledged",
         BEHIND,
