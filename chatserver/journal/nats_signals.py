@@ -60,7 +60,7 @@ class Talk:
     def _receive(self, message: Any) -> None:
         try:
             version, node_id, kind, *fields = orjson.loads(message.data)
-        except ValueError:
+        except (ValueError, TypeError):
             log.warning("passed over what no node of ours can have said")
             return
         ear = self._ears.get(kind)

@@ -9,10 +9,13 @@ import socket
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chatserver.core.errors import Unavailable
 from chatserver.core.limits import Limits
+from chatserver.core.mailbox import Mailbox
 from chatserver.delivery.seats import SeatedSocket
 from tests.support.damage import SILENCE_S, answered_alike, damage
 from tests.support.inprocess import Inside, inside
@@ -116,3 +119,63 @@ async def test_what_is_plain_goes_past_tornado(tmp_path: Path) -> None:
             b"HEAD /events",
             b"GET /events",  # of another account
         ]
+
+
+@pytest.mark.parametrize("at", [0, 7])
+async def test_what_fails_on_the_way_in_ends_that_connection_with_one_line(
+    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(user_id: str) -> Mailbox:
+        raise RuntimeError("planted")
+
+    async with inside(tmp_path, limits=LIMITS) as it:
+        monkeypatch.setattr(it.house.delivery.mailboxes, "open", fails)
+        first, *_ = await answer(it.looked_at(requests(it.token)[at]), 20)
+        assert first == b""
+        assert not it.house.delivery.readers.all and not it.house.delivery.joins.under_way
+    assert len([record for record in caplog.records if "planted" in record.getMessage()]) == 1
+
+
+async def test_where_the_store_is_away_tornado_answers_with_nothing_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bytes] = []
+
+    def keep(sock: SeatedSocket, _: object) -> None:
+        given.append(sock.recv(4096))
+        sock.close()
+
+    async def away(user_id: str) -> Mailbox:
+        raise Unavailable("The database is away.")
+
+    async with inside(tmp_path, limits=LIMITS) as it:
+        monkeypatch.setattr(it.house.delivery.mailboxes, "open", away)
+        it.server._first_look._give = keep
+        for data in (requests(it.token)[0], requests(it.token)[7]):
+            await answer(it.looked_at(data), SILENCE_S)
+            assert given.pop() == data
+
+
+async def test_whoever_goes_on_the_way_in_leaves_no_reader_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inside(tmp_path, limits=LIMITS) as it:
+        look, socks = it.server._first_look, list[SeatedSocket]()
+        let_in, opened = look._let_in, it.house.delivery.mailboxes.open
+
+        def begins(sock: SeatedSocket, *more: Any) -> Any:
+            socks.append(sock)
+            return let_in(sock, *more)
+
+        async def goes(user_id: str) -> Mailbox:
+            mailbox = await opened(user_id)
+            socks[-1].close()  # as whoever has no login gives way in a full hall
+            return mailbox
+
+        monkeypatch.setattr(look, "_let_in", begins)
+        monkeypatch.setattr(it.house.delivery.mailboxes, "open", goes)
+        for data in (requests(it.token)[0], requests(it.token)[7]):
+            first, *_ = await answer(it.looked_at(data), 20)
+            assert first == b""
+        assert len(socks) == 2
+        assert not it.house.delivery.readers.all and not it.house.delivery.joins.under_way
