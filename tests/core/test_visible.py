@@ -9,7 +9,13 @@ import pytest
 
 from chatserver.core import fields
 from chatserver.core.errors import InvalidField
-from chatserver.core.visible import moves_others, shows_something, without_invisible
+from chatserver.core.visible import (
+    enclosed,
+    isolated,
+    moves_others,
+    shows_something,
+    without_invisible,
+)
 
 NOTHING = [
     *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u200b\u200c\u200d\u200e\u2060\u2064\u2066\u206f",
@@ -106,6 +112,20 @@ def test_letters_of_every_direction_and_their_joiners_are_names() -> None:
     ):
         assert fields.first_name(name) == name
     assert without_invisible("A\u200bn\u00adn \u2800x") == "Ann \u2800x"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("plain", "plain"),
+        ("a\u2069b", "ab"),
+        ("\u2067a\u2069b\u2069c", "\u2067a\u2069bc"),
+        ("\u2068a\n\u2069b", "\u2068a\nb"),
+    ],
+)
+def test_an_end_of_an_isolate_that_nothing_began_goes(text: str, kept: str) -> None:
+    """It would close the isolate around the text, and let it reorder what stands beside."""
+    assert enclosed(text) == kept and isolated(text) == f"\u2068{kept}\u2069"
 
 
 def test_a_password_counts_after_nfc() -> None:
