@@ -185,8 +185,8 @@ FAULTS = (
     Fault(
         "each node has a bound of readers of its own",
         NEIGHBOURS,
-        "            self._count(node_id, user_id, named)\n\n    def _heard_readers",
-        "            pass\n\n    def _heard_readers",
+        "        gone = self._elsewhere.too_many(user_id, own)\n",
+        "        gone: set[str] = set()\n",
         (BESIDE + "test_the_bound_of_readers_is_one_for_all_nodes",),
     ),
     Fault(
