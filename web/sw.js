@@ -36,25 +36,41 @@ self.addEventListener('fetch', (event) => {
   else if (pathname.startsWith(STATIC)) event.respondWith(file(request));
 });
 
+/** What is kept helps, and no more: where a browser can keep nothing (a full disk), the page is the network's. */
+async function kept(what) {
+  try {
+    return await (await caches.open(SHELL)).match(what, { ignoreVary: true });
+  } catch {
+    return undefined;
+  }
+}
+
+async function keep(what, answer) {
+  try {
+    await (await caches.open(SHELL)).put(what, answer);
+  } catch {
+    // It is asked for again another time.
+  }
+}
+
 /** The server's, or the kept one where there is no answer. */
 async function page(request) {
-  const cache = await caches.open(SHELL);
-  const kept = await cache.match('/', { ignoreVary: true });
+  const old = await kept('/');
   try {
     const asked = fetch(request);
-    const answer = await (kept ? Promise.race([asked, late(asked)]) : asked);
-    if (answer.status >= 500 && kept) return kept;
-    if (answer.ok) await keepPage(cache, answer.clone());
+    const answer = await (old ? Promise.race([asked, late(asked)]) : asked);
+    if (answer.status >= 500 && old) return old;
+    if (answer.ok) await keepPage(answer.clone());
     return answer;
   } catch {
-    return kept ?? Response.error();
+    return old ?? Response.error();
   }
 }
 
 /** A page of another version names files that are not here: it is kept by its own worker. */
-async function keepPage(cache, answer) {
+async function keepPage(answer) {
   const text = await answer.clone().text();
-  if (text.includes(STATIC)) await cache.put('/', answer);
+  if (text.includes(STATIC)) await keep('/', answer);
 }
 
 const late = (asked) => new Promise((_, reject) => {
@@ -65,11 +81,10 @@ const late = (asked) => new Promise((_, reject) => {
 });
 
 async function file(request) {
-  const cache = await caches.open(SHELL);
-  const kept = await cache.match(request, { ignoreVary: true });
-  if (kept) return kept;
+  const old = await kept(request);
+  if (old) return old;
   const answer = await fetch(request);
-  if (answer.ok) await cache.put(request, answer.clone());
+  if (answer.ok) await keep(request, answer.clone());
   return answer;
 }
 

@@ -28,8 +28,8 @@ from chatserver.journal.contract import Answer, Appended, Follower, Guard, Outru
 from chatserver.journal.envelope import Placed
 from chatserver.journal.eventlog import Projection
 from chatserver.journal.follower import StreamFollower
-from chatserver.journal.local import APART_S, INPUT_TURNS
 from chatserver.journal.nodes import FRESH_S, Nodes, now_s, settles
+from chatserver.journal.pacing import Pace
 from chatserver.journal.publisher import Outcome, Publisher, Sending
 from chatserver.journal.stream import Stream
 from chatserver.journal.waiting import Reached, resolve, resolve_one
@@ -271,18 +271,12 @@ class JetStreamJournal:
     # on the way to the stream
 
     async def _flush_all(self) -> None:
-        loop, began_s = asyncio.get_running_loop(), 0.0
+        pace = Pace()
         while True:
             if not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
-            early_s = began_s + APART_S - loop.time()
-            if early_s > 0:
-                await asyncio.sleep(early_s)
-            else:
-                for _ in range(INPUT_TURNS):
-                    await asyncio.sleep(0)
-            began_s = loop.time()
+            await pace.next()
             batch, self._queue = list(self._queue), deque()
             await self._send(batch)
 

@@ -2,7 +2,7 @@
 
 Everything here runs on the event loop. An append gets its seq and its bytes at once, in call order, and
 waits in a queue; one task writes whatever waits as one batch, at once after a quiet moment and else every
-APART_S, and hands the batch to the followers in the same turn as it answers. It knows the database through `EventLog`.
+`pacing.APART_S`, and hands the batch to the followers in the same turn as it answers. It knows the database through `EventLog`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower,
 from chatserver.journal.dropping import DropMark
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 from chatserver.journal.guards import Subjects
+from chatserver.journal.pacing import Pace
 
 _log = logging.getLogger("chatserver.journal")
 
@@ -33,13 +34,6 @@ MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 MAX_BATCH = 1000
 """Appends in one transaction: about 10 ms of writing, so that a burst does not delay its first answer."""
-APART_S = 0.004
-"""Writes begin at least so far apart: what comes meanwhile goes together. A write costs about 110 µs of CPU
-for its fsync and 30 for its way to the thread and back, however little it holds (`docs/design/commit.md`).
-A message that comes after a quiet moment still goes at once."""
-INPUT_TURNS = 2
-"""Turns of the loop before a batch is taken: one to learn what has come in, one to read it. After a large fan-out
-the loop has unread input; read it first, so that it need not wait for a batch of its own."""
 PROBE_S = 1.0
 """How often a database that failed is tried again while nobody appends."""
 SETTLE_S = (0.1, 2.0)
@@ -242,16 +236,10 @@ class LocalJournal:
     # writing
 
     async def _write_all(self) -> None:
-        loop, began_s = asyncio.get_running_loop(), 0.0
+        pace = Pace()
         while self._queue or not self._closing:
             if self._queue:
-                early_s = began_s + APART_S - loop.time()
-                if early_s > 0:
-                    await asyncio.sleep(early_s)
-                else:
-                    for _ in range(INPUT_TURNS):
-                        await asyncio.sleep(0)
-                began_s = loop.time()
+                await pace.next()
                 await self._write(self._take_batch())
                 continue
             self._wake.clear()

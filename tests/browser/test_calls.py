@@ -147,6 +147,25 @@ def test_a_push_shows_who_wrote_to_whoever_is_signed_in_here_and_nothing_to_anot
     assert shown(bob, 0) == []
 
 
+FULL = """() => {
+    const full = () => Promise.reject(new DOMException('no room', 'QuotaExceededError'));
+    CacheStorage.prototype.open = full;
+}"""
+
+
+def test_a_browser_that_can_keep_nothing_shows_the_page_of_the_network(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    ann = meet(chromium, server.url, "Ann").register()
+    ann.page.wait_for_function("() => navigator.serviceWorker.controller")
+    [worker] = ann.context.service_workers
+    worker.evaluate(FULL)
+    ann.page.reload()
+    ann.wait_connected()
+    assert ann.page.evaluate("() => Boolean(navigator.serviceWorker.controller)")
+    assert worker.evaluate("() => CacheStorage.prototype.open.name") == "full"
+
+
 def test_a_reload_without_the_server_shows_what_was_last_there_and_nothing_after_sign_out(
     own_server: ServerProcess, chromium: Browser, meet: MeetPerson
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Event
-from chatserver.journal import local
+from chatserver.journal import local, pacing
 from chatserver.journal.contract import Appended, settle
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
@@ -276,7 +276,7 @@ async def test_what_is_to_be_read_when_a_batch_is_due_goes_with_it(tmp_path: Pat
 async def test_what_comes_shortly_after_a_write_goes_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "APART_S", 0.3)
+    monkeypatch.setattr(pacing, "APART_S", 0.3)
 
     async with Scene(tmp_path) as scene:
         await scene.say("first")
