@@ -48,7 +48,10 @@ async def test_a_connection_that_fails_is_taken_again(
     def refused(reader: sqlite_opening.Reader) -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
+    everybody = threading.Barrier(sqlite_db.READERS)
+
     def broken(db: sqlite3.Connection) -> None:
+        everybody.wait(60)  # so each thread has one of these
         raise sqlite3.OperationalError("disk I/O error")
 
     async with opened(SqliteHome(tmp_path)) as world:
@@ -56,9 +59,9 @@ async def test_a_connection_that_fails_is_taken_again(
         db = store._db  # type: ignore[attr-defined]
         await world.join("ann")
         monkeypatch.setattr(sqlite_opening.Reader, "_connect", refused)
-        for _ in range(20):
-            with pytest.raises(Unavailable):
-                await db.read(broken)
+        reads = [db.read(broken) for _ in range(sqlite_db.READERS)]
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [Unavailable] * sqlite_db.READERS
         for _ in range(20):
             with pytest.raises(Unavailable):
                 await store.account("ann")
