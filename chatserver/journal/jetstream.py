@@ -41,6 +41,8 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 """Appends that are on their way; one more is `Unavailable`."""
 ASK_EVERY_S = 1.0
 """How often this node proves that it is fresh."""
+AWAKE_S = 1.0
+"""So long a node that was frozen refuses at least: what had waited in its sockets has long been asked of another one."""
 SHOWN_EVERY_S = 0.5
 """How often the store is asked how far it is, while anybody waits and the projector has not said."""
 LAG_S = 300.0
@@ -362,8 +364,11 @@ class JetStreamJournal:
             self._fresh_s = max(self._fresh_s, self._asked.popleft()[1])
 
     async def _ask_all(self) -> None:
+        asked_s = now_s()
         while True:
             await asyncio.sleep(ASK_EVERY_S)
+            if now_s() - asked_s > FRESH_S:
+                await asyncio.sleep(AWAKE_S)
             asked_s = now_s()
             self._heads.append((self.head_seq, asked_s))
             self._note_shown(self.shown_seq)

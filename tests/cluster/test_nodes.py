@@ -189,3 +189,23 @@ async def test_a_node_that_wakes_serves_nothing_from_memory_before_it_has_caught
             while httpx.get(f"{frozen.url}/readyz").status_code != 200:
                 await asyncio.sleep(0.05)
         assert (await ann.http.get(f"{frozen.url}/api/me")).status_code == 401
+
+
+async def test_what_waited_for_a_frozen_node_is_not_carried_out_when_it_wakes(
+    tmp_path: Path,
+) -> None:
+    """Whoever asked has long asked another node, and may want the opposite by now."""
+    with cluster(tmp_path, count=2) as it:
+        frozen, other = it.nodes
+        ann, bob = await Person.register(other.url, "Ann"), await Person.register(other.url, "Bob")
+        address = f"/api/blocks/{bob.id}"
+        assert (await ann.http.get(f"{frozen.url}/api/me")).status_code == 200
+        it.freeze(frozen)
+        late = [asyncio.create_task(ann.http.put(frozen.url + address)) for _ in range(8)]
+        # Answered once the frozen one is not waited for any more.
+        assert (await ann.http.put(address)).status_code == 204
+        assert (await ann.http.delete(address)).status_code == 204
+        it.thaw(frozen)
+        answers = await asyncio.wait_for(asyncio.gather(*late), 60)
+        assert {answer.status_code for answer in answers} == {503}
+        assert (await ann.http.get("/api/blocks")).json()["users"] == []
