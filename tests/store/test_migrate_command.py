@@ -18,7 +18,7 @@ from chatserver.store.sqlite.store import SqliteStore
 from tests.store.kit import Clock, SqliteHome, message, opened
 from tests.store.mongo_server import NxServer, given_uri
 
-MESSAGES = 6_000
+MESSAGES = 12_000
 """Some seconds of moving, so that there is a middle to interrupt."""
 BATCH = 1000
 
