@@ -133,7 +133,7 @@ class Errands:
         head, _, question = message.data.partition(b"\n")
         try:
             version, node_id, kind, number = orjson.loads(head)
-        except ValueError:
+        except (ValueError, TypeError):
             log.warning("passed over what no node of ours can have asked for")
             return
         if version != FORMAT:

@@ -52,7 +52,7 @@ class FrameReading(ABC):
     @property
     @abstractmethod
     def _is_full(self) -> bool:
-        """Whether no more frames are to be received for now."""
+        """Whether frames are to be received only later."""
 
     @abstractmethod
     def _take_price(self, cost: float, now_s: float) -> float:

@@ -7,6 +7,7 @@ that one (`journal.errands`): what of it counts goes there, and the answer comes
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -86,8 +87,8 @@ class Asked:
             self._handler.finish()
 
 
-class Polls:
-    """One request that polls or posts. Whatever carries it says what came, and takes the answer."""
+class Polls(ABC):
+    """One request that polls or posts. Whatever carries it says what came, and takes the answer as a `RequestHandler` does."""
 
     request: Any
     gone = False
@@ -98,28 +99,33 @@ class Polls:
     _headers: HTTPHeaders
 
     @property
+    @abstractmethod
     def payer(self) -> str | None:
         """The address that pays until somebody signs in; None: it counts in all only."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_status(self, status_code: int, reason: str | None = None) -> None:
-        raise NotImplementedError
+        """Of the answer."""
 
+    @abstractmethod
     def set_header(self, name: str, value: Any) -> None:
-        raise NotImplementedError
+        """Of the answer."""
 
+    @abstractmethod
     def write(self, chunk: Any) -> None:
-        raise NotImplementedError
+        """More of the answer's body."""
 
+    @abstractmethod
     def finish(self, chunk: Any = None) -> Any:
-        raise NotImplementedError
+        """The answer is whole."""
 
+    @abstractmethod
     def refuse(self, error: ChatError) -> None:
-        raise NotImplementedError
+        """Answer with a problem."""
 
+    @abstractmethod
     def signed_in(self, user_id: str) -> None:
         """The user of the link pays for the connection, too."""
-        raise NotImplementedError
 
     def find(self) -> Link | None:
         """The link that the request is for; None where it begins one. Raises `ChatError`."""

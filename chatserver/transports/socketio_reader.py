@@ -64,7 +64,7 @@ class SocketIoReader(TalkingReader):
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be received for now."""
+        """Whether more is to be received only later."""
         return self._is_full
 
     def receive_data(self, data: bytes) -> None:

@@ -63,9 +63,8 @@ class Partings:
         self._waiting: dict[_Key, _Parting] = {}
         self._of_each: dict[str, int] = {}
         self._closing = asyncio.Event()
-        self._elsewhere: dict[
-            _Key, float
-        ] = {}  # until when it may be taken back, of what waits at other nodes
+        self._elsewhere: dict[_Key, float] = {}
+        """Until when it may be taken back, of what waits at other nodes."""
         self.others: Others | None = None
         """The other nodes, where there are any."""
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
 
 from tests.store.mongo_server import NxServer
+from tests.support.ports import LOOK_S
 from tests.support.process import ServerProcess
 
 TIMES = 20
@@ -39,6 +45,32 @@ def starting(*options: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+def wait_until(process: subprocess.Popen[str], come: Callable[[], bool], name: str) -> None:
+    """Return when it has come, in the middle of the start."""
+    while not come():
+        assert process.poll() is None, f"it ended before {name}"
+        time.sleep(LOOK_S)
+
+
+def people_in(folder: Path) -> int:
+    """The accounts of a database that is being made; not looked at before it is there."""
+    if not (folder / "keys.json").exists():
+        return 0
+    with suppress(sqlite3.Error):
+        db = sqlite3.connect(f"file:{folder / 'chat.sqlite3'}?mode=ro", uri=True)
+        with closing(db):
+            return int(db.execute("SELECT count(*) FROM users").fetchone()[0])
+    return 0
+
+
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "the lock of the folder": lambda folder: (folder / "chat.lock").exists(),
+    "the keys": lambda folder: (folder / "keys.json").exists(),
+    "the first account": lambda folder: people_in(folder) >= 1,
+    "the third account": lambda folder: people_in(folder) >= 3,
+}
+
+
 @pytest.mark.timeout(400)
 def test_a_signal_right_after_the_line_ends_in_order(data: Path) -> None:
     """A supervisor may send it as soon as it has read the line."""
@@ -56,19 +88,17 @@ def test_a_signal_during_the_start_ends_in_order_and_leaves_the_folder_free(
     data: Path, number: signal.Signals
 ) -> None:
     """At moments spread over the start, demo accounts included."""
-    for moment in range(6):
-        with starting("--data", str(data), "--demo", "--log-level", "warning") as process:
-            lock = data / "chat.lock"
-            while not lock.exists():
-                time.sleep(0.002)
-            time.sleep(moment * 0.05)
+    for moment, (name, come) in enumerate(MOMENTS.items()):
+        folder = data / str(moment)
+        options = ("--data", str(folder), "--demo", "--log-level", "warning")
+        with starting(*options) as process:
+            wait_until(process, partial(come, folder), name)
             process.send_signal(number)
             _, log = process.communicate(timeout=60)
-            assert (process.returncode, log) == (0, "")
-            lock.unlink()
-    with ServerProcess(data, demo=True) as server:
-        assert server.stop() == 0
-    assert server.complaints() == []
+            assert (process.returncode, log) == (0, ""), name
+        with ServerProcess(folder, demo=True) as server:
+            assert server.stop() == 0
+        assert server.complaints() == []
 
 
 def test_a_signal_while_a_database_is_waited_for_ends_in_order(data: Path) -> None:
@@ -84,17 +114,25 @@ def test_a_signal_while_a_database_is_waited_for_ends_in_order(data: Path) -> No
             assert "stopped before it had started" in log and "Traceback" not in log
 
 
+def _has_begun(kept: Database[dict[str, Any]], people: int) -> bool:
+    held = kept["meta"].find_one({"_id": "lease"}) is not None
+    return held and kept["users"].count_documents({}) >= people
+
+
 def test_a_signal_during_the_start_gives_the_lease_of_the_database_back(
     data: Path, nx_server: NxServer
 ) -> None:
     """Or the next start would have to wait until it has run out."""
     uri = nx_server.uri()
-    for moment in range(4):
-        with starting("--data", str(data), "--mongodb", uri, "--demo") as process:
-            time.sleep(0.6 + 0.2 * moment)
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-            assert process.returncode in (0, -signal.SIGTERM), "or it was not yet there to hear it"
+    with MongoClient[dict[str, Any]](uri) as client:
+        kept = client.get_default_database()
+        for people in (0, 1, 2):
+            with starting("--data", str(data), "--mongodb", uri, "--demo") as process:
+                begun = partial(_has_begun, kept, people)
+                wait_until(process, begun, f"the lease and {people} accounts")
+                process.send_signal(signal.SIGTERM)
+                _, log = process.communicate(timeout=60)
+                assert process.returncode == 0, log
     with ServerProcess(data, "--mongodb", uri) as server:
         assert server.stop() == 0
     assert not [line for line in server.log if "without a word" in line], "no lease was waited for"

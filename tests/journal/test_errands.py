@@ -63,6 +63,21 @@ async def test_an_errand_is_carried_out_at_the_other_node_and_answered() -> None
     assert await asyncio.gather(*asked) == [b"fed\ncba", b"", b"x" * 10_000]
 
 
+@pytest.mark.parametrize("data", [b"", b"no JSON", b"7", b"null", b"[1]", b'{"kind": "do"}'])
+async def test_what_no_node_can_have_asked_is_passed_over_and_the_next_is_answered(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = await two()
+
+    async def turned(errand: Errand) -> bytes:
+        return errand.question[::-1]
+
+    other.serve("do", turned)
+    other._receive(SimpleNamespace(data=data, reply="nobody"))
+    assert "passed over" in caplog.text
+    assert await one.ask("b", "do", b"abc", 5.0) == b"cba"
+
+
 async def test_an_errand_that_nobody_waits_for_is_taken_back() -> None:
     one, other = await two()
     began, back = asyncio.Event(), asyncio.Event()

@@ -7,12 +7,12 @@ an `OP_MSG` itself as a server would that may not or cannot write. The rest goes
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import struct
-import threading
 from dataclasses import dataclass
 
 import bson
+
+from tests.support.loopback_proxy import LoopbackProxy, Way
 
 OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")
@@ -30,80 +30,26 @@ class Refusal:
     commands: frozenset[str] = WRITES
 
 
-class MongoProxy:
-    """Listens on `port` and talks to `target_port`; `delay_s` and `refusal` may be set at any time."""
+class MongoProxy(LoopbackProxy):
+    """`delay_s` and `refusal` may be set at any time."""
 
     def __init__(self, target_port: int) -> None:
-        self.port = 0
+        super().__init__(target_port)
         self.delay_s = 0.0
         self.refusal: Refusal | None = None
         self.refused = 0
         self.late_s: dict[str, float] = {}
         """By command, how long it is kept back before it goes on."""
         self.late = 0
-        self._target_port = target_port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
 
-    def __enter__(self) -> MongoProxy:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _close(self) -> None:
-        assert self._server is not None, "it listens"
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        # Aborted transports close their sockets in the next turn.
-        await asyncio.sleep(0)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = self._loop.create_task(self._serve(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError, EOFError):
-                there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
-                try:
-                    await self._pass_on(reader, writer, there, back)
-                finally:
-                    back.transport.abort()
-        finally:
-            writer.transport.abort()
-
-    async def _pass_on(
+    def ways(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         there: asyncio.StreamReader,
         back: asyncio.StreamWriter,
-    ) -> None:
-        ways = {
-            asyncio.create_task(self._ask(reader, writer, back)),
-            asyncio.create_task(self._answer(there, writer)),
-        }
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+    ) -> tuple[Way, Way]:
+        return self._ask(reader, writer, back), self._answer(there, writer)
 
     async def _ask(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests.store.mongo_server import NxServer
-from tests.support.cut import Line
+from tests.support.loopback_proxy import Line
 from tests.support.nats_server import TOKEN, NatsServer, trio
 from tests.support.nginx import nginx
 from tests.support.ports import free_port
