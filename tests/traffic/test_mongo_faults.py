@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chatserver.store.mongo.database import SAY_EVERY_S
 from chatserver.store.mongo.schema import SCHEMA
 from tests.conftest import FAST
 from tests.store.mongo_proxy import MongoProxy, Refusal
@@ -156,14 +159,34 @@ async def test_a_database_away_for_a_while_loses_and_doubles_nothing(
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("away_s", [0.0, AWAY_S])
 async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
-    data: Path, nx: NxServer, away_s: float
+    data: Path, nx: NxServer
 ) -> None:
     async def kill(traffic: Patient) -> None:
         await asyncio.to_thread(nx.kill)
         await until_ready(traffic.server, False, 30)
-        await asyncio.sleep(away_s)
+        await asyncio.to_thread(nx.start)
+
+    assert (await suffer(data, nx.uri(), kill)).refused > 0
+
+
+@pytest.mark.timeout(400)
+async def test_the_log_names_a_database_that_is_away_at_once_and_then_every_ten_seconds(
+    data: Path, nx: NxServer
+) -> None:
+    away = re.compile(rf"does not answer( yet)?: 127\.0\.0\.1:{nx.port}\b.*\w")
+
+    async def kill(traffic: Patient) -> None:
+        def said() -> list[str]:
+            return [line for line in traffic.server.log if "does not answer" in line]
+
+        begun_s = time.monotonic()
+        await asyncio.to_thread(nx.kill)
+        async with asyncio.timeout(120):
+            while len(said()) < 3:
+                await asyncio.sleep(0.01)
+        assert time.monotonic() - begun_s >= 2 * SAY_EVERY_S
+        assert all(away.search(line) for line in said()), said()
         await asyncio.to_thread(nx.start)
 
     assert (await suffer(data, nx.uri(), kill)).refused > 0
