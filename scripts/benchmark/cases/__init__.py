@@ -6,7 +6,7 @@ from ..bench import Bench
 from ..figures import Table
 from .arriving import arrive, herd
 from .connections import memory
-from .conversations import chat, commit, groups
+from .conversations import chat, commit, groups, message
 from .endurance import hour
 from .fanout import growth, sse, ws
 from .headroom import headroom
@@ -27,6 +27,7 @@ CASES: dict[str, Case] = {
     "longpoll": longpoll,
     "chat": chat,
     "commit": commit,
+    "message": message,
     "mongodb": mongodb,
     "nodes": nodes,
     "arrive": arrive,

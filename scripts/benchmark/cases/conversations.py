@@ -3,7 +3,7 @@
 from random import Random
 
 from ..bench import FAILURES, Bench, Counted, add_ratios, figures_of, measure, shorter
-from ..crowd import circles, friends_of, town
+from ..crowd import circles, friends_of, strangers, town
 from ..figures import Column, Row, Table, limit_check, ratio_check
 from ..load import Conn, Traffic
 from ..ours import OURS
@@ -13,6 +13,8 @@ GROUP_RATE = 2000.0
 GROUPS, GROUP_SIZE = 100, 10
 CHAT_RATE = 500.0
 COMMIT_RATES = (100.0, 1000.0, 5000.0)
+SENDERS = 100
+IN_FLIGHT = (1, 8, 100, 400)
 GROUP_COLUMNS = [
     Column("cpu_us", "CPU µs a delivery", 2),
     Column("ratio", "ours ÷ it", 2),
@@ -121,4 +123,36 @@ def commit(bench: Bench) -> list[Table]:
     for name, (row,) in rows.items():
         row.name = name
         table.rows.append(row)
+    return [table]
+
+
+def message(bench: Bench) -> list[Table]:
+    """What a message costs that only its sender hears: parsed, checked, paid, stored durably, acknowledged, echoed.
+
+    How many go into one write to the disk decides: with more on the way at the same time, each pays less for it.
+    """
+    crowd = strangers(SENDERS)
+
+    def plan(server: Server) -> list[Conn]:
+        return [server.connect("ws", user, True) for user in range(crowd.users)]
+
+    traffics = {
+        f"{flight:,} on the way": Traffic(bench.round_s, 0, flight, 1) for flight in IN_FLIGHT
+    }
+    rows = bench.side_by_side([bench.ours()], crowd, plan, traffics, "sent")
+    table = Table(
+        "message",
+        f"A message that nobody else hears: {SENDERS} senders in turn, each message durable before it is acknowledged",
+        [
+            Column("cpu_us", "CPU µs a message", 1),
+            Column("per_s", "messages a second", 0),
+            Column("p50_ms", "p50 ms"),
+            Column("p99_ms", "p99 ms"),
+        ],
+        [],
+    )
+    for name, (row,) in rows.items():
+        row.name = name
+        table.rows.append(row)
+    limit_check(table, f"{IN_FLIGHT[-1]:,} on the way", "cpu_us", "at most 50 µs a message", 50)
     return [table]
