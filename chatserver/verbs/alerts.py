@@ -12,9 +12,7 @@ import ipaddress
 import json
 import logging
 import time
-import zoneinfo
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timezone
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -34,6 +32,7 @@ from chatserver.store import contract
 from chatserver.verbs.prices import Prices
 from chatserver.verbs.sessions import Sessions
 from chatserver.verbs.webpush import POINT_BYTES, SECRET_BYTES, decoded, encoded, read_keys
+from chatserver.verbs.zones import local_time, zone
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ class Alerts:
     async def wish(self, user_id: str, fields: Fields) -> dict[str, Any]:
         """Change what is given. Raises `InvalidField` and `RateLimited`."""
         wishes = wishes_of(fields, await self._wishes(user_id))
-        _zone(wishes.zone)
+        zone(wishes.zone)
         self._prices.alerts.pay(user_id)
         await self._store.set_wishes(user_id, json.dumps(wishes.as_fields()))
         return await self.wishes(user_id)
@@ -187,24 +186,24 @@ class Alerts:
             if event.type == MESSAGE.name and self._subscribers and self.active():
                 self._later(self._announce(event))
 
-    def _later(self, work: Any) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether there was room for it: else it is counted, and never begins."""
         if len(self._tasks) >= WAITING_MAX:
             self.counts["dropped"] += 1
             work.close()
-            return
+            return False
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
 
     async def _announce(self, event: Event) -> None:
         try:
             for user_id in await self._called_by(event):
                 key = (user_id, event.actor if event.to else None)
-                waits = key in self._waiting
-                if waits or len(self._waiting) < WAITING_MAX:
+                # What waits without a call would never be called: a burst can take all the room before its first call.
+                if key in self._waiting or self._later(self._call(key)):
                     self._waiting[key] = event
-                if not waits:
-                    self._later(self._call(key))
         except ChatError as error:
             log.debug("nobody was called: %s", error.detail)
 
@@ -223,11 +222,8 @@ class Alerts:
         user_id, peer = key
         await asyncio.sleep(self.waits_s[self._presence.is_online(user_id)])
         async with self._room:
-            event = self._waiting.pop(key, None)
-            if event is None:
-                return
             try:
-                await self._call_now(user_id, peer, event)
+                await self._call_now(user_id, peer, self._waiting.pop(key))
             except ChatError as error:
                 log.debug("somebody was not called: %s", error.detail)
 
@@ -262,9 +258,8 @@ class Alerts:
         if not kept:
             self._subscribers.discard(user_id)
 
-    def _minute(self, zone: str) -> int:
-        now = datetime.fromtimestamp(self._clock_ms() / 1000, UTC)
-        here = now.astimezone(_zone(zone))
+    def _minute(self, zone_name: str) -> int:
+        here = local_time(self._clock_ms(), zone_name)
         return here.hour * 60 + here.minute
 
 
@@ -289,16 +284,6 @@ def is_public(host: str) -> bool:
         return where.is_global and not where.is_multicast
     except ValueError:
         return "." in host.rstrip(".") and not host.rstrip(".").endswith((".local", ".localhost"))
-
-
-def _zone(name: str) -> zoneinfo.ZoneInfo | timezone:
-    """Raises `InvalidField`."""
-    if not name:
-        return UTC
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise InvalidField("zone", "It must be the name of a time zone.") from error
 
 
 def _payload(event: Event, user_id: str, peer: str | None, with_text: bool) -> bytes:

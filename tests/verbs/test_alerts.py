@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from chatserver.core.alerts import NO_WISHES, Subscription, Wishes, wishes_of
-from chatserver.core.errors import InvalidField
+from chatserver.core.errors import InvalidField, Unavailable
 from chatserver.core.events import Audience, Event
+from chatserver.verbs import alerts
 from chatserver.verbs.alerts import Alerts, Outcome
 
 PAYLOAD = orjson.dumps({"from": {"id": "ann", "name": "Ann"}, "text": "hello"})
@@ -46,12 +47,16 @@ class House:
         self.alerts.waits_s = (0.0, 0.01)
 
     async def hear(self, *events: Event) -> list[dict[str, Any]]:
-        """The calls that these lead to."""
+        """The calls that have been made when these have led to theirs."""
         await self.alerts.start()
+        await self.follow(*events)
+        return [orjson.loads(each.args[1]) for each in self.sender.send.await_args_list]
+
+    async def follow(self, *events: Event) -> None:
+        """Until nobody is to be called any more."""
         self.alerts.follow(events)
         while self.alerts._tasks:
             await asyncio.gather(*self.alerts._tasks)
-        return [orjson.loads(each.args[1]) for each in self.sender.send.await_args_list]
 
 
 async def test_friends_alone_are_called_and_for_what_they_may_see() -> None:
@@ -63,6 +68,74 @@ async def test_friends_alone_are_called_and_for_what_they_may_see() -> None:
 
 async def test_a_burst_calls_once_with_the_newest() -> None:
     assert [each["seq"] for each in await House().hear(said(6), said(7), said(8))] == [8]
+
+
+async def test_a_burst_that_takes_all_the_room_silences_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was to be called when there was no room used to wait for a call that never came, for good."""
+    monkeypatch.setattr(alerts, "WAITING_MAX", 3)
+    house = House()
+    assert await house.hear(*map(said, range(6, 16))) == []
+    assert house.alerts.counts["dropped"] >= 7
+    assert [each["seq"] for each in await house.hear(said(16))] == [16]
+
+
+async def test_a_muted_conversation_calls_nobody_and_the_text_comes_where_it_is_wanted() -> None:
+    house = House()
+    wishes = Wishes(text=True, muted=("",))
+    house.store.wishes.return_value = orjson.dumps(wishes.as_fields()).decode()
+    assert [(each["with"], each["text"]) for each in await house.hear(said(6), said(7, None))] == [
+        ("ann", "hello")
+    ]
+    house.store.wishes.return_value = None
+    assert ["text" in each for each in await house.hear(said(8, None))] == [True, False]
+
+
+async def test_who_is_no_friend_any_more_when_the_call_is_made_calls_nobody() -> None:
+    house = House()
+    house.store.friends_since.side_effect = [({"bob": 5}, 100, 100), ({}, 100, 100)]
+    assert await house.hear(said(6)) == []
+
+
+@pytest.mark.parametrize("asked", ["friends_since", "wishes"])
+async def test_a_store_that_does_not_answer_costs_one_call_and_no_more(asked: str) -> None:
+    house = House()
+    getattr(house.store, asked).side_effect = Unavailable("away", 1.0)
+    assert await house.hear(said(6)) == []
+    getattr(house.store, asked).side_effect = None
+    assert [each["seq"] for each in await house.hear(said(7))] == [7]
+
+
+@pytest.mark.parametrize(("outcome", "calls"), [(Outcome.FAILED, 2), (Outcome.GONE, 1)])
+async def test_a_subscription_ends_where_its_service_knows_it_no_more_not_where_it_fails(
+    outcome: Outcome, calls: int
+) -> None:
+    house = House()
+    house.sender.send.return_value = outcome
+    await house.alerts.start()
+    for seq in (6, 7):
+        await house.follow(said(seq))
+    assert house.sender.send.await_count == house.alerts.counts[outcome.value] == calls
+    dropped = [each.args[1] for each in house.store.drop_subscription.await_args_list]
+    assert dropped == (["https://push.example.com/1"] if outcome is Outcome.GONE else [])
+
+
+async def test_of_several_nodes_one_calls() -> None:
+    house = House()
+    house.alerts.active = lambda: False
+    assert await house.hear(said(6)) == []
+
+
+async def test_what_was_not_called_before_the_end_is_not_called_any_more() -> None:
+    house = House()
+    house.alerts.waits_s = (60.0, 60.0)
+    await house.alerts.start()
+    house.alerts.follow([said(6)])
+    while not house.alerts._waiting:
+        await asyncio.sleep(0)
+    await house.alerts.close()
+    assert not house.alerts._tasks and not house.sender.send.await_count
 
 
 async def test_who_is_online_is_called_only_for_what_stays_unread() -> None:
