@@ -184,13 +184,10 @@ class Sessions:
         now_ms = self._clock_ms()
         if login.expires_at is not None and login.expires_at <= now_ms:
             return None
-        if now_ms - login.last_used_at >= TOUCH_MS:
-            used = self._logins.put(_with_end(dataclasses.replace(login, last_used_at=now_ms)))
-            if used is None:
-                return None
-            self._used[login.id] = now_ms
-            return used
-        return login
+        if now_ms - login.last_used_at < TOUCH_MS:
+            return login
+        self._used[login.id] = now_ms
+        return self._logins.put(_with_end(dataclasses.replace(login, last_used_at=now_ms)))
 
     # Cookies.
 

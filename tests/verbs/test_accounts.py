@@ -15,7 +15,17 @@ from chatserver.command import demo
 from chatserver.command.build import build
 from chatserver.command.settings import Settings
 from chatserver.core.conversations import Direct, Range
-from chatserver.core.errors import ChatError, Conflict, NotFound, Unauthenticated, Unavailable
+from chatserver.core.errors import (
+    BadRequest,
+    ChatError,
+    Conflict,
+    Forbidden,
+    InvalidField,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from chatserver.core.limits import Limits
 from chatserver.core.people import Login, User
 from chatserver.http.house import House
@@ -280,3 +290,67 @@ async def test_making_the_demo_twice_respects_what_people_have_changed(data: Pat
         await house.friendships.unfriend(ann.user.id, bob.user.id)
         await demo.add(house.store, house.accounts, house.friendships)
         assert await house.store.relation(ann.user.id, bob.user.id) == "none"
+
+
+async def test_registering_with_what_makes_no_sense_costs_nothing(data: Path) -> None:
+    async with opened(data, Limits(register_burst=1, register_rate=0.001)) as house:
+        fields = {"email": "ann@example.com", "password": PASSWORD, "firstName": "Ann"}
+        for name in fields:
+            with pytest.raises(InvalidField) as refused:
+                await house.accounts.register({**fields, name: ""}, "here")
+            assert refused.value.field == name
+        await house.accounts.register(fields, "here")
+        with pytest.raises(RateLimited):
+            await house.accounts.register(fields, "here")
+
+
+async def test_changes_of_one_profile_at_once_do_not_undo_each_other(data: Path) -> None:
+    async with opened(data) as house:
+        ann = await person(house, "ann")
+        login = await house.sessions.begin(ann.id, 0, "")
+        changes = [{"lastName": "Berg"}, *({"firstName": f"Ann{n}"} for n in range(8))]
+        await asyncio.gather(*(house.accounts.change(login, change) for change in changes))
+        me = await house.accounts.me(ann.id)
+        assert (me["firstName"], me["lastName"]) == ("Ann7", "Berg")
+
+
+async def test_a_change_that_is_none_or_of_nobody_is_refused(data: Path) -> None:
+    async with opened(data) as house:
+        ann = await person(house, "ann")
+        login = await house.sessions.begin(ann.id, 0, "")
+        for nothing in ({}, {"email": "eve@example.com"}, {"currentPassword": PASSWORD}):
+            with pytest.raises(BadRequest, match="Nothing to change"):
+                await house.accounts.change(login, nothing)
+        for without in (None, 1, "x" * 10_000):
+            with pytest.raises(InvalidField) as refused:
+                change = {"password": "a better horse", "currentPassword": without}
+                await house.accounts.change(login, change)
+            assert refused.value.field == "currentPassword"
+        with pytest.raises(Forbidden):
+            change = {"password": "a better horse", "currentPassword": "a wrong horse"}
+            await house.accounts.change(login, change)
+        with pytest.raises(Unauthenticated):
+            await house.accounts.me("nobody")
+
+
+async def test_a_user_sees_their_tokens_and_browsers_and_no_secret(data: Path) -> None:
+    async with opened(data) as house:
+        ann, bob = await person(house, "ann"), await person(house, "bob")
+        phone, desk = [await house.sessions.begin(ann.id, 0, name) for name in ("phone", "desk")]
+        made = await house.accounts.issue_token(phone, {"label": "script", "expiresIn": 60})
+        await house.accounts.issue_token(phone, {"label": "for good"})
+        listed = {one["label"]: one for one in await house.accounts.tokens(ann.id)}
+        assert listed["script"]["id"] == made["id"]
+        assert listed["script"]["expiresAt"] == listed["script"]["createdAt"] + 60_000
+        assert listed["for good"]["expiresAt"] is None and len(listed) == 2
+        assert made["token"] not in json.dumps(list(listed.values()))
+        browsers = {one["userAgent"]: one for one in await house.accounts.devices(desk)}
+        assert {name: one["current"] for name, one in browsers.items()} == {
+            "phone": False,
+            "desk": True,
+        }
+        assert await house.accounts.tokens(bob.id) == []
+        for life_s in (0, -1, 10**12, "60"):
+            with pytest.raises(InvalidField) as refused:
+                await house.accounts.issue_token(phone, {"label": "x", "expiresIn": life_s})
+            assert refused.value.field == "expiresIn"

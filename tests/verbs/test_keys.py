@@ -16,7 +16,9 @@ from chatserver.verbs.keys import (
     KeyRing,
     KeysRefused,
     hash_password,
+    newer_ring,
     password_matches,
+    put_private,
 )
 
 LIFE_MS = 1000
@@ -141,6 +143,75 @@ def test_a_running_server_does_not_take_keys_that_became_readable(tmp_path: Path
     sealed = KeyRing.load(tmp_path, 500).seal("cookie", "hello")
     (tmp_path / KEY_FILE).chmod(0o644)
     assert running.open("cookie", sealed) is None
+
+
+def test_where_no_file_can_be_the_refusal_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    folder = tmp_path / "folder"
+    folder.mkdir(0o700)
+    (folder / KEY_FILE).mkdir(0o700)
+    for where in (tmp_path / "file", folder):
+        for use in (lambda at: KeyRing.load(at, 0), lambda at: KeyRing.rotate(at, 0, LIFE_MS)):
+            with pytest.raises(KeysRefused, match=r"Cannot use the key file .*: [A-Z]\w+"):
+                use(where)
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_nothing_of_its_secret(tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).mkdir()
+    with pytest.raises(OSError):
+        put_private(tmp_path / KEY_FILE, b"secret")
+    assert [each.name for each in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_a_running_server_whose_key_file_is_gone_opens_what_it_has_sealed(tmp_path: Path) -> None:
+    running = KeyRing.load(tmp_path, 0)
+    sealed = running.seal("cookie", "hello")
+    KeyRing.rotate(tmp_path, 500, LIFE_MS)
+    new = KeyRing.load(tmp_path, 500).seal("cookie", "new")
+    kept = (tmp_path / KEY_FILE).read_bytes()
+    (tmp_path / KEY_FILE).unlink()
+    assert running.open("cookie", new) is None and running.open("cookie", sealed) == "hello"
+    put_private(tmp_path / KEY_FILE, kept)
+    assert running.open("cookie", new) == "new"
+
+
+async def test_a_shared_key_seals_when_all_servers_have_had_the_time_to_learn_of_it(
+    tmp_path: Path,
+) -> None:
+    one, other = KeyRing.load(tmp_path, 1000, 100), KeyRing.load(tmp_path, 1000, 100)
+    first = one.seal("cookie", "x").partition(".")[0]
+    KeyRing.rotate(tmp_path, 2000, LIFE_MS)
+    now_ms = 2099
+
+    async def renewing() -> int:
+        return now_ms
+
+    for ring in (one, other):
+        await ring.renew()  # not shared: nothing is asked
+        ring.renewing = renewing
+        await ring.renew()
+        assert ring.seal("cookie", "x").startswith(f"{first}.")
+    now_ms = 2100
+    await one.renew()
+    sealed = one.seal("cookie", "new")
+    assert not sealed.startswith(f"{first}.")
+    assert other.open("cookie", sealed) == "new", "known long before it seals"
+
+
+def test_of_two_rings_that_share_a_key_the_one_with_the_newest_counts(tmp_path: Path) -> None:
+    one, other, stranger = (tmp_path / name for name in ("one", "other", "stranger"))
+    for folder in (one, stranger):
+        KeyRing.load(folder, 0)
+    before = (one / KEY_FILE).read_bytes()
+    put_private(other / KEY_FILE, before)
+    KeyRing.rotate(one, 500, LIFE_MS)
+    after, path = (one / KEY_FILE).read_bytes(), other / KEY_FILE
+    assert newer_ring(before, after, path) == newer_ring(after, before, path) == after
+    assert newer_ring(before, before, path) == before
+    with pytest.raises(KeysRefused, match="not those of the other servers"):
+        newer_ring(before, (stranger / KEY_FILE).read_bytes(), path)
+    with pytest.raises(KeysRefused, match="damaged"):
+        newer_ring(before, b"\xff", path)
 
 
 def test_a_password_matches_its_own_hash_only() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.core.errors import Forbidden, InvalidField, RateLimited
+from chatserver.core.errors import Forbidden, InvalidField, RateLimited, Unavailable
 from chatserver.core.limits import Limits
 from tests.delivery.kit import Probe
 from tests.verbs.test_accounts import opened, person
@@ -76,3 +76,24 @@ async def test_a_repeat_to_a_former_friend_gets_its_place_and_a_new_message_does
         assert (await house.messages.send(ann.id, fields)).seq == first.seq
         with pytest.raises(Forbidden):
             await house.messages.send(ann.id, {"text": "hi", "to": bob.id})
+
+
+async def test_who_cannot_be_answered_with_a_place_hears_why_and_can_say_it_again(
+    data: Path,
+) -> None:
+    async with opened(data, SLOW) as house:
+        ann = await person(house, "ann")
+        fields = {"text": "hi", "clientId": "c1"}
+        write = house.store.log.write  # type: ignore[attr-defined]
+
+        async def away(entries: object) -> None:
+            house.store.log.write = write  # type: ignore[attr-defined]
+            raise Unavailable("The disk is full.", 1.0)
+
+        house.store.log.write = away  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable, match="disk"):
+            await house.messages.send(ann.id, fields)
+        measured = house.messages.append_s
+        before = sum(measured.counts)
+        assert not (await house.messages.send(ann.id, fields)).duplicate
+        assert sum(measured.counts) == before + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 
 from chatserver.core import vocabulary
 from chatserver.core.conversations import BROADCASTS, Conversation
-from chatserver.core.errors import RateLimited
+from chatserver.core.errors import Forbidden, InvalidField, RateLimited
 from chatserver.core.events import MAX_SEQ, encode_event
 from chatserver.core.limits import Limits
 from chatserver.core.people import User
+from chatserver.core.prices import Payment
 from chatserver.http.house import House
+from tests.support.payments import paid
 from tests.verbs.test_accounts import befriended, opened, person
 
 
@@ -157,3 +160,80 @@ async def test_a_position_that_moves_while_it_is_read_is_not_taken_back(
         place = house.journal.head_seq
         await house.reads.read(ann.id, {"upTo": head})
         assert house.journal.head_seq == place, "nothing was appended"
+
+
+async def test_only_conversations_that_one_has_are_read(data: Path) -> None:
+    async with opened(data) as house:
+        ann, head = await _ann_and_head(house)
+        bob = await person(house, "bob")
+        place = house.journal.head_seq
+        for fields, error in (
+            ({"with": ann.id}, InvalidField),
+            ({"with": bob.id}, Forbidden),
+            ({"upTo": "1"}, InvalidField),
+            ({"upTo": -1}, InvalidField),
+        ):
+            with pytest.raises(error):
+                await house.reads.read(ann.id, {"upTo": head, **fields})
+        assert house.journal.head_seq == place
+
+
+async def test_what_a_conversation_holds_moves_with_what_is_read(data: Path) -> None:
+    async with opened(data) as house:
+        ann, bob = await befriended(house)
+        last = (await house.messages.send(ann.id, {"text": "hi", "to": bob.id})).seq
+        for unread in (1, 0):
+            found = json.loads(await house.reads.conversations(bob.id))
+            (row,) = [each for each in found["conversations"] if each["with"] == ann.id]
+            assert (row["unread"], row["last"]["seq"]) == (unread, last)
+            await house.reads.read(bob.id, {"upTo": last, "with": ann.id})
+
+
+async def test_a_position_that_another_node_writes_while_it_is_paid_is_not_written_again(
+    data: Path,
+) -> None:
+    async with opened(data) as house:
+        ann, head = await _ann_and_head(house)
+        pay = house.reads._pay
+
+        async def pay_slowly(user_id: str) -> Payment:
+            payment = await pay(user_id)
+            house.reads.follow(
+                [encode_event(vocabulary.read(ann.id, BROADCASTS, head), head + 1, 0)]
+            )
+            return payment
+
+        house.reads._pay = pay_slowly  # type: ignore[method-assign]
+        place = house.journal.head_seq
+        await house.reads.read(ann.id, {"upTo": head})
+        assert house.journal.head_seq == place, "nothing was appended"
+
+
+async def test_who_does_not_wait_has_the_furthest_written_once_and_hears_of_no_failure(
+    data: Path,
+) -> None:
+    async with opened(data, Limits(read_rate=0.001, read_burst=1)) as house:
+        ann, first = await _ann_and_head(house)
+        seqs = [(await house.messages.send(ann.id, {"text": f"{n}"})).seq for n in range(4)]
+        await house.reads.read(ann.id, {"upTo": first})
+        asked, second = asyncio.Event(), asyncio.Event()
+
+        async def pay(user_id: str) -> Payment:
+            asked.set()
+            await second.wait()
+            return paid()
+
+        house.reads._pay = pay  # type: ignore[method-assign]
+        await house.reads.read(ann.id, {"upTo": seqs[0]}, patient=False)
+        await asked.wait()
+        for seq in seqs[1:3]:
+            await house.reads.read(ann.id, {"upTo": seq}, patient=False)
+        assert len(house.reads._later) == 1, "it goes along with the one that waits"
+        second.set()
+        await asyncio.gather(*house.reads._later)
+        assert await _positions(house, ann) == [seqs[2]]
+        await house.reads.read(ann.id, {"upTo": seqs[3]}, patient=False)
+        house.users.begin_leaving(ann.id)
+        await asyncio.gather(*house.reads._later)
+        house.users.end_leaving(ann.id)
+        assert await _positions(house, ann) == [seqs[2]]

@@ -80,3 +80,17 @@ async def test_nobody_acts_for_an_account_that_has_ended_or_is_leaving() -> None
     assert users.known("ann") is None and users.is_leaving("ann")
     with pytest.raises(Unauthenticated):
         users.refuse_gone("ann")
+
+
+async def test_nobody_has_a_profile_who_has_no_account() -> None:
+    users, _ = made()
+    with pytest.raises(Unauthenticated):
+        await users.user("nobody")
+    assert users.known("nobody") is None
+
+
+async def test_a_profile_given_while_its_owner_leaves_is_not_remembered() -> None:
+    users, _ = made()
+    users.begin_leaving("ann")
+    users.follow(at(1, vocabulary.profile(ANNA)))
+    assert users.known("ann") is None

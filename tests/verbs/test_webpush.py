@@ -62,6 +62,9 @@ def test_the_proof_names_the_push_service_and_is_signed_by_the_key(tmp_path: Pat
         "sub": "mailto:a@example.com",
     }
     assert by == key.public
+    nameless = PushKey.load(tmp_path / "data")
+    claims, by = verified(nameless.authorization("https://push.example", 1000))
+    assert "sub" not in claims and by == key.public
 
 
 def test_the_key_stays_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -77,3 +80,9 @@ def test_the_key_stays_and_is_its_owners_alone(tmp_path: Path) -> None:
     path.write_text("nothing")
     with pytest.raises(KeysRefused, match="damaged"):
         PushKey.load(folder)
+
+
+def test_where_no_key_can_be_the_refusal_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(KeysRefused, match=r"Cannot use the key file .*: [A-Z]\w+"):
+        PushKey.load(tmp_path / "file")
