@@ -19,7 +19,9 @@ HEAD_BYTES = 16 * 1024
 LENGTH_DIGITS = 16
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+;=%:\[\]]+")
+_HOST = re.compile(r"(?!.*:[0-9]{6})[A-Za-z0-9\-._~!$&'()*+;=%:\[\]]{1,300}")
+"""A name has 253 characters at most (RFC 1035, section 2.3.4), a port five digits: Tornado makes an integer of whatever
+stands there, which Python refuses from 4,301 digits on."""
 _ABSOLUTE = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.IGNORECASE)
 _LENGTH = re.compile(rf"[0-9]{{1,{LENGTH_DIGITS}}}(?:,[ \t]*[0-9]{{1,{LENGTH_DIGITS}}})*")
 

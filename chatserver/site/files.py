@@ -36,8 +36,7 @@ HIDDEN = {"templates", "jsconfig.json"}
 
 DIGEST_CHARS = 16
 
-LISTS_MAX = 30
-"""Lists of signs that are kept, in as many languages."""
+_NOTHING = "There is nothing at this address."
 
 WORKER = "sw.js"
 """The service worker: it is told which version it is of, and which files that has (`web/sw.js`)."""
@@ -106,6 +105,8 @@ class Web:
         content.update(emoji.version().encode())
         self.digest = content.hexdigest()[:DIGEST_CHARS]
         self._making = asyncio.Lock()
+        self._lists: dict[str, File | None] = {}
+        """Of signs, by language: two letters, so there are no more than 676, and nearly all of them are none."""
         self._files = {name: self._file(name, body) for name, body in self._read.items()}
         self._pages: dict[tuple[str, str, bool], File] = {}
 
@@ -113,7 +114,7 @@ class Web:
         """Raises `NotFound`."""
         found = self._files.get(name)
         if found is None:
-            raise NotFound("There is nothing at this address.")
+            raise NotFound(_NOTHING)
         return found
 
     def page(self, name: str, language: Language, languages: str, visitor: bool = True) -> File:
@@ -134,15 +135,21 @@ class Web:
         return found
 
     async def any_file(self, name: str) -> File:
-        """As `file`; also a list of signs (`site.emoji`), made in a thread when it is first asked for."""
+        """As `file`; also a list of signs (`site.emoji`), made in a thread when it is first asked for.
+
+        One for each language of the package, whatever region the name has: made for each name that a client thinks of,
+        each list cost a second of a core, and whoever asked for another waited behind all of them.
+        """
         language = emoji.language_of(name)
-        if language is not None and name not in self._files:
-            async with self._making:
-                if name not in self._files:
-                    body = await asyncio.to_thread(emoji.listed, language)
-                    if body is not None and len(self._files) < len(self._read) + LISTS_MAX:
-                        self._files[name] = await asyncio.to_thread(self._file, name, body)
-        return self.file(name)
+        if language is None or name in self._files:
+            return self.file(name)
+        async with self._making:
+            if language not in self._lists:
+                self._lists[language] = await asyncio.to_thread(_list_of, language)
+        found = self._lists[language]
+        if found is None:
+            raise NotFound(_NOTHING)
+        return found
 
     def url(self, name: str) -> str:
         """The address under which a file may be kept for ever."""
@@ -175,6 +182,12 @@ class Web:
             for name in self.needed(found[2])
         )
         return links + found[0]
+
+
+def _list_of(language: str) -> File | None:
+    """The list of signs in a language; None where the package does not have it. Takes long: call it in a thread."""
+    body = emoji.listed(language)
+    return None if body is None else _packed(f"{language}.json", body)
 
 
 def _packed(name: str, body: bytes) -> File:

@@ -51,6 +51,8 @@ def test_a_plain_poll_has_a_line_of_one_form(line: bytes, asked: tuple[str, str]
         b"Host: a\r\nUpgrade: websocket\r\n",
         b"X: without a host\r\n",
         b"Host: a b\r\n",
+        b"Host: a:123456\r\n",
+        b"Host: " + b"a" * 301 + b"\r\n",
         b"Host: a\r\nConnection: keep-alive, close\r\n",
         b"Host: a\r\nX: \xff\r\n",
     ],

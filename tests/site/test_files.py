@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chatserver.core.errors import NotFound
+from chatserver.site import emoji
 from chatserver.site.files import Web, imports_of, takes_gzip, without_comments
 from chatserver.site.pages import web_folder
 from tests.site.conftest import Browser
@@ -188,6 +191,27 @@ def test_the_lists_of_signs_are_made_when_somebody_asks(http: httpx.Client) -> N
         assert rows["\u2615"][2] == ""
     for name in ("xx", "english", "../../setup"):
         assert http.get(f"/static/{digest}/emoji/{name}.json").status_code == 404
+
+
+async def test_a_list_of_signs_is_made_once_however_its_region_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thirty made-up regions used to take the room of all other languages, and each list a third of a second of a core."""
+    made: list[str] = []
+
+    def listed(language: str) -> bytes | None:
+        made.append(language)
+        return b"[]" if language in ("en", "de") else None
+
+    monkeypatch.setattr(emoji, "listed", listed)
+    web = Web(web_folder())
+    regions = [f"emoji/en-{first}{second}.json" for first in "abcdefg" for second in "abcdefg"]
+    nobodys = [f"emoji/x{letter}.json" for letter in "abcdefghij"] * 2
+    for name in (*regions, *nobodys, "emoji/en.json"):
+        with contextlib.suppress(NotFound):
+            assert (await web.any_file(name)).media_type == "application/json"
+    assert (await web.any_file("emoji/de-AT.json")).body == b"[]"
+    assert made == ["en", *(f"x{letter}" for letter in "abcdefghij"), "de"]
 
 
 def test_the_worker_is_at_the_root_and_knows_its_version_and_its_files(
