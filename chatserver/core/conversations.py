@@ -16,6 +16,10 @@ LAST_BYTES = 2048
 5,000 friends at most, each with a last message, and others write those."""
 LAST_CHARS = 200
 """The beginning of a longer one: more than a line of a list shows."""
+LONG_LIST = 500
+"""In a list of more conversations than this, less of each stands: whole ones of 5,000 friends were 10 MB in one answer."""
+LONG_LIST_LAST_BYTES = 256
+LONG_LIST_LAST_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,16 @@ def newest_first(standings: Iterable[Standing]) -> list[Standing]:
     )
 
 
-def as_last(message: Event) -> Event:
-    """A message as it stands in a list: whole, or where it is long with the beginning of its text and `cut`."""
-    if len(message.payload) <= LAST_BYTES:
+def as_last(message: Event, conversations: int) -> Event:
+    """A message as it stands in a list of so many: whole, or where it is long with the beginning of its text and `cut`."""
+    longest_bytes, chars = LAST_BYTES, LAST_CHARS
+    if conversations > LONG_LIST:
+        longest_bytes, chars = LONG_LIST_LAST_BYTES, LONG_LIST_LAST_CHARS
+    if len(message.payload) <= longest_bytes:
         return message
     fields = orjson.loads(message.payload)
-    fields["text"] = fields["text"][:LAST_CHARS]
+    if len(fields["text"]) <= chars:
+        return message
+    fields["text"] = fields["text"][:chars]
     fields["cut"] = True
     return replace(message, payload=encode_json(fields))

@@ -24,6 +24,10 @@ POLLS_A_TURN = 64
 """So many polls are answered in a turn of the loop, of all connections together: about 3 ms. By connection it would be a
 matter of how many connections somebody opens."""
 
+BACKLOG_BYTES = 32 * 1024 * 1024
+"""What may wait for one user, or for an address before sign-in, on all connections on which Tornado answers: the largest
+answers ten times. A hundred connections that asked for a page of long messages and read nothing held 300 MB."""
+
 LATELY_S = 5.0
 """So long after somebody was refused for want of room the server is not ready for more."""
 
@@ -66,6 +70,14 @@ class Connections:
         """Answers that say that something is wrong here (500 and above), by status."""
         self._failed: Bounded[str, int] = Bounded(ADDRESSES_COUNTED)
         self._polls_left = POLLS_A_TURN
+        self._backlogs: Counter[str] = Counter()
+
+    def note_backlog(self, whose: str, change_bytes: int) -> bool:
+        """So many bytes more, or less, wait for somebody to take them; whether that is more than may wait."""
+        self._backlogs[whose] += change_bytes
+        if not self._backlogs[whose]:
+            del self._backlogs[whose]
+        return self._backlogs[whose] > BACKLOG_BYTES
 
     def shared(self) -> dict[str, Buckets]:
         """The buckets that count for all nodes together, by name."""

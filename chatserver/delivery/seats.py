@@ -23,12 +23,14 @@ AGAIN_S = 5.0
 class Seat:
     """One connection's place among all, from being accepted until its socket is closed."""
 
-    __slots__ = ("address", "asked", "end", "owed", "since_s", "user_id")
+    __slots__ = ("address", "asked", "asker", "end", "owed", "since_s", "user_id")
 
     def __init__(self, address: str | None, since_s: float) -> None:
         self.address = address
         """Whose bucket it pays from before sign-in; None: from nobody's."""
         self.user_id: str | None = None
+        self.asker: str | None = None
+        """The user who has asked last, also where there was no room among the user's and the address still pays."""
         self.asked = False
         """Whether anything has come over it."""
         self.since_s = since_s
@@ -178,6 +180,7 @@ class SeatedSocket(socket.socket):
 
     def sign_in(self, user_id: str) -> None:
         """Somebody has signed in over this connection, and pays for it."""
+        self.seat.asker = user_id
         owed, self.seat.owed = self.seat.owed, None
         if owed is not None:
             owed(user_id)

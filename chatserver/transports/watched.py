@@ -14,7 +14,7 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from chatserver.core.errors import BadRequest, ChatError, HeaderTooLarge
 from chatserver.delivery.connections import Connections
-from chatserver.delivery.seats import held_by
+from chatserver.delivery.seats import held_by, seat_of
 from chatserver.http.heads import HEAD_BYTES
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date
@@ -54,6 +54,11 @@ class WatchedStream(IOStream):
         self._had_last = False
         self._refused = False
         self._rest_s = 0.0
+        self._unsent_bytes = 0
+        self._held_bytes = 0
+        """Of answers that have not left as a whole: Tornado keeps each until its last byte has."""
+        self._noted_bytes = 0
+        self._whose = ""
         self._head_due_s: float | None = None
         super().__init__(sock)
         held_by(sock, self.close)
@@ -75,7 +80,11 @@ class WatchedStream(IOStream):
         if data == TORNADOS_REFUSAL:
             self._refused = True
             data = _refusal(BadRequest("This is no request that can be answered."))
-        return super().write(data)
+        self._unsent_bytes += len(data)
+        self._held_bytes += len(data)
+        written = super().write(data)
+        self._note_backlog()
+        return written
 
     def write_to_fd(self, data: memoryview) -> int:
         """Tornado's hook for where bytes go."""
@@ -87,10 +96,30 @@ class WatchedStream(IOStream):
             raise
         finally:
             del data  # Tornado wants the view back
+        self._unsent_bytes -= sent
+        if self._noted_bytes:
+            self._note_backlog()
         self._progress_s = self._connections.clockwork.clock_s()
         if sent < size:
             self._watch()
         return sent
+
+    def _note_backlog(self) -> None:
+        """Count what waits for whoever has asked, over all of their connections; too much, and this one is cut."""
+        if not self._unsent_bytes:
+            self._held_bytes = 0
+        change = self._held_bytes - self._noted_bytes
+        if not change:
+            return
+        if not self._noted_bytes:
+            seat = seat_of(self.socket)
+            self._whose = "" if seat is None else seat.asker or seat.address or ""
+        if not self._whose:
+            return  # a proxy before sign-in, which speaks for many
+        self._noted_bytes = self._held_bytes
+        if self._connections.note_backlog(self._whose, change) and change > 0:
+            self._connections.counts["overrun"] += 1
+            asyncio.get_running_loop().call_soon(self.close)
 
     # In.
 
@@ -136,6 +165,8 @@ class WatchedStream(IOStream):
 
     def close_fd(self) -> None:
         """Tornado's hook for the end. Whoever was refused in the middle of a sentence can still read why."""
+        self._unsent_bytes = 0
+        self._note_backlog()
         too_long = isinstance(self.error, UnsatisfiableReadError)
         sock: socket.socket | None = self.socket
         if sock is None or not (too_long or self._refused):

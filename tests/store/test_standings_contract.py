@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chatserver.core.conversations import LAST_CHARS, peer_of
+from chatserver.core import conversations
+from chatserver.core.conversations import LAST_CHARS, LONG_LIST_LAST_CHARS, peer_of
 from chatserver.store.mongo import standings as mongo_standings
 from chatserver.store.mongo import unread as mongo_unread
 from tests.store.kit import Home, World, json_of, opened, text_of
@@ -119,3 +120,24 @@ async def test_of_a_long_message_the_list_has_the_beginning(home: Home) -> None:
         assert text_of(whole.last) == "a" * 1000 and "cut" not in json_of(whole.last)
         told: dict[str, Any] = json_of(cut.last)
         assert (told["text"], told["cut"], told["seq"]) == ("ж" * LAST_CHARS, True, cut.last.seq)
+
+
+async def test_of_many_conversations_less_of_each_stands_in_the_list(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others write must not make one answer large: whole messages of 5,000 friends were 10 MB."""
+    monkeypatch.setattr(conversations, "LONG_LIST", 3)
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho", "dee")
+        for friend in ("bob", "cho"):
+            await world.befriend("ann", friend)
+            await world.say(friend, "a" * 1000, "ann")
+        await world.say("cho", "b" * 1000)
+        assert [len(text or "") for _, text, _, _ in await _list(world, "ann")] == [1000] * 3
+        await world.befriend("ann", "dee")
+        await world.say("dee", "short", "ann")
+        found = await _list(world, "ann")
+        lasts = [text for _, text, _, _ in found]
+        assert lasts == ["short", *(letter * LONG_LIST_LAST_CHARS for letter in "baa")]
+        told = json_of((await world.store.standings("ann")).standings[1].last)  # type: ignore[arg-type]
+        assert told["cut"] is True and told["seq"] and told["from"]

@@ -12,7 +12,8 @@ from tornado.iostream import StreamClosedError
 
 from chatserver.core.limits import Limits
 from chatserver.delivery.clockwork import Clockwork
-from chatserver.delivery.connections import Connections
+from chatserver.delivery.connections import BACKLOG_BYTES, Connections
+from chatserver.delivery.seats import SeatedSocket
 from chatserver.transports.watched import WatchedStream
 
 LIMITS = Limits(stuck_s=30.0, head_s=15.0)
@@ -87,6 +88,66 @@ async def test_whoever_has_taken_everything_is_looked_after_no_more(line: Line) 
         await written
     assert stream.visit(line.now_s + 3600.0) is None
     assert not stream.closed() and not line.connections.counts
+    stream.close()
+
+
+class Hall:
+    """Connections with seats, as the acceptor gives them."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    def stream(
+        self, address: str | None, user_id: str | None
+    ) -> tuple[WatchedStream, socket.socket]:
+        ours, theirs = socket.socketpair()
+        self.line.ends.append(theirs)
+        seats = self.line.connections.seats
+        sock = SeatedSocket.of(ours, seats, seats.take(address))
+        if user_id is not None:
+            sock.sign_in(user_id)
+        return WatchedStream(sock, self.line.connections), theirs
+
+
+ASKERS = {
+    "a user": ("10.0.0.1", "ann"),
+    "an address": ("10.0.0.1", None),
+    "behind a proxy": (None, "ann"),
+}
+
+
+@pytest.mark.parametrize("who", ASKERS)
+async def test_what_waits_for_all_connections_of_somebody_who_reads_nothing_is_bounded(
+    line: Line, who: str
+) -> None:
+    """Also for those that found no room among the user's."""
+    hall, asker = Hall(line), ASKERS[who]
+    other, _ = hall.stream("10.0.0.2", "bob")
+    streams = [hall.stream(*asker)[0] for _ in range(LIMITS.connections_per_user + 20)]
+    piece = bytes(BACKLOG_BYTES // 10)
+    for stream in (other, *streams):
+        stream.write(piece)
+    await asyncio.sleep(0)
+    open_now = [stream for stream in streams if not stream.closed()]
+    assert len(open_now) == 10, "an answer is held as a whole until its last byte has left"
+    assert line.connections.counts["overrun"] == len(streams) - len(open_now)
+    assert not other.closed()
+    for stream in (*open_now, other):
+        stream.close()
+    assert not line.connections._backlogs
+
+
+async def test_what_was_taken_at_last_does_not_count_any_more(line: Line) -> None:
+    stream, theirs = Hall(line).stream("10.0.0.1", "ann")
+    theirs.setblocking(False)
+    written: Any = stream.write(MUCH)
+    assert line.connections._backlogs["ann"] == len(MUCH)
+    loop, left = asyncio.get_running_loop(), len(MUCH)
+    async with asyncio.timeout(20):
+        while left:
+            left -= len(await loop.sock_recv(theirs, 1 << 20))
+        await written
+    assert not line.connections._backlogs
     stream.close()
 
 

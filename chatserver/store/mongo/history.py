@@ -15,6 +15,7 @@ from chatserver.core.conversations import (
     Range,
     ReadState,
     Standings,
+    as_last,
 )
 from chatserver.core.events import Audience
 from chatserver.core.kinds import FOR_GOOD
@@ -182,6 +183,7 @@ async def _standings(db: MongoDb, user_id: str) -> Standings:
         newest_messages(db, user_id, friends, kept, head_seq),
         _broadcasts(db, view, span, [user_id, *friends]),
     )
-    lasts = direct(newest, await messages_at(db, newest.values()))
-    lasts[BROADCASTS] = broadcasts[0] if broadcasts else None
+    many = 1 + len(friends)
+    lasts = direct(newest, await messages_at(db, newest.values(), many))
+    lasts[BROADCASTS] = as_last(event_of(broadcasts[0]), many) if broadcasts else None
     return standings_of(lasts, unread, own, head_seq)

@@ -18,7 +18,7 @@ from chatserver.core.conversations import (
     as_last,
     newest_first,
 )
-from chatserver.core.events import Audience
+from chatserver.core.events import Audience, Event
 from chatserver.core.kinds import FOR_GOOD
 from chatserver.store.mongo.changes import upsert
 from chatserver.store.mongo.database import MongoDb
@@ -117,19 +117,19 @@ async def _add_tail(
     return len(own) + len(sent)
 
 
-async def messages_at(db: MongoDb, seqs: Iterable[int]) -> dict[int, Doc]:
-    """Messages by seq, long ones cut."""
+async def messages_at(db: MongoDb, seqs: Iterable[int], many: int) -> dict[int, Event]:
+    """Messages by seq, as they stand in a list of so many: long ones are cut before the next ones are read."""
     wanted = [seq for seq in seqs if seq]
-    found: dict[int, Doc] = {}
+    found: dict[int, Event] = {}
     for start in range(0, len(wanted), EVENTS_AT_ONCE):
         some = wanted[start : start + EVENTS_AT_ONCE]
         for doc in await db.all("events", {"_id": {"$in": some}}, EVENT):
-            found[int(doc["seq"])] = doc
+            found[int(doc["seq"])] = as_last(event_of(doc), many)
     return found
 
 
 def standings_of(
-    lasts: Mapping[Conversation, Doc | None],
+    lasts: Mapping[Conversation, Event | None],
     unread: Mapping[Conversation, int],
     own: Mapping[Conversation, int],
     head_seq: int,
@@ -138,15 +138,17 @@ def standings_of(
     found = [
         Standing(
             conversation,
-            None if doc is None else as_last(event_of(doc)),
+            last,
             unread.get(conversation, 0),
             own.get(conversation, 0),
         )
-        for conversation, doc in lasts.items()
+        for conversation, last in lasts.items()
     ]
     return Standings(newest_first(found), head_seq)
 
 
-def direct(newest: Mapping[str, int], docs: Mapping[int, Doc]) -> dict[Conversation, Doc | None]:
+def direct(
+    newest: Mapping[str, int], messages: Mapping[int, Event]
+) -> dict[Conversation, Event | None]:
     """The last message of each conversation with a friend."""
-    return {Direct(friend): docs.get(seq) for friend, seq in newest.items()}
+    return {Direct(friend): messages.get(seq) for friend, seq in newest.items()}

@@ -32,19 +32,22 @@ _DIRECT = (
     f" SELECT other_id, unread, up_to, {EVENT} FROM talk LEFT JOIN events ON seq = newest"
 )
 
+_FRIENDS = "SELECT count(*) FROM friendships WHERE user_id = ? AND relation = 'friend'"
+
 
 def standings(db: sqlite3.Connection, user_id: str, newest_broadcast: Event | None) -> Standings:
     """All of somebody's conversations; the newest broadcast was found by the caller, in the same snapshot."""
-    found = [_broadcasts(db, user_id, newest_broadcast)]
+    many = 1 + int(db.execute(_FRIENDS, (user_id,)).fetchone()[0])
+    found = [_broadcasts(db, user_id, newest_broadcast, many)]
     # Row by row: long messages are cut before the next one is read.
     for friend, unread, up_to, *event in db.execute(_DIRECT, (user_id,)):
-        last = None if event[0] is None else as_last(event_of(tuple(event)))
+        last = None if event[0] is None else as_last(event_of(tuple(event)), many)
         found.append(Standing(Direct(friend), last, unread, up_to))
     return Standings(newest_first(found), last_seq(db))
 
 
-def _broadcasts(db: sqlite3.Connection, user_id: str, newest: Event | None) -> Standing:
+def _broadcasts(db: sqlite3.Connection, user_id: str, newest: Event | None, many: int) -> Standing:
     row = db.execute("SELECT up_to FROM reads WHERE user_id = ? AND peer = ''", (user_id,))
     (up_to,) = row.fetchone() or (0,)
-    last = None if newest is None else as_last(newest)
+    last = None if newest is None else as_last(newest, many)
     return Standing(BROADCASTS, last, unread_broadcasts(db, user_id, up_to), up_to)

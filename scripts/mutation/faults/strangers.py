@@ -74,6 +74,13 @@ FAULTS = (
         ("tests/transports/test_watched.py",),
     ),
     Fault(
+        "what somebody does not read is not counted over all of their connections",
+        "chatserver/transports/watched.py",
+        "        self._noted_bytes = self._held_bytes\n",
+        "",
+        ("tests/transports/test_watched.py",),
+    ),
+    Fault(
         "whoever takes nothing stays, where Tornado answers",
         "chatserver/transports/watched.py",
         "        if left_s > 0:\n",
