@@ -21,6 +21,7 @@ from chatserver.delivery.clockwork import Clocks
 from chatserver.delivery.delivery import Delivery, furnish
 from chatserver.delivery.fanout import Fanout
 from chatserver.delivery.neighbours import Alone, Neighbours
+from chatserver.delivery.newcomers import Newcomers
 from chatserver.delivery.spending import Spending
 from chatserver.http.admission import Admission
 from chatserver.http.house import House
@@ -180,6 +181,7 @@ async def follow(house: House) -> None:
     followers: tuple[Follower, ...] = (
         house.sessions.follow,
         house.users.follow,
+        house.admission.newcomers.follow,
         house.reads.follow,
         house.delivery.readers.follow,
         house.fanout.follow,
@@ -230,7 +232,7 @@ def put_together(
         reads=Reads(store, journal, hub, users, friendships, prices),
         accounts=Accounts(store, journal, users, sessions, passwords, now_ms),
         alerts=Alerts(store, sessions, presence, prices, pushing, now_ms),
-        admission=_admission(settings, sessions, users, delivery, proxies),
+        admission=_admission(settings, (store, journal, sessions, users), delivery, proxies),
         words=Words(web_folder() / "js" / "words"),
     )
 
@@ -252,10 +254,15 @@ def _voices(
 
 
 def _admission(
-    settings: Settings, sessions: Sessions, users: Users, delivery: Delivery, proxies: Proxies
+    settings: Settings,
+    source: tuple[Store, Journal, Sessions, Users],
+    delivery: Delivery,
+    proxies: Proxies,
 ) -> Admission:
     origins, tolls = frozenset(settings.origin), delivery.connections.tolls
-    return Admission(sessions, users, delivery.readers, origins, proxies, tolls)
+    newcomers = Newcomers(*source, delivery.mailboxes)
+    _, _, sessions, users = source
+    return Admission(sessions, users, newcomers, delivery.readers, origins, proxies, tolls)
 
 
 def _http_settings(settings: Settings, proxies: Proxies) -> HttpSettings:

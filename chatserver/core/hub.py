@@ -65,12 +65,14 @@ class Hub:
     def open(self, user_id: str, friends: dict[str, int], at_seq: int) -> Mailbox:
         """Open the mailbox of a user whose `friends`, the mailbox's from now on, were read as of `at_seq`, at most `head_seq`.
 
+        Without `begin_opening` none of them may have changed since they were read.
+
         Its window begins at the present head: what lies before comes from the journal.
         """
         if at_seq > self.head_seq:
             raise ValueError("the friends are newer than the hub: wait for it first")
         known = friends
-        for seq, change in self._opening.pop(user_id):
+        for seq, change in self._opening.pop(user_id, ()):
             if seq > at_seq:
                 other = change.other if change.asker == user_id else change.asker
                 if change.relation == "friend":

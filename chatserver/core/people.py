@@ -59,6 +59,18 @@ class Login:
     """The account's when this login began, or when it was kept by a change of password."""
 
 
+@dataclass(slots=True)
+class Newcomer:
+    """A login that was not in memory, with whose it is and what their mailbox needs."""
+
+    login: Login
+    user: User
+    friends: dict[str, int] | None
+    """Friend id -> seq at which the friendship began; None where they were not asked for."""
+    seqs: tuple[int, int]
+    """As of when the friends were read: see `Friendships.friends_since`."""
+
+
 MAX_INCOMING = 200
 """Open requests that somebody is shown at once: more than a person answers in one go."""
 

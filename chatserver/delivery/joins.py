@@ -42,11 +42,17 @@ class Joins:
         """Whether a herd is coming."""
         return self.under_way >= CROWD or bool(self._waiting)
 
+    def try_enter(self) -> bool:
+        """Begin, if that can be at once; then `leave` ends it."""
+        if self.under_way >= self.most or self._waiting:
+            return False
+        self.under_way += 1
+        self.peak = max(self.peak, self.under_way)
+        return True
+
     async def enter(self) -> None:
         """Begin, when it is one's turn."""
-        if self.under_way < self.most and not self._waiting:
-            self.under_way += 1
-            self.peak = max(self.peak, self.under_way)
+        if self.try_enter():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from chatserver.core.hub import Hub
@@ -41,6 +41,11 @@ class Mailboxes:
     def __len__(self) -> int:
         """How many are in memory."""
         return len(self._hub.index.open)
+
+    @property
+    def here(self) -> Container[str]:
+        """Whose are in memory."""
+        return self._hub.index.open
 
     def known(self, user_id: str) -> Mailbox | None:
         """The mailbox of this user if it is open, without waiting."""
@@ -80,6 +85,20 @@ class Mailboxes:
             for turn in others:
                 if not turn.done():
                     turn.set_result(None)
+        return self._opened(user_id, friends, at_seq)
+
+    def take(self, user_id: str, friends: dict[str, int], at_seq: int) -> Mailbox | None:
+        """The mailbox of this user, opened if need be; None where somebody else is at it.
+
+        `friends` are the mailbox's from now on. They were read as of `at_seq`, to which this process has caught up, and
+        no change of them was handed out meanwhile.
+        """
+        mailbox = self._hub.mailbox(user_id)
+        if mailbox is None and user_id not in self._opening:
+            mailbox = self._opened(user_id, friends, at_seq)
+        return mailbox
+
+    def _opened(self, user_id: str, friends: dict[str, int], at_seq: int) -> Mailbox:
         self._idle[user_id] = self._clock_s()
         self.opened += 1
         return self._hub.open(user_id, friends, at_seq)

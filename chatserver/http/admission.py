@@ -19,6 +19,7 @@ from chatserver.core.errors import AnotherAccount, BadRequest, Forbidden, Unauth
 from chatserver.core.fields import written_number
 from chatserver.core.origin import normal_origin, origin_allowed
 from chatserver.core.people import Login, User
+from chatserver.delivery.newcomers import Newcomers
 from chatserver.delivery.readers import Readers
 from chatserver.delivery.seats import Seat
 from chatserver.delivery.tolls import Tolls
@@ -26,7 +27,7 @@ from chatserver.http.cors import Cors
 from chatserver.http.proxies import Proxies
 from chatserver.http.requests import cookie_header
 from chatserver.verbs.cookies import port_of
-from chatserver.verbs.sessions import Sessions
+from chatserver.verbs.sessions import Brought, Sessions
 from chatserver.verbs.users import Users
 
 CLIENT_CHARS = 64
@@ -38,10 +39,10 @@ _NOTHING: Mapping[str, str] = {}
 class Ask:
     """What a request says of who is asking, checked but not yet looked up."""
 
+    brought: Brought | None
+    """What says who asks."""
     cookie: str | None
-    secure: bool
-    """Whether only a cookie counts that was set by https."""
-    authorization: str | None
+    """All cookies."""
     whose: str | None
     """The account that the page which asks belongs to; None where it does not say."""
     after: int | None
@@ -67,6 +68,7 @@ class Admission:
         self,
         sessions: Sessions,
         users: Users,
+        newcomers: Newcomers,
         readers: Readers,
         origins: frozenset[str],
         proxies: Proxies,
@@ -74,6 +76,7 @@ class Admission:
     ) -> None:
         self._sessions = sessions
         self._users = users
+        self.newcomers = newcomers
         self._readers = readers
         self._origins = origins
         self._proxies = proxies
@@ -119,12 +122,13 @@ class Admission:
             self._tolls.address_must_have(address, cost, patience_s)
 
     def _login_of(self, headers: HTTPHeaders) -> Login | None:
-        return self._sessions.known(
+        brought = self._sessions.brought(
             cookie_header(headers),
             headers.get("Authorization"),
             self._proxies.https(headers),
             port_of(headers.get("Host", "")),
         )
+        return self._sessions.known(brought)
 
     def ask(
         self,
@@ -149,22 +153,30 @@ class Admission:
         last = parse_cursor(last_event_id, "Last-Event-ID")
         after = after if last is None else last
         client = parse_client(query.get("client"))
-        cookie, authorization = cookie_header(headers), headers.get("Authorization")
-        port = port_of(headers.get("Host", ""))
-        return Ask(cookie, https, authorization, whose, after, client, port)
+        cookie, port = cookie_header(headers), port_of(headers.get("Host", ""))
+        brought = self._sessions.brought(cookie, headers.get("Authorization"), https, port)
+        return Ask(brought, cookie, whose, after, client, port)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
-        login = self._sessions.known(ask.cookie, ask.authorization, ask.secure, ask.port)
+        login = self._sessions.known(ask.brought)
         if login is None:
             return None
         _check_whose(ask, login)
         user = self._users.known(login.user_id)
         return None if user is None else Arrival(login, user, ask.after, ask.client)
 
+    def look_up(self, ask: Ask, then: Callable[[], None]) -> None:
+        """Have whoever asks looked up together with others who come now, and call `then`, which must not raise: soon, or
+        at once where that is of no use. Where `known` or `Mailboxes.known` still says nothing, ask `admit`."""
+        if ask.brought is None:
+            then()
+        else:
+            self.newcomers.look_up(ask.brought, then)
+
     async def admit(self, ask: Ask) -> Arrival:
         """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
-        login = await self._sessions.resolve(ask.cookie, ask.authorization, ask.secure, ask.port)
+        login = await self._sessions.resolve(ask.brought)
         _check_whose(ask, login)
         user = await self._users.user(login.user_id)
         if not self._sessions.is_current(login):

@@ -170,7 +170,8 @@ class Lobby:
                 break
             took = self._take_other() if others else self._let_next_in()
             shares += took
-            ways_in += not others and took > 0
+            # What is cheap counts among the joins at once.
+            ways_in += not others and took == HEAVY
         if shares:
             self._shares += shares
             self._fresh += ways_in

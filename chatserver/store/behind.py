@@ -8,13 +8,13 @@ journal is never behind, and is not wrapped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Container, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from chatserver.core.alerts import Subscription
 from chatserver.core.conversations import Conversation, Page, Range, ReadState, Standings
 from chatserver.core.errors import Unavailable
-from chatserver.core.people import Account, Friends, Login, User
+from chatserver.core.people import Account, Friends, Login, Newcomer, User
 from chatserver.journal.contract import Journal
 from chatserver.store.contract import Store
 
@@ -152,6 +152,11 @@ class Behind:
 
     async def drop_expired_logins(self, now_ms: int) -> None:
         await self._store.drop_expired_logins(now_ms)
+
+    async def newcomers(
+        self, login_ids: Sequence[str], secret_hashes: Sequence[bytes], here: Container[str]
+    ) -> Mapping[str | bytes, Newcomer]:
+        return await self._read(self._store.newcomers(login_ids, secret_hashes, here))
 
     # History.
 

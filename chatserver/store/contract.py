@@ -8,12 +8,12 @@ Reads see everything that was durable when they were called. All times are integ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from chatserver.core.alerts import Subscription
 from chatserver.core.conversations import Conversation, Page, Range, ReadState, Standings
-from chatserver.core.people import Account, Friends, Login, User
+from chatserver.core.people import Account, Friends, Login, Newcomer, User
 
 
 class People(Protocol):
@@ -172,7 +172,17 @@ class Alerts(Protocol):
         ...
 
 
-class Store(People, Friendships, Logins, History, Alerts, Protocol):
+class Newcomers(Protocol):
+    """Who comes in, all in one."""
+
+    async def newcomers(
+        self, login_ids: Sequence[str], secret_hashes: Sequence[bytes], here: Container[str]
+    ) -> Mapping[str | bytes, Newcomer]:
+        """The logins that there are of these, by what they were asked for by; without the friends of users in `here`."""
+        ...
+
+
+class Store(People, Friendships, Logins, Newcomers, History, Alerts, Protocol):
     """All of it, in one database."""
 
     @property

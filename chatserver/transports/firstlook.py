@@ -9,8 +9,9 @@ look can only be stricter (`http/heads.py`).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from tornado.httputil import HTTPHeaders
@@ -44,6 +45,18 @@ class Way:
     upgrades: bool
 
 
+@dataclass(slots=True)
+class _Comer:
+    """A connection on its way in, and what it has asked for."""
+
+    sock: SeatedSocket
+    address: Any
+    way: Way
+    ask: Ask
+    head: bytes
+    headers: HTTPHeaders
+
+
 class FirstLook:
     """Lets in by `ways`, by path; `give` takes what is Tornado's, `hand_back` what stops polling."""
 
@@ -61,12 +74,13 @@ class FirstLook:
         head = peek(sock)
         if head is not None and head.startswith(b"GET /poll"):
             connections = self._delivery.connections
-            PollConnection(
+            polls = PollConnection(
                 lambda owner: Connection(sock, owner, connections),
                 self._admission,
                 self._delivery,
                 self._hand_back,
             )
+            polls.read()
             return True
         if head is not None and self._begin(sock, address, head):
             return True
@@ -91,39 +105,76 @@ class FirstLook:
         except ChatError:
             return False
         held_by(sock, sock.close)
-        run_on(self._let_in(sock, address, way, ask, head, headers))
+        comer = _Comer(sock, address, way, ask, head, headers)
+        if self._delivery.joins.try_enter():
+            self._admission.look_up(ask, partial(self._found, comer))
+        else:
+            run_on(self._wait_for_room(comer))
         return True
 
-    async def _let_in(
-        self,
-        sock: SeatedSocket,
-        address: Any,
-        way: Way,
-        ask: Ask,
-        head: bytes,
-        headers: HTTPHeaders,
-    ) -> None:
+    async def _wait_for_room(self, comer: _Comer) -> None:
+        await self._delivery.joins.enter()
+        await self._go_on(comer, self._look_up_alone(comer))
+
+    def _found(self, comer: _Comer) -> None:
+        """Let in who is in memory now, and ask for anybody else alone."""
+        late: Coroutine[Any, Any, None] | None = None
         try:
-            async with self._delivery.joins:
-                arrival = await self._admission.admit(ask)
-                mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-                if sock.fileno() < 0:
-                    return
-                reader = way.reader(arrival, mailbox)
-                self._delivery.readers.attach(reader)
-                connection = self._connect(sock, reader, arrival, head)
-                if connection is not None:
-                    answer = way.answer(headers)
-                    # In one write with the greeting, where that need not wait for the journal.
-                    waits = arrival.after is not None and arrival.after < mailbox.floor_seq
-                    (connection.send if waits else connection.cork)(answer)
-                    await reader.join(arrival.user, arrival.after)
-        except ChatError:
-            if sock.fileno() >= 0:
-                self._give(sock, address)
+            arrival = self._admission.known(comer.ask)
+            mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
+            if arrival is None or mailbox is None:
+                late = self._look_up_alone(comer)
+            else:
+                late = self._let_in(comer, arrival, mailbox)
         except Exception as error:
-            self._delivery.connections.failed(str(address[0]), error)
-            sock.close()
+            self._give_up(comer, error)
+        if late is None:
+            self._delivery.joins.leave()
+        else:
+            run_on(self._go_on(comer, late))
+
+    async def _look_up_alone(self, comer: _Comer) -> None:
+        arrival = await self._admission.admit(comer.ask)
+        mailbox = await self._delivery.mailboxes.open(arrival.user.id)
+        late = self._let_in(comer, arrival, mailbox)
+        if late is not None:
+            await late
+
+    async def _go_on(self, comer: _Comer, late: Coroutine[Any, Any, None]) -> None:
+        """The rest of a join that has begun."""
+        try:
+            await late
+        except Exception as error:
+            self._give_up(comer, error)
+        finally:
+            self._delivery.joins.leave()
+
+    def _give_up(self, comer: _Comer, error: Exception) -> None:
+        """Whoever is refused is Tornado's; what fails ends the connection."""
+        if not isinstance(error, ChatError):
+            self._delivery.connections.failed(str(comer.address[0]), error)
+            comer.sock.close()
+        elif comer.sock.fileno() >= 0:
+            self._give(comer.sock, comer.address)
+
+    def _let_in(
+        self, comer: _Comer, arrival: Arrival, mailbox: Mailbox
+    ) -> Coroutine[Any, Any, None] | None:
+        """Attach a reader and greet; what is left to wait for within the join, where the journal has to be asked first."""
+        if comer.sock.fileno() < 0:
+            return None
+        reader = comer.way.reader(arrival, mailbox)
+        self._delivery.readers.attach(reader)
+        connection = self._connect(comer.sock, reader, arrival, comer.head)
+        if connection is None:
+            return None
+        answer = comer.way.answer(comer.headers)
+        if reader.knows_whether_missed(arrival.after):
+            connection.cork(answer)  # in one write with the greeting
+            reader.greet(arrival.user, arrival.after)
+            return None
+        connection.send(answer)
+        return reader.join(arrival.user, arrival.after)
 
     def _connect(
         self, sock: SeatedSocket, reader: StreamReader, arrival: Arrival, head: bytes

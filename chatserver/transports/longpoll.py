@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from tornado.httputil import HTTPHeaders
@@ -124,8 +125,10 @@ class Poll:
         mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
         if arrival is not None and mailbox is not None:
             self._begin(arrival, mailbox)
+        elif self._delivery.joins.try_enter():
+            self._admission.look_up(ask, partial(self._found, ask))
         else:
-            run_on(self._begin_later(ask))
+            run_on(self._wait_for_room(ask))
 
     def connection_lost(self) -> None:
         """The client has gone."""
@@ -139,15 +142,35 @@ class Poll:
 
     # Joining.
 
-    async def _begin_later(self, ask: Ask) -> None:
-        async with self._delivery.joins:
-            try:
-                arrival = await self._admission.admit(ask)
-                mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-            except ChatError as error:
-                self._refuse(error)
+    def _found(self, ask: Ask) -> None:
+        """Go on where whoever asks is in memory now, and ask for anybody else alone."""
+        arrival = mailbox = None
+        try:
+            arrival = self._admission.known(ask)
+            mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
+        except ChatError as error:
+            self._refuse(error)
+        else:
+            if arrival is None or mailbox is None:
+                run_on(self._look_up_alone(ask))
                 return
             self._begin(arrival, mailbox)
+        self._delivery.joins.leave()
+
+    async def _wait_for_room(self, ask: Ask) -> None:
+        await self._delivery.joins.enter()
+        await self._look_up_alone(ask)
+
+    async def _look_up_alone(self, ask: Ask) -> None:
+        """The rest of a join that has begun."""
+        try:
+            arrival = await self._admission.admit(ask)
+            mailbox = await self._delivery.mailboxes.open(arrival.user.id)
+            self._begin(arrival, mailbox)
+        except ChatError as error:
+            self._refuse(error)
+        finally:
+            self._delivery.joins.leave()
 
     def _begin(self, arrival: Arrival, mailbox: Mailbox) -> None:
         if self._connection is None:

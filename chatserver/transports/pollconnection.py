@@ -93,6 +93,11 @@ class PollConnection:
         self._poll = Poll(self, (method, target, headers), self._admission, self._delivery)
         self._poll.begin()
 
+    def read(self) -> None:
+        """Read what has come, without waiting for the loop to notice."""
+        if self._connection is not None:
+            self._connection.readable()
+
     def charge(self, headers: HTTPHeaders) -> None:
         """Have whoever asks pay for one poll. Raises `RateLimited`; then the connection is not read for a while."""
         connection = self._connection

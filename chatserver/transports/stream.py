@@ -64,17 +64,24 @@ class StreamReader(Reader):
 
     # Joining.
 
+    def knows_whether_missed(self, after: int | None) -> bool:
+        """Whether it need not ask the journal whether `after` can be resumed exactly."""
+        return after is None or self.mailbox.floor_seq <= after <= self.delivery.hub.head_seq
+
     async def join(self, user: User, after: int | None) -> None:
         """Greet, then read from `after` on (None: from the present). The reader is attached, the outlet there."""
-        delivery = self.delivery
         reason = None
-        if after is None:
-            self.cursor = delivery.hub.head_seq
-        else:
+        if after is not None and not self.knows_whether_missed(after):
             self.cursor = after
             reason = await self._until_known(after)
             if not self.attached:
                 return
+        self.greet(user, after, reason)
+
+    def greet(self, user: User, after: int | None, reason: str | None = None) -> None:
+        """As `join`, where is known whether `after` can be resumed, or for what `reason` not."""
+        delivery = self.delivery
+        self.cursor = delivery.hub.head_seq if after is None else after
         resumed = after is not None and reason is None
         hello = vocabulary.hello(user, self.cursor, delivery.limits.heartbeat_s, resumed)
         presence = delivery.attendance.whole(self.mailbox)

@@ -26,6 +26,7 @@ from chatserver.store.contract import Logins
 from chatserver.verbs import cookies as spelling
 from chatserver.verbs import keys
 from chatserver.verbs.logins import LoginMemory
+from chatserver.verbs.sealed import Opened, SealedCookies
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,8 @@ FIRST_GENERATION = 0
 _ENDED = "You are signed out."
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Opened:
-    """What a cookie says."""
-
-    login_id: str
-    user_id: str
-    sealed_at: int
+Brought = Opened | bytes
+"""What a request brings to say who asks: a cookie of ours, or the hash of a token."""
 
 
 class Sessions:
@@ -83,7 +79,7 @@ class Sessions:
         self._journal = journal
         self._ring = ring
         self._clock_ms = clock_ms
-        self._cookies: Bounded[str, _Opened] = Bounded(REMEMBERED)
+        self._cookies = SealedCookies(ring, REMEMBERED)
         self._tokens: Bounded[bytes, str] = Bounded(REMEMBERED)
         self._logins = LoginMemory(REMEMBERED)
         self._used: dict[str, int] = {}
@@ -103,38 +99,63 @@ class Sessions:
 
     # Who is asking.
 
-    def known(
+    def brought(
         self, cookies: str | None, authorization: str | None, secure: bool = False, port: str = ""
-    ) -> Login | None:
-        """The login, if it is in memory and that can be believed. None says nothing: then ask `resolve`."""
-        if authorization is not None:
-            return self._known(self._tokens.get(keys.bearer_hash(authorization)))
-        opened = self._cookies.get(self._ours(cookies, secure, port))
-        return self._known(opened.login_id if opened else None)
-
-    def _known(self, login_id: str | None) -> Login | None:
-        login = self._logins.get(login_id) if login_id and self._journal.fresh else None
-        return self._in_use(login) if login else None
-
-    async def resolve(
-        self, cookies: str | None, authorization: str | None, secure: bool = False, port: str = ""
-    ) -> Login:
-        """The login that a request brings; a token wins over a cookie.
+    ) -> Brought | None:
+        """What a request brings; a token wins over a cookie.
 
         `secure`: the request came by https, where only the cookie with the prefix counts: another host of the same
         site, or somebody on the way over http, could have planted the one without.
-        The result's `expires_at` is when it ends if it is not used again. Raises `Unauthenticated`.
         """
         if authorization is not None:
-            secret_hash = keys.bearer_hash(authorization)
-            login = self._known(self._tokens.get(secret_hash)) or await self._by_token(secret_hash)
+            return keys.bearer_hash(authorization) or None
+        return self._cookies.first(cookies, secure, port)
+
+    def known(self, brought: Brought | None) -> Login | None:
+        """The login, if it is in memory and that can be believed. None says nothing: then ask `resolve`."""
+        if brought is None or not self._journal.fresh:
+            return None
+        if isinstance(brought, bytes):
+            login_id = self._tokens.get(brought)
+            login = None if login_id is None else self._logins.get(login_id)
         else:
-            known = self.known(cookies, None, secure, port)
-            login = known or await self._by_cookie(self._ours(cookies, secure, port))
-        login = self._in_use(login) if login else None
+            login = self._logins.get(brought.login_id)
+            if login is not None and not brought.is_of(login):
+                return None
+        return None if login is None else self._in_use(login)
+
+    async def resolve(self, brought: Brought | None) -> Login:
+        """The login that a request brings.
+
+        The result's `expires_at` is when it ends if it is not used again. Raises `Unauthenticated`.
+        """
+        login = self.known(brought)
+        if login is None and brought is not None:
+            login = self.take(brought, await self._find(brought))
         if login is None:
             raise Unauthenticated("Sign in first.")
         return login
+
+    async def _find(self, brought: Brought) -> Login | None:
+        if isinstance(brought, bytes):
+            return await self._store.login_by_secret(brought)
+        return await self._store.login(brought.login_id)
+
+    def take(self, brought: Brought, found: Login | None) -> Login | None:
+        """Remember the login that the store has found for what was brought, and give it back as it is now; None where
+        it does not count."""
+        # It may have ended while the store was read. Then what was read may be from before, and remembering it
+        # would bring the login back to life.
+        login = None if found is None else self._logins.put(_with_end(found))
+        if login is None:
+            return None
+        if isinstance(brought, bytes):
+            self._tokens.put(brought, login.id)
+        elif brought.is_of(login):
+            self._cookies.remember(brought)
+        else:
+            return None
+        return self._in_use(login)
 
     def is_current(self, login: Login) -> bool:
         """Whether a login that was resolved a while ago still counts."""
@@ -152,34 +173,6 @@ class Sessions:
         login = self._logins.get(login_id)
         return login.expires_at if login else None
 
-    async def _by_token(self, secret_hash: bytes) -> Login | None:
-        if not secret_hash:
-            return None
-        login = self._remember(await self._store.login_by_secret(secret_hash))
-        if login is not None:
-            self._tokens.put(secret_hash, login.id)
-        return login
-
-    def _ours(self, cookies: str | None, secure: bool, port: str) -> str:
-        return next(filter(self.is_ours, spelling.session_cookies(cookies, secure, port)), "")
-
-    async def _by_cookie(self, cookie: str) -> Login | None:
-        opened = self._open(cookie) if cookie else None
-        if opened is None:
-            return None
-        login = self._logins.get(opened.login_id) if self._journal.fresh else None
-        if login is None:
-            login = self._remember(await self._store.login(opened.login_id))
-        if login is None or login.user_id != opened.user_id or login.kind != "cookie":
-            return None
-        self._cookies.put(cookie, opened)
-        return login
-
-    def _remember(self, found: Login | None) -> Login | None:
-        # It may have ended while the store was read. Then what was read may be from before, and remembering it
-        # would bring the login back to life.
-        return None if found is None else self._logins.put(_with_end(found))
-
     def _in_use(self, login: Login) -> Login | None:
         now_ms = self._clock_ms()
         if login.expires_at is not None and login.expires_at <= now_ms:
@@ -194,7 +187,7 @@ class Sessions:
     def earlier(self, cookie_header: str | None, user_id: str) -> str | None:
         """The id of a login of this user, living or not, whose cookie is in the header: this browser has been theirs."""
         for _, value in spelling.all_session_cookies(cookie_header):
-            opened = self._open(value)
+            opened = self._cookies.open(value)
             if opened is not None and opened.user_id == user_id:
                 return opened.login_id
         return None
@@ -202,7 +195,7 @@ class Sessions:
     async def end_replaced(self, cookie_header: str | None, login: Login) -> None:
         """End what the browser was signed in with before it got `login`: nobody could sign it out any more."""
         for _, value in spelling.all_session_cookies(cookie_header):
-            opened = self._open(value)
+            opened = self._cookies.open(value)
             if opened is None or opened.login_id == login.id:
                 continue
             before = await self._store.login(opened.login_id)
@@ -211,20 +204,20 @@ class Sessions:
 
     def is_ours(self, cookie: str) -> bool:
         """Whether this server has set it, and not another one on this host."""
-        return self._open(cookie) is not None
+        return self._cookies.open(cookie) is not None
 
     def cookie(self, login: Login, secure: bool, abroad: bool = False, name: str = "") -> str:
         """The `Set-Cookie` value that signs a browser in; `secure` under https; `abroad` as of `cookies.attributes`;
         `name` where it is another than the usual one."""
-        sealed = self._ring.seal("cookie", f"{login.id} {login.user_id} {self._clock_ms()}")
+        sealed = self._cookies.seal(login, self._clock_ms())
         return f"{name or spelling.cookie_name(secure)}={sealed}; {spelling.attributes(secure, COOKIE_LIFE_MS // 1000, abroad)}"
 
     def renewed_cookie(
         self, cookies: str | None, login: Login, secure: bool, abroad: bool = False, port: str = ""
     ) -> str | None:
         """A new `Set-Cookie` value where the request's cookie is older than a day."""
-        opened = self._cookies.get(self._ours(cookies, secure, port))
-        if opened is None or opened.login_id != login.id:
+        opened = self.brought(cookies, None, secure, port)
+        if not isinstance(opened, Opened) or opened.login_id != login.id:
             return None
         if self._clock_ms() - opened.sealed_at < COOKIE_RENEW_MS:
             return None
@@ -249,14 +242,6 @@ class Sessions:
     def form_field_is_of(self, field: str, subject: str) -> bool:
         """Whether `form_field` made `field` for this subject."""
         return bool(subject) and self._ring.open("form", field) == subject
-
-    def _open(self, cookie: str) -> _Opened | None:
-        opened = self._cookies.get(cookie)
-        if opened is None:
-            parts = (self._ring.open("cookie", cookie) or "").split(" ")
-            if len(parts) == 3:
-                opened = _Opened(parts[0], parts[1], int(parts[2]))
-        return opened
 
     # Logins begin and end.
 

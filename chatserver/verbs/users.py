@@ -55,6 +55,11 @@ class Users:
                 self._users.put(user_id, user)
                 return user
 
+    def take(self, user: User) -> None:
+        """Remember a profile that was read, and has not changed since (`http.newcomers`)."""
+        if not self.is_leaving(user.id):
+            self._users.put(user.id, user)
+
     def follow(self, events: Sequence[Event]) -> None:
         """Remember new profiles, and forget whose account has ended."""
         for event in events:

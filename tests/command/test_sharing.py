@@ -15,6 +15,7 @@ from chatserver.verbs.keys import KEY_FILE, KeyRing, KeysRefused
 from chatserver.verbs.webpush import PushKey
 from tests.store.homes import mongo
 from tests.store.kit import Clock, MongoHome
+from tests.support.logins import resolve
 
 __all__ = ["mongo"]
 
@@ -128,4 +129,4 @@ async def test_a_cookie_of_one_host_is_good_at_another_with_an_empty_folder(
         login = await house.sessions.begin(ann.id, 0, "")
         cookie = house.sessions.cookie(login, secure=False).partition(";")[0]
     async with opened(Settings(data=other, mongodb=mongo.uri)) as house:
-        assert (await house.sessions.resolve(cookie, None)).id == login.id
+        assert (await resolve(house.sessions, cookie, None)).id == login.id

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ import websockets
 
 from chatserver.command.build import build
 from chatserver.command.settings import Settings
+from chatserver.core.errors import Unavailable
 from chatserver.core.people import Login
 from chatserver.http.house import House
 from chatserver.site.server import Server
@@ -140,21 +142,25 @@ async def _here(data: Path) -> AsyncIterator[tuple[House, str, Login, str]]:
 TARGETS = ("/poll?after=0&wait=25", "/poll?after=0&wait=0", "/poll?wait=25&client=c", "/events")
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("target", TARGETS)
 async def test_a_login_that_ends_while_its_mailbox_is_opened_reads_nothing(
-    data: Path, target: str
+    data: Path, target: str, alone: bool
 ) -> None:
     async with _here(data) as (house, url, login, token):
-        _end_while_friends_are_read(house, login)
+        _end_while_friends_are_read(house, login, alone)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as http:
             assert (await http.get(target)).status_code == 401
         assert not house.delivery.readers.all
 
 
-async def test_a_login_that_ends_while_its_mailbox_is_opened_gets_no_socket(data: Path) -> None:
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_login_that_ends_while_its_mailbox_is_opened_gets_no_socket(
+    data: Path, alone: bool
+) -> None:
     async with _here(data) as (house, url, login, token):
-        _end_while_friends_are_read(house, login)
+        _end_while_friends_are_read(house, login, alone)
         headers = {"Authorization": f"Bearer {token}"}
         address = url.replace("http", "ws") + "/ws"
         async with websockets.connect(address, additional_headers=headers, proxy=None) as socket:
@@ -164,12 +170,19 @@ async def test_a_login_that_ends_while_its_mailbox_is_opened_gets_no_socket(data
         assert not house.delivery.readers.all
 
 
-def _end_while_friends_are_read(house: House, login: Login) -> None:
-    read = house.store.friends_since
+def _end_while_friends_are_read(house: House, login: Login, alone: bool) -> None:
+    """`alone`: they are not read together with those of others who come."""
+    store: Any = house.store
+    read = store.friends_since if alone else store.newcomers
 
-    async def read_slowly(user_id: str) -> tuple[dict[str, int], int, int]:
-        found = await read(user_id)
+    async def read_slowly(*asked: Any) -> Any:
+        found = await read(*asked)
         await house.sessions.end(login)
         return found
 
-    house.store.friends_since = read_slowly  # type: ignore[method-assign]
+    async def away(*asked: Any) -> Any:
+        raise Unavailable("not together")
+
+    store.newcomers = away if alone else read_slowly
+    if alone:
+        store.friends_since = read_slowly

@@ -142,6 +142,7 @@ async def _look_around(world: World) -> None:
     store = world.store
     await store.login("c1")
     await store.login_by_secret(b"c1")
+    await store.newcomers(["c1"], [b"c1"], ())
     await store.logins("ann", "cookie")
     await store.account("ann")
     await store.account_by_email("ann")

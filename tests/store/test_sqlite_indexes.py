@@ -76,6 +76,7 @@ async def _everything(world: World) -> None:
         await store.add_login(login(id_, "ann", secret_hash=id_.encode()))
     await store.login("c1")
     await store.login_by_secret(b"c1")
+    await store.newcomers(["c1"], [b"c1"], ())
     await store.logins("ann", "cookie")
     await store.touch_logins({"c1": 1})
     await world.end_logins("ann", "c2")

@@ -237,6 +237,34 @@ async def test_logins_are_found_by_id_and_secret_and_listed_newest_first(home: H
         assert await world.store.logins("ann", "token") == [token]
 
 
+async def test_newcomers_are_found_by_id_and_secret_with_profile_and_friends(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob", "cho")
+        since = await world.befriend("ann", "bob")
+        await world.relate("asked", "cho", "ann")
+        cookie, token = login("c1", "ann"), login("t1", "ann", "token", secret_hash=b"\x00t1")
+        others = login("c2", "bob"), login("t2", "cho", "token", secret_hash=b"t2")
+        for each in (cookie, token, *others, login("c3", "bob")):
+            await world.store.add_login(each)
+        newcomers = world.store.newcomers
+        head = world.journal.head_seq
+        found = await newcomers(["c1", "c2", "none"], [b"\x00t1", b"t2", b"none"], {"bob"})
+        assert {
+            key: (one.login, one.user.first_name, one.friends) for key, one in found.items()
+        } == {
+            "c1": (cookie, "ann", {"bob": since}),
+            b"\x00t1": (token, "ann", {"bob": since}),
+            "c2": (others[0], "bob", None),
+            b"t2": (others[1], "cho", {}),
+        }
+        assert found["c1"].seqs == found[b"t2"].seqs == (head, head)
+        assert await newcomers([], [], ()) == {}
+        await world.change_password("ann", "new", "c1")
+        assert set(await newcomers(["c1"], [b"\x00t1"], ())) == {"c1"}, "of the generation of now"
+        await world.end("bob", "ann")
+        assert await newcomers(["c2"], [], ()) == {}, "who has no account comes in no more"
+
+
 async def test_a_login_ends_by_hand_by_time_and_is_touched_forwards_only(home: Home) -> None:
     async with opened(home) as world:
         await world.join("ann")

@@ -15,7 +15,6 @@ import pytest
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.limits import Limits
-from chatserver.core.mailbox import Mailbox
 from chatserver.delivery.seats import SeatedSocket
 from tests.support.damage import SILENCE_S, answered_alike, damage
 from tests.support.inprocess import Inside, inside
@@ -121,15 +120,27 @@ async def test_what_is_plain_goes_past_tornado(tmp_path: Path) -> None:
         ]
 
 
+async def away(*_: object) -> Any:
+    """In the place of a question to the store."""
+    raise Unavailable("The database is away.")
+
+
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("at", [0, 7])
 async def test_what_fails_on_the_way_in_ends_that_connection_with_one_line(
-    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    at: int,
+    alone: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def fails(user_id: str) -> Mailbox:
+    def fails(reader: object) -> None:
         raise RuntimeError("planted")
 
     async with inside(tmp_path, limits=LIMITS) as it:
-        monkeypatch.setattr(it.house.delivery.mailboxes, "open", fails)
+        if alone:
+            monkeypatch.setattr(it.house.store, "newcomers", away)
+        monkeypatch.setattr(it.house.delivery.readers, "attach", fails)
         first, *_ = await answer(it.looked_at(requests(it.token)[at]), 20)
         assert first == b""
         assert not it.house.delivery.readers.all and not it.house.delivery.joins.under_way
@@ -145,37 +156,30 @@ async def test_where_the_store_is_away_tornado_answers_with_nothing_read(
         given.append(sock.recv(4096))
         sock.close()
 
-    async def away(user_id: str) -> Mailbox:
-        raise Unavailable("The database is away.")
-
     async with inside(tmp_path, limits=LIMITS) as it:
-        monkeypatch.setattr(it.house.delivery.mailboxes, "open", away)
+        for question in ("newcomers", "friends_since"):
+            monkeypatch.setattr(it.house.store, question, away)
         it.server._first_look._give = keep
         for data in (requests(it.token)[0], requests(it.token)[7]):
             await answer(it.looked_at(data), SILENCE_S)
             assert given.pop() == data
 
 
+@pytest.mark.parametrize("at", [0, 7])
 async def test_whoever_goes_on_the_way_in_leaves_no_reader_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with inside(tmp_path, limits=LIMITS) as it:
-        look, socks = it.server._first_look, list[SeatedSocket]()
-        let_in, opened = look._let_in, it.house.delivery.mailboxes.open
+        seats, found = it.house.delivery.connections.seats, it.house.store.newcomers
 
-        def begins(sock: SeatedSocket, *more: Any) -> Any:
-            socks.append(sock)
-            return let_in(sock, *more)
+        async def goes(*asked: Any) -> Any:
+            newcomers = await found(*asked)
+            seat = next(iter(seats._signed_out))
+            assert seat.end is not None
+            seat.end()  # as whoever has no login gives way in a full hall
+            return newcomers
 
-        async def goes(user_id: str) -> Mailbox:
-            mailbox = await opened(user_id)
-            socks[-1].close()  # as whoever has no login gives way in a full hall
-            return mailbox
-
-        monkeypatch.setattr(look, "_let_in", begins)
-        monkeypatch.setattr(it.house.delivery.mailboxes, "open", goes)
-        for data in (requests(it.token)[0], requests(it.token)[7]):
-            first, *_ = await answer(it.looked_at(data), 20)
-            assert first == b""
-        assert len(socks) == 2
+        monkeypatch.setattr(it.house.store, "newcomers", goes)
+        first, *_ = await answer(it.looked_at(requests(it.token)[at]), 20)
+        assert first == b"" and not len(seats)
         assert not it.house.delivery.readers.all and not it.house.delivery.joins.under_way

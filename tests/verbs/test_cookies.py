@@ -10,6 +10,7 @@ from chatserver.core.errors import NotFound, Unauthenticated
 from chatserver.verbs.cookies import port_of
 from chatserver.verbs.keys import KeyRing
 from chatserver.verbs.sessions import Sessions
+from tests.support.logins import resolve
 from tests.verbs.test_sessions import NOW_MS, World, header, opened
 
 
@@ -80,14 +81,14 @@ async def test_a_cookie_beside_that_of_another_server_is_renewed_under_its_own_n
         ann = await sessions.begin("ann", 0, "")
         theirs = header(foreign(world).cookie(ann, secure=False))
         ours = header(sessions.cookie(ann, secure=False, name="chatserver-8888"))
-        login = await sessions.resolve(f"{theirs}; {ours}", None, port="8888")
+        login = await resolve(sessions, f"{theirs}; {ours}", None, port="8888")
         with pytest.raises(Unauthenticated):
-            await sessions.resolve(f"{theirs}; {ours}", None, port="9999")
+            await resolve(sessions, f"{theirs}; {ours}", None, port="9999")
         world.now_ms += 2 * 86_400_000
         renewed = sessions.renewed_cookie(f"{theirs}; {ours}", login, False, port="8888")
         assert renewed is not None and renewed.startswith("chatserver-8888=")
         plain = header(sessions.cookie(ann, secure=False))
-        assert await sessions.resolve(plain, None, port="8888")
+        assert await resolve(sessions, plain, None, port="8888")
         world.now_ms += 2 * 86_400_000
         renewed = sessions.renewed_cookie(plain, login, False, port="8888")
         assert renewed is not None and renewed.startswith("chatserver=")

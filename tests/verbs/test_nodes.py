@@ -18,6 +18,7 @@ from chatserver.core.limits import Limits
 from chatserver.http.house import House
 from chatserver.store import behind
 from tests.support.houses import Nodes, two_houses
+from tests.support.logins import known, resolve
 
 FREE = Limits(meter=False)
 
@@ -227,7 +228,7 @@ async def test_a_login_that_ends_at_one_node_ends_at_the_other_before_it_is_answ
         (ann,) = await people(nodes, "Ann")
         login = await nodes.one.sessions.begin(ann, 0, "")
         cookie = nodes.one.sessions.cookie(login, secure=False).partition(";")[0]
-        assert (await nodes.other.sessions.resolve(cookie, None)).id == login.id
+        assert (await resolve(nodes.other.sessions, cookie, None)).id == login.id
         nodes.other_node.held = True
         ending = asyncio.create_task(nodes.one.accounts.sign_out(login))
         await nodes.settle()
@@ -235,7 +236,7 @@ async def test_a_login_that_ends_at_one_node_ends_at_the_other_before_it_is_answ
         nodes.other_node.release()
         await ending
         with pytest.raises(Unauthenticated):
-            await nodes.other.sessions.resolve(cookie, None)
+            await resolve(nodes.other.sessions, cookie, None)
 
 
 async def test_a_new_name_is_on_what_the_other_node_sends_from_then_on(data: Path) -> None:
@@ -267,13 +268,13 @@ async def test_a_node_that_is_not_fresh_serves_nothing(data: Path) -> None:
         login = await nodes.other.sessions.begin(ann, 0, "")
         cookie = nodes.other.sessions.cookie(login, secure=False).partition(";")[0]
         house = nodes.other
-        await house.sessions.resolve(cookie, None)
+        await resolve(house.sessions, cookie, None)
         await house.users.user(ann)
-        assert house.sessions.known(cookie, None) is not None
+        assert known(house.sessions, cookie, None) is not None
         nodes.other_node.fresh = False
-        assert house.sessions.known(cookie, None) is None
+        assert known(house.sessions, cookie, None) is None
         for asked in (
-            house.sessions.resolve(cookie, None),
+            resolve(house.sessions, cookie, None),
             house.messages.send(ann, {"text": "hello"}),
             house.messages.history(ann, Range()),
             house.friendships.friends(ann),

@@ -21,6 +21,7 @@ from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.cookies import cookie_named
 from chatserver.verbs.keys import KeyRing
 from chatserver.verbs.sessions import COOKIE_LIFE_MS, COOKIE_RENEW_MS, DAY_MS, TOKENS_MAX, Sessions
+from tests.support.logins import known, resolve
 from tests.support.payments import paid
 
 NOW_MS = 1_800_000_000_000
@@ -78,9 +79,9 @@ def header(set_cookie: str) -> str:
 
 
 async def nobody(sessions: Sessions, cookie: str | None, authorization: str | None = None) -> None:
-    assert sessions.known(cookie, authorization) is None
+    assert known(sessions, cookie, authorization) is None
     with pytest.raises(Unauthenticated):
-        await sessions.resolve(cookie, authorization)
+        await resolve(sessions, cookie, authorization)
 
 
 async def test_a_cookie_signs_in_across_a_restart_until_it_is_ended(tmp_path: Path) -> None:
@@ -89,9 +90,9 @@ async def test_a_cookie_signs_in_across_a_restart_until_it_is_ended(tmp_path: Pa
         login = await first.begin("ann", 0, "a browser")
         cookie = header(first.cookie(login, secure=False))
         second = world.sessions()
-        assert second.known(cookie, None) is None
-        assert (await second.resolve(cookie, None)).id == login.id
-        assert second.known(f"other=1; {cookie}; more=2", None) is not None
+        assert known(second, cookie, None) is None
+        assert (await resolve(second, cookie, None)).id == login.id
+        assert known(second, f"other=1; {cookie}; more=2", None) is not None
         await second.end(login)
         await nobody(second, cookie)
         await nobody(world.sessions(), cookie)
@@ -117,11 +118,11 @@ async def test_a_cookie_under_https_has_the_host_prefix_and_is_the_only_one_that
         planted = header(sessions.cookie(bob, secure=False))
         both = f"{planted}; {header(secure)}"
         for fresh in (sessions, world.sessions()):
-            assert (await fresh.resolve(both, None, secure=True)).user_id == "ann"
-            assert (await fresh.resolve(both, None, secure=False)).user_id == "bob"
-            assert fresh.known(planted, None, secure=True) is None
+            assert (await resolve(fresh, both, None, secure=True)).user_id == "ann"
+            assert (await resolve(fresh, both, None, secure=False)).user_id == "bob"
+            assert known(fresh, planted, None, secure=True) is None
             with pytest.raises(Unauthenticated):
-                await fresh.resolve(planted, None, secure=True)
+                await resolve(fresh, planted, None, secure=True)
             assert fresh.renewed_cookie(planted, ann, secure=True) is None
 
 
@@ -184,10 +185,10 @@ async def test_a_cookie_login_slides_by_use_and_ends_30_days_after_the_last(tmp_
         cookie = header(sessions.cookie(login, secure=False))
         assert sessions.expires_at(login.id) == NOW_MS + COOKIE_LIFE_MS
         world.now_ms += 29 * DAY_MS
-        assert (await sessions.resolve(cookie, None)).expires_at == world.now_ms + COOKIE_LIFE_MS
+        assert (await resolve(sessions, cookie, None)).expires_at == world.now_ms + COOKIE_LIFE_MS
         await sessions.flush()
         world.now_ms += 29 * DAY_MS
-        assert (await world.sessions().resolve(cookie, None)).id == login.id
+        assert (await resolve(world.sessions(), cookie, None)).id == login.id
         world.now_ms += 30 * DAY_MS
         await nobody(sessions, cookie)
         assert await sessions.listed("ann", "cookie") == []
@@ -198,13 +199,13 @@ async def test_a_cookie_is_renewed_when_it_is_older_than_a_day(tmp_path: Path) -
         sessions = world.sessions()
         login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
-        login = await sessions.resolve(cookie, None)
+        login = await resolve(sessions, cookie, None)
         world.now_ms += COOKIE_RENEW_MS - 1
         assert sessions.renewed_cookie(cookie, login, secure=False) is None
         world.now_ms += 1
         renewed = sessions.renewed_cookie(cookie, login, secure=False)
         assert renewed is not None and header(renewed) != cookie
-        assert (await sessions.resolve(header(renewed), None)).id == login.id
+        assert (await resolve(sessions, header(renewed), None)).id == login.id
 
 
 async def test_a_token_is_kept_hashed_and_wins_over_a_cookie(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ async def test_a_token_is_kept_hashed_and_wins_over_a_cookie(tmp_path: Path) -> 
             assert token.encode() not in file.read_bytes()
         cookie = header(sessions.cookie(await sessions.begin("bob", 0, ""), secure=False))
         for authorization in (f"Bearer {token}", f"bearer  {token} "):
-            assert (await sessions.resolve(cookie, authorization)).user_id == "ann"
+            assert (await resolve(sessions, cookie, authorization)).user_id == "ann"
         for bad in ("Bearer cst_no", f"Basic {token}", token, "Bearer", "", f"Bearer {token}x"):
             await nobody(sessions, cookie, bad)
 
@@ -228,9 +229,9 @@ async def test_a_token_ends_by_time(tmp_path: Path) -> None:
         sessions = world.sessions()
         asker = await sessions.begin("ann", 0, "")
         login, token = await sessions.issue_token(asker, "script", 60)
-        await sessions.resolve(None, f"Bearer {token}")
+        await resolve(sessions, None, f"Bearer {token}")
         world.now_ms += 59_999
-        assert sessions.known(None, f"Bearer {token}") is not None
+        assert known(sessions, None, f"Bearer {token}") is not None
         assert sessions.expires_at(login.id) == NOW_MS + 60_000
         world.now_ms += 1
         await nobody(sessions, None, f"Bearer {token}")
@@ -276,13 +277,13 @@ async def test_a_login_that_is_ended_while_it_is_read_stays_ended(tmp_path: Path
             return found
 
         world.store.login = slow  # type: ignore[method-assign]
-        asking: asyncio.Task[Any] = asyncio.create_task(late.resolve(cookie, None))
+        asking: asyncio.Task[Any] = asyncio.create_task(resolve(late, cookie, None))
         await read.wait()
         await late.end(login)
         go_on.set()
         with pytest.raises(Unauthenticated):
             await asking
-        assert late.known(cookie, None) is None
+        assert known(late, cookie, None) is None
 
 
 async def test_a_form_field_is_of_its_subject_only(tmp_path: Path) -> None:
@@ -307,15 +308,15 @@ async def test_a_new_password_ends_every_login_but_the_one_that_is_kept(tmp_path
             for login in (kept, other, stranger)
         }
         for cookie in cookies.values():
-            await elsewhere.resolve(cookie, None)
+            await resolve(elsewhere, cookie, None)
         seq = await world.change(PasswordChange("ann", "new phc", kept.id))
         for process in (sessions, elsewhere):
             assert process.is_current(kept) and not process.is_current(other)
         for process in (sessions, elsewhere, world.sessions()):
             await nobody(process, cookies[other.id])
             await nobody(process, None, f"Bearer {token}")
-            assert (await process.resolve(cookies[kept.id], None)).generation == seq
-            assert (await process.resolve(cookies[stranger.id], None)).generation == 0
+            assert (await resolve(process, cookies[kept.id], None)).generation == seq
+            assert (await resolve(process, cookies[stranger.id], None)).generation == 0
             assert [login.id for login in await process.listed("ann", "cookie")] == [kept.id]
 
 
@@ -377,7 +378,7 @@ async def test_a_kept_login_that_was_read_before_the_new_password_still_counts(
             return found
 
         world.store.login = find_slowly  # type: ignore[method-assign]
-        assert [(await late.resolve(cookie, None)).generation] == seqs
+        assert [(await resolve(late, cookie, None)).generation] == seqs
 
 
 async def test_a_token_that_is_asked_for_while_its_asker_signs_out_does_not_outlive_it(
@@ -406,8 +407,8 @@ async def test_the_end_of_an_account_ends_all_of_its_logins(tmp_path: Path) -> N
         login = await sessions.begin("ann", 0, "")
         cookie = header(sessions.cookie(login, secure=False))
         _, token = await sessions.issue_token(login, "script", None)
-        await sessions.resolve(cookie, None)
-        await sessions.resolve(None, f"Bearer {token}")
+        await resolve(sessions, cookie, None)
+        await resolve(sessions, None, f"Bearer {token}")
         await world.journal.append(paid(), vocabulary.account_end(ANN))
         await nobody(sessions, cookie)
         await nobody(sessions, None, f"Bearer {token}")

@@ -16,15 +16,14 @@ from chatserver.store.contract import StoreRefused
 from chatserver.store.mongo.alerts import MongoAlerts
 from chatserver.store.mongo.archive import MongoArchive
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.friendships import MongoFriendships
 from chatserver.store.mongo.history import MongoHistory
-from chatserver.store.mongo.logins import MongoLogins, MongoSecrets
-from chatserver.store.mongo.people import MongoPeople
+from chatserver.store.mongo.logins import MongoSecrets
+from chatserver.store.mongo.newcomers import MongoNewcomers
 from chatserver.store.mongo.projection import MongoProjection
 from chatserver.store.order import Wanted, settle_order
 
 
-class MongoStore(MongoPeople, MongoFriendships, MongoLogins, MongoHistory, MongoAlerts):
+class MongoStore(MongoNewcomers, MongoHistory, MongoAlerts):
     """A `Store` in the database of `uri`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now. `start` waits up to `wait_s` (`database.WAIT_S`) for a database that does

@@ -18,11 +18,14 @@ from chatserver.store.sqlite.database import Database
 from chatserver.store.sqlite.friendships import SqliteFriendships
 from chatserver.store.sqlite.history import SqliteHistory
 from chatserver.store.sqlite.logins import SqliteLogins
+from chatserver.store.sqlite.newcomers import SqliteNewcomers
 from chatserver.store.sqlite.people import SqlitePeople
 from chatserver.store.sqlite.projection import SqliteProjection
 
 
-class SqliteStore(SqlitePeople, SqliteFriendships, SqliteLogins, SqliteHistory, SqliteAlerts):
+class SqliteStore(
+    SqlitePeople, SqliteFriendships, SqliteLogins, SqliteNewcomers, SqliteHistory, SqliteAlerts
+):
     """A `Store` in `folder`; `log` is its `EventLog`, for the local journal.
 
     `clock_ms` is the time now; `busy_ms` how long a write waits while another program (a backup) holds

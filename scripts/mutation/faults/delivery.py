@@ -8,14 +8,37 @@ CATCHUP = "chatserver/delivery/catchup.py"
 READERS = "chatserver/delivery/readers.py"
 MAILBOXES = "chatserver/delivery/mailboxes.py"
 ATTENDANCE = "chatserver/delivery/attendance.py"
+NEWCOMERS = "chatserver/delivery/newcomers.py"
 
 T_CATCHUP = ("tests/delivery/test_catchup.py",)
 T_READERS = ("tests/delivery/test_readers.py",)
 T_MAILBOXES = ("tests/delivery/test_mailboxes.py",)
 T_ATTENDANCE = ("tests/delivery/test_attendance.py",)
+T_NEWCOMERS = ("tests/delivery/test_newcomers.py",)
 T_CLOCKWORK = ("tests/delivery/test_clockwork.py",)
 
 FAULTS = (
+    Fault(
+        "what changes while a newcomer is read is believed",
+        NEWCOMERS,
+        "if login is not None and user_id not in changed:",
+        "if login is not None:",
+        T_NEWCOMERS,
+    ),
+    Fault(
+        "a newcomer's friends may be from a place that is not here yet",
+        NEWCOMERS,
+        "await self._journal.caught_up(",
+        "print(",
+        T_NEWCOMERS,
+    ),
+    Fault(
+        "a mailbox that somebody else is opening is opened twice",
+        MAILBOXES,
+        "if mailbox is None and user_id not in self._opening:",
+        "if mailbox is None:",
+        T_NEWCOMERS,
+    ),
     Fault(
         "the reset “too long ago” is never given",
         CATCHUP,
