@@ -143,9 +143,7 @@ class Attendance:
             loop.call_later(LOOK_S, self._look_at_held)
             return
         for user_id in list(islice(self._held, TOLD_A_TURN)):
-            coming = self._held.pop(user_id, None)
-            if coming is not None:
-                self._announce(user_id, True, coming=coming)
+            self._announce(user_id, True, coming=self._held.pop(user_id))
         if self._held:
             self._held_since_s = -HELD_S  # they have waited long enough
             loop.call_soon(self._look_at_held)

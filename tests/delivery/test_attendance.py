@@ -13,6 +13,7 @@ from chatserver.core.changes import AccountEnd
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Audience, Draft, Signal
 from chatserver.core.presence import Presence
+from chatserver.delivery import attendance as attendance_module
 from chatserver.delivery.attendance import HELD_S, Attendance
 from tests.delivery.kit import LIMITS, Probe, opened
 from tests.store.kit import START_MS
@@ -71,6 +72,11 @@ async def test_whose_account_has_ended_is_offline_at_once(tmp_path: Path) -> Non
         )
         assert said(ann) == [("bob", True), ("bob", False)]
         assert not place.presence.is_online("bob")
+        await place.befriend("ann", "cho")
+        await place.journal.append(
+            paid(), Draft("profile", Audience.FRIENDS, "cho", None, {}, None, AccountEnd("cho"))
+        )
+        assert len(said(ann)) == 2, "who was not here does not go"
 
 
 async def test_a_poll_brings_one_online_until_its_next_was_due(tmp_path: Path) -> None:
@@ -152,3 +158,28 @@ async def test_a_herd_hears_of_itself_at_once_when_it_is_there_or_a_second_later
     attendance._look_at_held()
     attendance.stream_opened("eve")
     assert told[3:] == [("dan", True), ("eve", True)]
+
+
+async def test_a_large_herd_is_told_of_in_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendance_module, "TOLD_A_TURN", 2)
+    crowded, now_s = True, 100.0
+    told: list[str] = []
+
+    class Told:
+        def publish(self, signal: Signal, to: str | None = None) -> None:
+            told.append(signal.about)
+
+    attendance = Attendance(
+        Presence(0.0), Told(), Away(), lambda: now_s, lambda: START_MS, lambda: crowded
+    )
+    for number in range(5):
+        attendance.stream_opened(f"u{number}")
+    now_s += HELD_S
+    attendance._look_at_held()
+    attendance.stream_opened("late")
+    counts = []
+    while len(told) < 6:
+        counts.append(len(told))
+        await asyncio.sleep(0)
+    assert counts == [2, 4], "though the herd has not ended: they have waited long enough"
+    assert told == [*(f"u{number}" for number in range(5)), "late"]

@@ -88,6 +88,10 @@ async def test_one_who_gives_up_waiting_does_not_stop_the_opening_for_the_others
         await asyncio.sleep(0)
         giving_up.cancel()
         assert (await waiting).user_id == "ann"
+        opening, giving_up, waiting = (asyncio.create_task(mailboxes.open("bob")) for _ in range(3))
+        await asyncio.sleep(0)
+        giving_up.cancel()
+        assert await opening is await waiting
 
 
 async def test_a_mailbox_is_forgotten_a_while_after_the_last_reader_left(tmp_path: Path) -> None:

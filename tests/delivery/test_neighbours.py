@@ -302,3 +302,58 @@ async def test_a_client_that_polls_at_every_node_is_one_reader(tmp_path: Path) -
         await it.places[1].reader("ann")
         it.bus.deliver()
         assert first.endings == [TOO_MANY]
+
+
+async def test_readers_of_a_node_that_is_gone_count_no_more(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 3) as it:
+        one, other, gone = it.places
+        mine = [await one.reader("ann")]
+        await other.reader("bob")
+        for user in ("ann", "bob"):
+            for _ in range(LIMITS.readers_per_user - 1):
+                await gone.reader(user)
+        it.bus.deliver()
+        gone.neighbours.leave()
+        it.bus.deliver()
+        it.bus.cut_off.add(it.bus.ears[2])
+        for _ in range(LIMITS.readers_per_user - 1):
+            mine.append(await other.reader("ann"))
+            it.bus.deliver()
+        assert [reader.endings for reader in mine] == [[]] * LIMITS.readers_per_user
+
+
+async def test_what_is_said_again_and_again_is_said_once_a_beat(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 2) as it:
+        one, other = it.places
+        it.pass_time(2)
+        assert len(one.neighbours) == len(other.neighbours) == 1  # type: ignore[arg-type]
+        for _ in range(3):
+            one.neighbours.turn(one.now_s)
+        assert it.bus.said == []
+        await one.reader("ann")
+        it.bus.said.clear()
+        heard: list[Any] = []
+        it.bus.loses = lambda words: heard.append(words[2:4]) or True  # type: ignore[func-returns-value]
+        for node_id, expected in (
+            ("node1", []),
+            ("node0", [["whole", 0]]),
+            ("node0", [["whole", 0]]),
+        ):
+            it.bus.ears[0](SimpleNamespace(data=json.dumps([1, "node1", "ask", node_id])))
+            it.bus.deliver()
+            assert heard == expected, "where it is asked itself, and once for all who ask at once"
+
+
+async def test_a_client_without_a_name_is_no_other_nodes_concern(tmp_path: Path) -> None:
+    async with nodes(tmp_path, 2) as it:
+        one, other = it.places
+        poll = await one.reader("ann", stream=False)
+        there = await other.reader("ann", stream=False)
+        it.bus.deliver()
+        one.neighbours.polled(poll)
+        one.neighbours.handed(poll)
+        assert it.bus.said == []
+        assert (there.moves, there.offers_elsewhere, there.endings) == (0, 0, [])
+        one.neighbours.keep(vocabulary.presence("bob", True, 0), None)
+        one.neighbours.catch_up(poll)
+        assert poll.signals == [], "only what is typed is kept"

@@ -87,6 +87,22 @@ def test_in_a_full_hall_the_oldest_without_a_login_gives_way_once_it_is_not_youn
     assert hall.seats.counts == {"gave way": 2, "all": 2}
 
 
+def test_who_cannot_be_ended_does_not_give_way() -> None:
+    """Nobody holds its socket yet."""
+    hall = Hall()
+    unheld = hall.take(None)
+    unheld.end = None
+    for _ in range(9):
+        hall.take(None)
+    hall.now_s += YOUNG_S
+    assert not hall.seats.make_room() and hall.ended == []
+    hall.seats.leave(unheld)
+    hall.take(None)
+    assert hall.seats.make_room() and len(hall.ended) == 1
+    empty = Hall().seats
+    assert not empty.make_room(), "there is nobody"
+
+
 def test_when_all_have_left_nothing_is_remembered() -> None:
     hall = Hall()
     seats = [hall.take("a"), hall.take("b"), hall.take(None)]

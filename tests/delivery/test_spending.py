@@ -72,3 +72,16 @@ async def test_what_is_given_back_at_one_node_is_there_at_all() -> None:
     it.hear()
     assert [two.take("ann", 0.0) for _ in range(BURST)] == [0] * BURST
     assert two.take("bob", 0.0) == 0
+
+
+async def test_a_rate_that_only_a_newer_node_has_is_passed_over() -> None:
+    it = Three()
+    newer = Buckets(1.0, BURST)
+    talk = Talk(it, "", "newer")
+    node = Spending(talk, {"something new": newer, "tries": it.buckets[0]}, lambda: it.now_s)
+    newer.take("mallory", 0.0)
+    it.buckets[0].take("mallory", 0.0)
+    node.say()
+    it.hear()
+    assert [bucket.take("mallory", 0.0) for bucket in it.buckets[1:] * (BURST - 1)] == [0] * 10
+    assert all(bucket.take("mallory", 0.0) > 0 for bucket in it.buckets[1:])

@@ -65,6 +65,18 @@ def test_a_file_is_held_back_before_it_is_refused() -> None:
     assert gate.tolls.user_pays("ann", REQUEST, patience_s=1.0) == pytest.approx(1.0)
 
 
+def test_who_must_have_the_price_does_not_pay_it_yet() -> None:
+    gate = Gate()
+    for _ in range(50):
+        gate.tolls.address_must_have("a", REQUEST)
+    for _ in range(4):
+        gate.tolls.address_pays("a", REQUEST)
+    gate.tolls.address_must_have("a", REQUEST, patience_s=0.5)
+    with pytest.raises(RateLimited, match="this address"):
+        gate.tolls.address_must_have("a", REQUEST, patience_s=0.4)
+    assert (gate.tolls.refused, gate.tolls.held) == (1, 0)
+
+
 def test_whoever_turns_out_to_be_signed_in_pays_instead_of_the_address() -> None:
     gate = Gate()
     for number in range(50):
