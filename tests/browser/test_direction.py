@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
@@ -98,3 +99,16 @@ def test_a_page_speaks_the_browsers_language_and_the_readers_choice(
     mei.page.wait_for_selector("#f-language")
     mei.page.select_option("#f-language", "")
     mei.page.wait_for_selector("#nav >> text=个人资料")
+
+
+def test_a_time_is_written_as_in_the_readers_country_not_as_in_that_of_the_pages_words(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson
+) -> None:
+    for country, written in (("en-GB", r"\d\d:\d\d"), ("en-US", r"\d\d:\d\d [AP]M")):
+        person = meet(chromium, server.url, country)
+        person.context.add_init_script(
+            f"Object.defineProperty(navigator, 'languages', {{get: () => ['{country}']}})"
+        )
+        person.register()
+        person.send("what time is it")
+        expect(person.page.locator(".message time")).to_have_text(re.compile(rf"^{written}$"))

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { endOfClose } from '../../web/js/core/endings.js';
 import { isolated } from '../../web/js/core/bidi.js';
+import { localeOf } from '../../web/js/core/locale.js';
 import { parts, said, t, wordsOf } from '../../web/js/words.js';
 
 const timeout = 10_000;
@@ -132,4 +133,20 @@ test('what others say in English is known as it is, and with numbers in it', { t
   assert.equal(said('closed with code 4999'), 'closed with code 4999');
   assert.equal(said('something new'), 'something new');
   assert.equal(wordsOf(new Error('something new')), 'something new');
+});
+
+test('days and numbers are written as in the reader\'s country, in the language and script of the page', { timeout }, () => {
+  const at = Date.UTC(2026, 10, 9, 21, 22);
+  const written = (language, ...preferred) => new Intl.DateTimeFormat(localeOf(language, preferred), {
+    timeZone: 'UTC', dateStyle: 'short', timeStyle: 'short',
+  }).format(at).replaceAll('\u202f', ' ');
+  assert.equal(written('en', 'en-US', 'en'), '11/9/26, 9:22 PM');
+  assert.equal(written('en', 'en-GB', 'en-US'), '09/11/2026, 21:22');
+  assert.equal(written('en', 'de-CH', 'en-GB'), '09/11/2026, 21:22', 'the first that is the page\'s');
+  assert.equal(written('en', 'de'), '09/11/2026, 21:22', 'a country can be guessed');
+  assert.equal(written('en'), '11/9/26, 9:22 PM', 'a browser that says nothing');
+  assert.equal(localeOf('zh-CN', ['zh-TW', 'zh-SG']), 'zh-SG', 'not in another script');
+  assert.equal(localeOf('zh-CN', ['zh-TW']), 'zh-Hans-TW');
+  assert.equal(localeOf('en', ['no tag', 'en-IN']), 'en-IN');
+  assert.equal(localeOf('en', ['no tag']), 'en');
 });

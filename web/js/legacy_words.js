@@ -79,11 +79,18 @@
     return two(date.getHours()) + ':' + two(date.getMinutes());
   }
 
+  // As the reader's country writes it, where the browser's language is the page's.
+  function locale() {
+    var page = document.documentElement.lang;
+    var own = navigator.language || '';
+    return own.slice(0, 2) === page.slice(0, 2) ? own : page;
+  }
+
   // The day in the reader's zone, as the language writes it where the browser knows how.
   function dayOf(at) {
     var date = new Date(at);
     try {
-      return date.toLocaleDateString(document.documentElement.lang, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+      return date.toLocaleDateString(locale(), { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
     } catch (error) {
       return date.getFullYear() + '-' + two(date.getMonth() + 1) + '-' + two(date.getDate());
     }

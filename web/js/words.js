@@ -3,6 +3,7 @@
 // browser's) and names it in <html lang>; only that file is fetched.
 
 import { isolated } from './core/bidi.js';
+import { localeOf } from './core/locale.js';
 
 /** @typedef {typeof import('./words/en.js').default} Table */
 /** @typedef {keyof Table} Key */
@@ -16,10 +17,13 @@ export const languages = (root?.dataset.languages ?? 'en=English').split(';')
 /** The reader's language, as a BCP 47 tag. A page of another origin has its own. */
 export const language = languages.some(([tag]) => tag === root?.lang) ? String(root?.lang) : 'en';
 
+/** How days, times and numbers are written: as in the reader's country, where the browser says which, in the page's language. */
+export const locale = root ? localeOf(language, navigator.languages) : language;
+
 /** @type {Record<string, string | Record<string, string>>} */
 const table = (await import(`./words/${language}.js`)).default;
 const plurals = new Intl.PluralRules(language);
-const numbers = new Intl.NumberFormat(language);
+const numbers = new Intl.NumberFormat(locale);
 const lists = new Intl.ListFormat(language);
 
 /** What a text with gaps is made of: words, and the names of what stands between them. */
@@ -34,7 +38,7 @@ function textOf(key, values) {
 
 /**
  * The words for `key`. A value is text that somebody wrote, kept in its own direction, or a number, written as
- * the language writes numbers; `count` chooses between the plural forms.
+ * the reader's country writes numbers; `count` chooses between the plural forms.
  * @param {Key} key
  * @param {Record<string, string | number>} [values] of the gaps
  */

@@ -1,4 +1,4 @@
-// Days and times as the reader's clock on the wall has them: pure. The zone, the language and what time it is
+// Days and times as the reader's clock on the wall has them: pure. The zone, the locale and what time it is
 // now are arguments.
 
 const DAY_MS = 86_400_000;
@@ -13,14 +13,14 @@ export class Calendar {
   #moment;
   #short;
 
-  /** @param {string} language @param {string} [zone] an IANA name; absent: where the browser is */
-  constructor(language, zone) {
+  /** @param {string} locale how a country writes them @param {string} [zone] an IANA name; absent: where the browser is */
+  constructor(locale, zone) {
     const here = { timeZone: zone };
     this.#parts = new Intl.DateTimeFormat('en', { ...here, calendar: 'gregory', year: 'numeric', month: 'numeric', day: 'numeric' });
-    this.#day = new Intl.DateTimeFormat(language, { ...here, weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-    this.#time = new Intl.DateTimeFormat(language, { ...here, hour: '2-digit', minute: '2-digit' });
-    this.#moment = new Intl.DateTimeFormat(language, { ...here, dateStyle: 'medium', timeStyle: 'short' });
-    this.#short = new Intl.DateTimeFormat(language, { ...here, dateStyle: 'short' });
+    this.#day = new Intl.DateTimeFormat(locale, { ...here, weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+    this.#time = new Intl.DateTimeFormat(locale, { ...here, hour: '2-digit', minute: '2-digit' });
+    this.#moment = new Intl.DateTimeFormat(locale, { ...here, dateStyle: 'medium', timeStyle: 'short' });
+    this.#short = new Intl.DateTimeFormat(locale, { ...here, dateStyle: 'short' });
   }
 
   /** The day in full. @param {number} at */

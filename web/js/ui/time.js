@@ -1,14 +1,14 @@
-// Days and times on the page: in the browser's zone, and kept true while the page stays open.
+// Days and times on the page: in the browser's zone, as its country writes them, and kept true while the page stays open.
 
 import { Calendar } from '../core/days.js';
-import { language, t } from '../words.js';
+import { locale, t } from '../words.js';
 
 /** How often what is said of the past is looked at. A minute is the finest thing that is said. */
 const TICK_MS = 15_000;
 
 const zoneNow = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
 let zone = zoneNow();
-let calendar = new Calendar(language);
+let calendar = new Calendar(locale);
 /** How much later it is at the server than by this computer's clock, milliseconds. */
 let aheadMs = 0;
 
@@ -63,7 +63,7 @@ export function asTimePasses(draw, signal) {
   const look = () => {
     if (zone !== zoneNow()) {
       zone = zoneNow();
-      calendar = new Calendar(language);
+      calendar = new Calendar(locale);
     }
     if (document.visibilityState === 'visible') draw();
   };
