@@ -6,11 +6,11 @@ first, and not the sending of the second.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
-_DEFAULT_PORT = {"http": 80, "https": 443}
+_DEFAULT_PORT = {"http": "80", "https": "443"}
 
 
 ORIGIN_CHARS = 300
@@ -19,26 +19,54 @@ ORIGIN_CHARS = 300
 _DEVIATIONS = re.compile("[\u00df\u03c2\u200c\u200d]")
 """IDNA 2003, which Python has, maps these; browsers keep them (UTS 46, section 4.3.2)."""
 
+_ORIGIN = re.compile(
+    r"(https?)://(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?))(?::([0-9]{0,5}))?/?",
+    re.ASCII,
+)
+"""What may stand there, in small letters. No wildcard, no zone, no space: no page has such an origin."""
+
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.ASCII)
+"""A host whose last part is a number is an IPv4 address, and nothing else (URL Standard, "ends in a number checker")."""
+
 
 def normal_origin(origin: str) -> str | None:
     """`scheme://host:port` in lower case with the port written out; None if it is no http(s) origin.
 
-    Hosts are ASCII, as browsers send them: an internationalised one as `xn--…`.
+    Hosts are ASCII, as browsers send them: an internationalised one as `xn--…`, an IPv6 address in its one short form. What
+    browsers never send is no origin, or whoever allowed it would wait for it in vain: `127.1`, `*.example.com`.
     """
     if len(origin) > ORIGIN_CHARS or not origin.isascii():
         return None
+    found = _ORIGIN.fullmatch(origin.strip(" ").lower())
+    if found is None:
+        return None
+    scheme, bracketed, name, port = found.groups()
+    host = name if bracketed is None else _ipv6(bracketed)
+    number = int(port or _DEFAULT_PORT[scheme])
+    if host is None or number > 65535 or (name and not _is_name_or_ipv4(name)):
+        return None
+    return f"{scheme}://{host}:{number}"
+
+
+def _ipv6(written: str) -> str | None:
+    """An IPv6 address as browsers write it, in brackets (URL Standard, "IPv6 serializer"); None where it is none."""
     try:
-        parts = urlsplit(origin.strip())
-        port = parts.port
+        where = ipaddress.IPv6Address(written)
     except ValueError:
         return None
-    scheme = parts.scheme.lower()
-    if scheme not in _DEFAULT_PORT or not parts.hostname or parts.username is not None:
-        return None
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{scheme}://{host}:{port or _DEFAULT_PORT[scheme]}"
+    if where.ipv4_mapped is not None:  # of which Python writes the end in one way or the other
+        first, second = divmod(int(where.ipv4_mapped), 1 << 16)
+        return f"[::ffff:{first:x}:{second:x}]"
+    return f"[{where.compressed}]"
+
+
+def _is_name_or_ipv4(host: str) -> bool:
+    if _NUMBER.fullmatch(host) is None:
+        return True
+    try:
+        return str(ipaddress.IPv4Address(host)) == host
+    except ValueError:
+        return False
 
 
 def written_origin(text: str) -> str | None:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from tornado.httputil import HTTPHeaders
 
 from chatserver.core.addresses import Address, Network, address, bucket_key
+from chatserver.core.origin import normal_origin
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Proxies:
     def __init__(self, trusted: Sequence[Network] = (), origins: Collection[str] = ()) -> None:
         self._trusted = tuple(trusted)
         self._https_origin = any(origin.startswith("https:") for origin in origins)
+        self._origins = frozenset(origins)
         self._warned: set[str] = set()
 
     def is_trusted(self, where: Address) -> bool:
@@ -96,7 +98,9 @@ class Proxies:
     def https(self, headers: HTTPHeaders) -> bool:
         """Whether the client speaks https, as far as can be known. The peer does not matter: see below.
 
-        A trusted proxy's word counts; where there is none, an https origin in the settings says how people come.
+        A trusted proxy's word counts; where there is none, an https origin in the settings says how people come. So does one
+        of the very host that was asked, whatever the proxy says, unless `http://` of it is named too: of two proxies in a
+        row the inner one often says http, and its site's cookies were neither `Secure` nor safe from a sibling host.
         Whoever is no proxy and lies here, is given and asked for another cookie than he would have, and harms
         nobody else.
         """
@@ -105,7 +109,13 @@ class Proxies:
             return self._https_origin
         hop = self._walk(headers)[1] if len(protos) > 1 else 0
         # The entry of the hop at which the client stands; a proxy that overwrites leaves only one.
-        return protos[-1 - min(hop, len(protos) - 1)].lower() in ("https", "wss")
+        said = protos[-1 - min(hop, len(protos) - 1)].lower()
+        return said in ("https", "wss") or self._is_named_https(headers.get("Host", ""))
+
+    def _is_named_https(self, host: str) -> bool:
+        if not self._https_origin or normal_origin(f"https://{host}") not in self._origins:
+            return False
+        return normal_origin(f"http://{host}") not in self._origins
 
     def _walk(self, headers: HTTPHeaders) -> tuple[Address | None, int]:
         """The client as the trusted proxies say, and how many of them stand behind the peer."""

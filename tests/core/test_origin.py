@@ -49,6 +49,53 @@ def test_an_origin_is_written_in_one_way() -> None:
     assert normal_origin("http://example.com:80") == "http://example.com:80"
     for bad in ("example.com", "ftp://example.com", "http://example.com/path", "http://a:b@c"):
         assert normal_origin(bad) is None
+    assert normal_origin("http://example.com:0") == "http://example.com:0"
+    assert normal_origin("http://example.com.:80") == "http://example.com.:80"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[0::1]"],
+)
+def test_an_ipv6_address_is_one_host_however_it_is_written(written: str) -> None:
+    """Browsers write it in its short form, people and other clients in any."""
+    assert normal_origin(f"http://{written}:8888") == "http://[::1]:8888"
+    assert origin_allowed("http://[::1]:8888", None, f"{written}:8888", (), https=False)
+
+
+def test_an_ipv4_address_in_ipv6_is_written_as_browsers_do() -> None:
+    for written in ("[::ffff:1.2.3.4]", "[::FFFF:102:304]", "[0:0:0:0:0:ffff:1.2.3.4]"):
+        assert normal_origin(f"http://{written}") == "http://[::ffff:102:304]:80"
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        "https://*.example.com",
+        "https://*",
+        "http://127.1",
+        "http://0x7f.0.0.1",
+        "http://2130706433",
+        "http://1.2.3.4.",
+        "http://256.1.1.1",
+        "http://01.2.3.4",
+        "http://ex%61mple.com",
+        "http://a b",
+        "http://a,b",
+        "http://a?",
+        "http://a#",
+        "http://a\tb",
+        "http://a\\b",
+        "https://[fe80::1%25eth0]",
+        "https://[::1",
+        "https://example..com",
+        "http://a:65536",
+        "http://a:000080",
+    ],
+)
+def test_what_no_browser_sends_is_no_origin_and_nobody_is_told_to_wait_for_it(never: str) -> None:
+    assert normal_origin(never) is None and written_origin(never) is None
+    assert not origin_allowed(never, None, never.partition("//")[2], (), https=False)
 
 
 @pytest.mark.parametrize(

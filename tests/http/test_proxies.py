@@ -102,6 +102,32 @@ def test_an_https_origin_says_how_people_come_where_no_proxy_does() -> None:
     assert not Proxies((), ()).https(headers(proto="https"))
 
 
+@pytest.mark.parametrize(
+    ("host", "https"),
+    [
+        ("chat.example.com", True),
+        ("Chat.Example.com:443", True),
+        ("chat.example.com:8443", False),
+        ("both.example.com", False),
+        ("another.example.com", False),
+        ("", False),
+    ],
+)
+def test_a_host_that_is_named_by_https_alone_is_https_whatever_a_proxy_says(
+    host: str, https: bool
+) -> None:
+    """Of two in a row the inner one says `http`, of the way between them."""
+    origins = (
+        "https://chat.example.com:443",
+        "https://both.example.com:443",
+        "http://both.example.com:80",
+    )
+    given = headers("203.0.113.5", proto="http")
+    given["Host"] = host
+    assert Proxies(TRUSTED, origins).https(given) is https
+    assert not Proxies(TRUSTED, origins[2:]).https(given)
+
+
 def test_a_long_list_of_proxies_is_not_walked_to_its_end() -> None:
     many = headers("203.0.113.5" + ", 10.0.0.2" * 1500, proto="https" + ", http" * 1500)
     proxies = Proxies(TRUSTED)

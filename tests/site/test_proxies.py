@@ -147,6 +147,20 @@ def test_an_https_origin_makes_cookies_secure_where_the_proxy_says_nothing(
     assert "__Host-chatserver" in signed_in(behind_proxy, ann, {"X-Forwarded-For": "203.0.113.78"})
 
 
+def test_where_an_inner_proxy_says_http_of_an_https_site_cookies_are_secure_all_the_same(
+    behind_proxy: ServerProcess, ann: Browser
+) -> None:
+    site = HTTP | {"Host": "app.example.org"}
+    secure = signed_in(behind_proxy, ann, site)
+    assert list(secure) == ["__Host-chatserver"]
+    planted = signed_in(behind_proxy, ann, HTTP)["chatserver"]
+    assert me(behind_proxy, site | {"Cookie": f"chatserver={planted}"}) == 401
+    own = site | {"Cookie": f"__Host-chatserver={secure['__Host-chatserver']}"}
+    for origin, status in (("https://app.example.org", 204), ("http://app.example.org", 403)):
+        url, headers = f"{behind_proxy.url}/api/typing", own | {"Origin": origin}
+        assert httpx.post(url, json={}, headers=headers).status_code == status
+
+
 def test_signing_out_takes_both_cookies_away(behind_proxy: ServerProcess, ann: Browser) -> None:
     secure = signed_in(behind_proxy, ann, HTTPS)["__Host-chatserver"]
     cookie = f"__Host-chatserver={secure}; chatserver=planted"
