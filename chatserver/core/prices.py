@@ -199,6 +199,9 @@ def free_of_charge(reason: str) -> Payment:
     return Payment(_MINT, None, ())
 
 
+A_MOMENT_S = 0.001
+
+
 class Till:
     """Where one kind of work is paid: from a bucket of each of its `buckets`, or not at all.
 
@@ -240,8 +243,8 @@ class Till:
         return self._first.wait_s(key, self._clock_s())
 
     def refuse(self, key: str) -> RateLimited:
-        """The refusal for `key`, which has nothing left in the first bucket."""
-        return RateLimited(self._refusal, self.wait_s(key))
+        """The refusal for `key`, which had nothing left in the first bucket. What has come meanwhile is for the next try."""
+        return RateLimited(self._refusal, max(A_MOMENT_S, self.wait_s(key)))
 
     def give_back(self, *keys: str) -> None:
         """Return what was taken."""

@@ -29,6 +29,10 @@ SIGN_IN, REGISTRATION = 0, 1
 REGISTERING_MAX = THREADS - 1
 """Registrations hashed at once: the other thread is there for whoever signs in."""
 
+ONE_PLACE = 0.6
+"""Of the guesses at an account that strangers have in a minute, so many may come from one address, beyond the first burst:
+with all of them one address kept its owner out of every new device for as long as it went on."""
+
 OPERATOR = "operator"
 """Who pays for what is done on the command line."""
 
@@ -47,6 +51,8 @@ class Passwords:
         by_address = limits.sign_in_failures_per_address
         self._strangers = Buckets(by_account / 60, by_account, metered=limits.meter)
         """By account, from wherever."""
+        self._one_place = Buckets(ONE_PLACE * by_account / 60, by_account, metered=limits.meter)
+        """By account and address."""
         self._own = Buckets(by_account / 60, by_account, metered=limits.meter)
         """Of logins, of browsers that had one, of places that knew the password: out of a stranger's reach."""
         self._addresses = Buckets(by_address / 60, by_address, metered=limits.meter)
@@ -88,15 +94,18 @@ class Passwords:
         """What a guess at the password of this account is to be wrapped in.
 
         `device` is the id of an earlier login to this very account whose cookie the browser holds: then the guess counts
-        in that browser's own bucket alone. Any other counts for the address; and for the account, unless somebody has
-        signed in to it from this address before: then for the two together.
+        in that browser's own bucket alone. Any other counts for the address, and for the two together; and for the
+        account, unless somebody has signed in to it from this address before.
         """
         if device is not None:
             return Guess([(self._own, f"device {device}")], self._clock_s)
         place = _place(email, address)
-        known = self._places.get(place) is not None
-        account = (self._own, place) if known else (self._strangers, account_key(email))
-        return Guess([account, (self._addresses, address)], self._clock_s)
+        counts = [(self._addresses, address)]
+        if self._places.get(place) is not None:
+            counts.append((self._own, place))
+        else:
+            counts += [(self._strangers, account_key(email)), (self._one_place, place)]
+        return Guess(counts, self._clock_s)
 
     def guess_again(self, login: Login) -> Guess:
         """As `guess`, where somebody who is signed in is asked for the password again: counted for their login.
@@ -117,7 +126,12 @@ class Passwords:
 
     def shared(self) -> dict[str, Buckets]:
         """The buckets that count for all nodes together, by name."""
-        return {"strangers": self._strangers, "own": self._own, "guessers": self._addresses}
+        return {
+            "strangers": self._strangers,
+            "one place": self._one_place,
+            "own": self._own,
+            "guessers": self._addresses,
+        }
 
     def close(self) -> None:
         """Let the threads go."""

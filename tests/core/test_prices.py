@@ -69,3 +69,11 @@ def test_without_a_meter_nobody_waits_and_nothing_is_remembered() -> None:
     for n in range(1000):
         till.pay(f"user {n % 3}")
     assert len(buckets) == 0 and till.wait_s("user 0") == 0
+
+
+def test_a_refusal_says_to_come_later_also_where_what_was_missing_has_come_meanwhile() -> None:
+    now_s = 0.0
+    till = Till("Too fast.", lambda: now_s, Buckets(1.0, 1))
+    assert till.offer("ann") is not None and till.offer("ann") is None
+    now_s = 5.0
+    assert till.refuse("ann").retry_after_s > 0

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -123,6 +123,25 @@ async def test_strangers_lock_no_owner_out() -> None:
         await right(passwords.guess_again(login("phone")))
         with pytest.raises(RateLimited):
             await right(passwords.guess(ANN, "home", None))
+
+
+async def test_one_address_does_not_keep_the_owner_out_of_a_new_device() -> None:
+    """It guesses each second for an hour. Whoever comes to the account for the first time waits once, if at all."""
+    now_s = 0.0
+    async with made(clock_s=lambda: now_s) as passwords:
+        wrongs, waits = 0, []
+        for second in range(3600):
+            now_s = float(second)
+            wrongs += await wrong(passwords.guess(ANN, "10.0.0.1", None)) is Forbidden
+            if second % 300 == 5:
+                with suppress(RateLimited):
+                    await right(passwords.guess(ANN, f"new {second}", None))
+                    continue
+                waits.append(second)
+            if second - 12 in waits:  # a fifth of a minute, as the refusal said at the most
+                await right(passwords.guess(ANN, f"new {second - 12}", None))
+        assert waits == [5], "only behind the first burst"
+        assert wrongs <= 5 + 0.6 * 5 * 60
 
 
 @pytest.mark.parametrize("of", ["device", "place", "login", "token"])
