@@ -133,7 +133,7 @@ def _asked(accept: str) -> list[str]:
     found: list[tuple[float, str]] = []
     for part in accept.split(",")[:_RANGES_MAX]:
         tag, _, weight = part.strip().partition(";")
-        match = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", weight)
+        match = re.fullmatch(r"\s*q=([01](?:\.[0-9]{0,3})?)\s*", weight)
         quality = float(match[1]) if match else 0.0 if weight else 1.0
         if quality > 0:
             found.append((-quality, tag.strip().lower()))

@@ -73,7 +73,7 @@ class Friendships(Protocol):
         ...
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
-        """How many people stand in each relation to the user; a relation without any may be missing."""
+        """How many people stand in each relation to the user, and how many are `blocked` by the user; what is 0 may be missing."""
         ...
 
     async def in_common(self, viewer: str, others: Sequence[str]) -> Mapping[str, int]:

@@ -14,6 +14,8 @@ COOKIE = "chatserver"
 SECURE_COOKIE = "__Host-chatserver"
 """Under https: the prefix makes browsers refuse one set by another host or over http (RFC 6265bis, 4.1.3)."""
 
+_NAME = re.compile(rf"(?:{SECURE_COOKIE}|{COOKIE})(?:-[0-9]{{1,5}})?")
+
 _SEALED = re.compile(r"[0-9a-f]{8}\.[\w-]{40,}", re.ASCII)
 """What a server of this kind sets: anything else under its name was planted by somebody."""
 
@@ -58,10 +60,7 @@ def all_session_cookies(header: str | None) -> Iterator[tuple[str, str]]:
     """Name and value of each cookie in a Cookie header that a server of this kind has set, with or without a port."""
     for part in (header or "").split(";"):
         name, equals, value = part.strip().partition("=")
-        base, _, port = name.partition("-") if name.startswith(COOKIE) else name.rpartition("-")
-        if equals and (
-            name in (COOKIE, SECURE_COOKIE) or (base in (COOKIE, SECURE_COOKIE) and port.isdigit())
-        ):
+        if equals and _NAME.fullmatch(name):
             yield name, value
 
 

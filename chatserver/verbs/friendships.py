@@ -34,6 +34,8 @@ V = TypeVar("V")
 SEARCH_DEFAULT = 20
 COMPARED = 20
 """Strangers of one search whose friends are compared with one's own: what a page shows."""
+BLOCKS_MAX = 10_000
+"""Whom one user may have blocked: they are all shown in one list, of about 1 MB."""
 SLICE = 500
 """People made into objects in one turn of the loop: about 1 ms."""
 
@@ -254,7 +256,7 @@ class Friendships:
         """End what there is between the two, and be found and reached by the other no more.
 
         Raises `NotFound` also where the other has blocked the one who asks: who is blocked does not find the blocker,
-        and would learn of the block if only this verb found them. `RateLimited`.
+        and would learn of the block if only this verb found them. `RateLimited`, and `Conflict` where there are too many.
 
         LIMIT: whoever asks, blocks and unblocks in turns cannot be blocked in between; each of their requests is paid
         for, 60 a day at the most.
@@ -267,6 +269,8 @@ class Friendships:
             return
         if await self._store.blocked(other_id, user_id):
             raise NotFound(_NOBODY)
+        if (await self._store.relation_counts(user_id)).get("blocked", 0) >= BLOCKS_MAX:
+            raise Conflict(f"You have blocked as many people as you may ({BLOCKS_MAX}).")
         if await self._store.relation(user_id, other_id) != "none":
             await self._part(user_id, other_id, True, guard)
         else:
@@ -289,7 +293,7 @@ class Friendships:
         """Whom the user has blocked."""
         async with self._prices.turns.turn(user_id):
             found = await self._store.blocks(user_id)
-        return [vocabulary.user(other) for other in found]
+        return await _in_slices(vocabulary.user, found)
 
     async def _two(self, user_id: str, other_id: str) -> tuple[User, User]:
         if user_id == other_id:

@@ -74,6 +74,12 @@ async def test_the_oldest_requests_are_shown_and_the_rest_is_counted(home: Home)
         assert found.incoming_count == 4
         counts = await world.store.relation_counts("me")
         assert dict(counts) == {"incoming": 4, "friend": 1, "outgoing": 1}
+        for each in ("p1", "p2"):
+            await world.block("me", each, True)
+        await world.block("p3", "me", True)
+        await world.block("me", "p2", False)
+        counts = await world.store.relation_counts("me")
+        assert counts["blocked"] == 1
         assert [user.id for user in found.outgoing] == ["zed"]
 
 

@@ -13,6 +13,7 @@ from chatserver.core.events import encode_json
 from chatserver.core.limits import Limits
 from chatserver.core.people import User
 from chatserver.http.house import House
+from chatserver.verbs import friendships
 from scripts.benchmark import seed
 from tests.site.test_bounds import FRIENDS, fill
 from tests.support.turns import without_collector
@@ -152,6 +153,24 @@ async def test_who_has_blocked_somebody_unblocks_them_before_they_ask(data: Path
             await house.friendships.befriend(ann.id, bob.id)
         await house.friendships.unblock(ann.id, bob.id)
         assert await house.friendships.befriend(ann.id, bob.id) == "outgoing"
+
+
+async def test_there_are_so_many_blocks_and_no_more(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are all in one list: a user who goes on for a day made an answer of 10 MB in one turn."""
+    monkeypatch.setattr(friendships, "BLOCKS_MAX", 3)
+    async with opened(data) as house:
+        ann = await person(house, "ann")
+        others = [await person(house, f"p{n}") for n in range(5)]
+        for other in others[:3]:
+            await house.friendships.block(ann.id, other.id)
+        with pytest.raises(Conflict, match="as many people as you may"):
+            await house.friendships.block(ann.id, others[3].id)
+        await house.friendships.block(ann.id, others[0].id)  # it is done already
+        await house.friendships.unblock(ann.id, others[0].id)
+        await house.friendships.block(ann.id, others[3].id)
+        assert len(await house.friendships.blocks(ann.id)) == 3
 
 
 async def test_nobody_is_accepted_by_who_has_as_many_friends_as_there_may_be(data: Path) -> None:

@@ -87,6 +87,7 @@ class MongoFriendships(MongoPart):
                 "friend": await self._count(user_id, {"state": "friend"}),
                 "outgoing": await self._count(user_id, _OPEN | {"asker": user_id}),
                 "incoming": await self._count(user_id, _OPEN | {"asker": {"$ne": user_id}}),
+                "blocked": await self._db["blocks"].count_documents({"by": user_id, **STANDS}),
             }
         return {relation: count for relation, count in found.items() if count}
 

@@ -60,7 +60,12 @@ class SqliteFriendships(SqlitePart):
         return await self._db.rows(_NAMES, (user_id,))
 
     async def relation_counts(self, user_id: str) -> Mapping[str, int]:
-        return await self._db.read(lambda db: _relation_counts(db, user_id))
+        def work(db: sqlite3.Connection) -> dict[str, int]:
+            row = db.execute("SELECT count(*) FROM blocks WHERE by_id = ?", (user_id,)).fetchone()
+            blocked = {"blocked": int(row[0])} if row[0] else {}
+            return _relation_counts(db, user_id) | blocked
+
+        return await self._db.read(work)
 
     async def in_common(self, viewer: str, others: Sequence[str]) -> Mapping[str, int]:
         return await self._db.read(

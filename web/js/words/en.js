@@ -350,6 +350,7 @@ export default {
   "said: The server cannot look this up at the moment.": "The server cannot look this up at the moment.",
   "said: Too many sign-ins come from this address.": "Too many sign-ins come from this address.",
   "said: Too many registrations come from this address.": "Too many registrations come from this address.",
+  "said: You have blocked as many people as you may ({count}).": "You have blocked as many people as you may ({count}).",
   "said: You have as many friends as there may be ({count}).": "You have as many friends as there may be ({count}).",
   "said: This person has as many friends as there may be ({count}).": "This person has as many friends as there may be ({count}).",
   "said: You have no conversation with yourself.": "You have no conversation with yourself.",

@@ -349,6 +349,7 @@ export default {
   "said: The server cannot look this up at the moment.": "服务器暂时无法查询。",
   "said: Too many sign-ins come from this address.": "来自此地址的登录太多。",
   "said: Too many registrations come from this address.": "来自此地址的注册太多。",
+  "said: You have blocked as many people as you may ({count}).": "你屏蔽的人已达上限（{count}）。",
   "said: You have as many friends as there may be ({count}).": "您的好友已达上限（{count}）。",
   "said: This person has as many friends as there may be ({count}).": "对方的好友已达上限（{count}）。",
   "said: You have no conversation with yourself.": "您不能和自己对话。",
