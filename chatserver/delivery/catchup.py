@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from chatserver.core import vocabulary
@@ -34,10 +35,22 @@ class Turns(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Missed:
+    """What is known of a cursor below a mailbox."""
+
+    reason: str | None
+    """Why it cannot be resumed exactly."""
+    events: list[Event]
+    """The first that come behind it."""
+    position: int
+    """Where they lead: to the mailbox, or to the next page."""
+
+
 class Catchup:
     """What lies below a mailbox. `replay_events` is how much may be caught up on; more is a reset.
 
-    `lost` and `page` are called within a join (`delivery.joins`).
+    `missed` and `page` are called within a join (`delivery.joins`).
     """
 
     def __init__(
@@ -51,47 +64,46 @@ class Catchup:
         self._turns = turns
         self._joins = joins
 
-    async def lost(self, mailbox: Mailbox, after: int) -> str | None:
-        """Why `after` cannot be resumed exactly; None where it can. Raises `Unavailable`."""
+    async def missed(self, mailbox: Mailbox, after: int) -> Missed:
+        """What stands between `after` and the mailbox, if it is little: else why it cannot be had exactly, or nothing of it.
+        Raises `Unavailable`."""
         if after > self._hub.head_seq:
             # It may be of a node that is ahead of this one.
             if after > self._journal.head_seq and after > await self._journal.newest():
-                return self._reset("beyond the head")
+                return self._lost("beyond the head", after)
             await self._journal.caught_up(after)
-        if after >= mailbox.floor_seq:
-            return None
-        cap = self._replay_events + 1
+        floor_seq = mailbox.floor_seq
+        if after >= floor_seq:
+            return Missed(None, [], after)
+        return await self._in_turn(
+            mailbox.user_id, lambda: self._look_below(mailbox, after, floor_seq)
+        )
 
-        def count_up() -> Awaitable[int | None]:
-            return self._journal.backlog(_view(mailbox), after, mailbox.floor_seq, cap)
-
-        count = await self._in_turn(mailbox.user_id, count_up)
+    async def _look_below(self, mailbox: Mailbox, after: int, floor_seq: int) -> Missed:
+        view = _view(mailbox)
+        found = await self._journal.few(view, after, floor_seq, REPLAY_PAGE_EVENTS)
+        count: int | None
+        if found is not None:
+            count = len(found)
+        else:
+            count = await self._journal.backlog(view, after, floor_seq, self._replay_events + 1)
         if count is None:
-            return self._reset("too long ago")
+            return self._lost("too long ago", after)
         if count + len(mailbox.events) > self._replay_events:
-            return self._reset("too much missed")
-        return None
+            return self._lost("too much missed", after)
+        return Missed(None, *(([], after) if found is None else _page(mailbox, found, floor_seq)))
 
     async def page(self, mailbox: Mailbox, after: int) -> tuple[list[Event], int]:
         """The next events below the mailbox's floor, and the position they lead to. Raises `Unavailable`."""
-        floor_seq = mailbox.floor_seq
+        floor_seq, limit = mailbox.floor_seq, REPLAY_PAGE_EVENTS
         if after >= floor_seq:
             return [], after
-        limit = REPLAY_PAGE_EVENTS
 
         def read() -> Awaitable[list[Event]]:
             return self._journal.replay(_view(mailbox), after, floor_seq, limit)
 
         events = await self._in_turn(mailbox.user_id, read)
-        kept = cut_batch(events)
-        whole = len(kept) == len(events) < limit
-        position = floor_seq if whole else kept[-1].seq
-        # Again, as of now: a friendship may have ended while they were read.
-        return [
-            event
-            for event in kept
-            if shows(mailbox, event.seq, event.audience, event.actor, event.to)
-        ], position
+        return _page(mailbox, events, floor_seq if len(events) < limit else events[-1].seq)
 
     async def _in_turn(self, user_id: str, read: Callable[[], Awaitable[V]]) -> V:
         # Who waits for others of their own keeps nobody else from joining meanwhile: fifty polls of one user would
@@ -114,9 +126,20 @@ class Catchup:
         seq = self._hub.head_seq
         return seq, vocabulary.reset(seq, reason)
 
-    def _reset(self, reason: str) -> str:
+    def _lost(self, reason: str, after: int) -> Missed:
         self.resets[reason] += 1
-        return reason
+        return Missed(reason, [], after)
+
+
+def _page(mailbox: Mailbox, events: list[Event], position: int) -> tuple[list[Event], int]:
+    """Of `events`, which lead to `position`, what is written at once, and the position that it leads to."""
+    kept = cut_batch(events)
+    if len(kept) < len(events):
+        position = kept[-1].seq
+    # Again, as of now: a friendship may have ended while they were read.
+    return [
+        event for event in kept if shows(mailbox, event.seq, event.audience, event.actor, event.to)
+    ], position
 
 
 def _view(mailbox: Mailbox) -> View:

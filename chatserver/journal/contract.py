@@ -163,6 +163,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        """All events in (after, up_to] that this view shows, as `replay`, where they are `most` at the most.
+
+        None says nothing: then `backlog` tells how many there are, and whether exact resumption is possible.
+        """
+        ...
+
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         """The first `limit` events in (after, up_to] that this view shows, ascending, as first encoded."""
         ...

@@ -56,6 +56,10 @@ class EventLog(Protocol):
         """The first `limit` events in (after, up_to] that `view` shows, ascending, bytes as written."""
         ...
 
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        """All events that `visible` would find there, where they are `most` at the most; None where they are more."""
+        ...
+
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         """How many events `visible` would find there, counted to `cap` at the most."""
         ...

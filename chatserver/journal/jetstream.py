@@ -50,7 +50,6 @@ LAG_S = 300.0
 CLOSE_S = 15.0
 
 _STOPPING = "The server is stopping."
-_STALE = "The server is cut off from the others."
 
 
 class JetStreamJournal:
@@ -162,8 +161,7 @@ class JetStreamJournal:
         answers = [answer]
         self._accept(Sending((draft,), partial(self._answer, key, answers)))
         if key is not None:
-            # Answered together: repeats that come while it is on its way are added here.
-            self._by_client[key] = answers
+            self._by_client[key] = answers  # of repeats that come while it is on its way, too
 
     def is_placed(self, actor: str, client_id: str) -> bool:
         return (actor, client_id) in self._by_client
@@ -197,6 +195,12 @@ class JetStreamJournal:
         # First the events, then the mark: what is dropped in between is so still noticed.
         found = await self._log.count_visible(view, after, up_to, cap)
         return None if after < await self._log.dropped_seq() else found
+
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        self._refuse_stale()
+        await self.shown(min(up_to, self.head_seq))
+        found = await self._log.few(view, after, up_to, most)
+        return None if found is None or after < await self._log.dropped_seq() else found
 
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         self._refuse_stale()
@@ -233,7 +237,7 @@ class JetStreamJournal:
 
     def _refuse_stale(self) -> None:
         if not self.fresh:
-            raise Unavailable(_STALE)
+            raise Unavailable("The server is cut off from the others.")
 
     def _accept(self, sending: Sending) -> None:
         size_bytes = self._publisher.prepare(sending)

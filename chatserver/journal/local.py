@@ -177,6 +177,10 @@ class LocalJournal:
         found = await self._events.count_visible(view, after, up_to, cap)
         return None if after < await self._mark.seq() else found
 
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        found = await self._events.few(view, after, up_to, most)
+        return None if found is None or after < await self._mark.seq() else found
+
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         return await self._events.visible(view, after, up_to, limit)
 

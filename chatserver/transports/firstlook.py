@@ -168,12 +168,10 @@ class FirstLook:
         connection = self._connect(comer.sock, reader, arrival, comer.head)
         if connection is None:
             return None
-        answer = comer.way.answer(comer.headers)
+        connection.cork(comer.way.answer(comer.headers))  # in one write with the greeting
         if reader.knows_whether_missed(arrival.after):
-            connection.cork(answer)  # in one write with the greeting
             reader.greet(arrival.user, arrival.after)
             return None
-        connection.send(answer)
         return reader.join(arrival.user, arrival.after)
 
     def _connect(

@@ -258,12 +258,15 @@ class Poll:
         """What the mailbox does not reach: replayed from the journal, a page at a time, or reset."""
         try:
             async with self._delivery.joins:
-                reason = await self._delivery.catchup.lost(reader.mailbox, after)
-                if reason is not None:
-                    seq, payload = self._delivery.catchup.reset(reason)
+                catchup = self._delivery.catchup
+                missed = await catchup.missed(reader.mailbox, after)
+                if missed.reason is not None:
+                    seq, payload = catchup.reset(missed.reason)
                     self._write(vocabulary.poll_answer(seq, (payload,), False, self._timeout_ms()))
                     return
-                events, position = await self._delivery.catchup.page(reader.mailbox, after)
+                events, position = missed.events, missed.position
+                if position == after:
+                    events, position = await catchup.page(reader.mailbox, after)
         except ChatError as error:
             self._refuse(error)
             return

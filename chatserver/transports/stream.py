@@ -17,6 +17,7 @@ from chatserver.core.errors import SESSION_EXPIRED, TOO_SLOW, Ending, Unavailabl
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import User
+from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.transports.encoding import Encoding
@@ -70,25 +71,31 @@ class StreamReader(Reader):
 
     async def join(self, user: User, after: int | None) -> None:
         """Greet, then read from `after` on (None: from the present). The reader is attached, the outlet there."""
-        reason = None
+        missed = None
         if after is not None and not self.knows_whether_missed(after):
             self.cursor = after
-            reason = await self._until_known(after)
-            if not self.attached:
+            missed = await self._until_known(after)
+            if missed is None:
                 return
-        self.greet(user, after, reason)
+        self.greet(user, after, missed)
 
-    def greet(self, user: User, after: int | None, reason: str | None = None) -> None:
-        """As `join`, where is known whether `after` can be resumed, or for what `reason` not."""
+    def greet(self, user: User, after: int | None, missed: Missed | None = None) -> None:
+        """As `join`, where is known what was `missed` (None: nothing below the mailbox)."""
         delivery = self.delivery
         self.cursor = delivery.hub.head_seq if after is None else after
-        resumed = after is not None and reason is None
+        lost = None if missed is None else missed.reason
+        resumed = after is not None and lost is None
         hello = vocabulary.hello(user, self.cursor, delivery.limits.heartbeat_s, resumed)
         presence = delivery.attendance.whole(self.mailbox)
         self.knows = delivery.attendance.comings
-        self.outlet.send(self.framed(hello, None) + self.framed(presence.payload, None))
-        if reason is not None:
-            self._reset(reason)
+        data = self.framed(hello, None) + self.framed(presence.payload, None)
+        if missed is not None and lost is None:
+            if missed.events:
+                data += self.encoding.of(missed.events)
+            self.cursor = missed.position
+        self.outlet.send(data)
+        if lost is not None:
+            self._reset(lost)
         self.enter(OPEN)
         self.greeted()
         if self.cursor < self.mailbox.floor_seq:
@@ -98,16 +105,20 @@ class StreamReader(Reader):
             delivery.hub.mark(self)
         delivery.clockwork.look_after(self, self._next_visit_s(delivery.limits.heartbeat_s))
 
-    async def _until_known(self, after: int) -> str | None:
-        """Why `after` cannot be resumed exactly, or None; asked again while the journal cannot say."""
+    async def _until_known(self, after: int) -> Missed | None:
+        """What was missed since `after`, asked again while the journal cannot say; None where the reader has gone."""
         joins = self.delivery.joins
         while True:
             try:
-                return await self.delivery.catchup.lost(self.mailbox, after)
+                missed = await self.delivery.catchup.missed(self.mailbox, after)
+                return missed if self.attached else None
             except Unavailable:
                 if not self.attached:
                     return None
-            joins.leave()  # whoever waits for the journal to come back keeps nobody else from joining
+            self.outlet.send(
+                b""
+            )  # the answer to the handshake does not wait for the journal to come back
+            joins.leave()  # nor does anybody else who joins
             try:
                 await asyncio.sleep(MEND_AGAIN_S)
             finally:
@@ -181,23 +192,27 @@ class StreamReader(Reader):
             self.delivery.hub.mark(self)
 
     async def _replay(self, known: bool) -> None:
-        catchup, joins, reason = self.delivery.catchup, self.delivery.joins, None
+        catchup, joins = self.delivery.catchup, self.delivery.joins
         if not known:
             async with joins:
-                reason = await catchup.lost(self.mailbox, self.cursor)
-        if reason is not None:
-            if self.attached:
-                self._reset(reason)
-            return
+                missed = await catchup.missed(self.mailbox, self.cursor)
+            if missed.reason is not None:
+                if self.attached:
+                    self._reset(missed.reason)
+                return
+            await self._write_page(missed.events, missed.position)
         while self.attached and self.cursor < self.mailbox.floor_seq:
             async with joins:  # not while the peer takes its time
                 events, position = await catchup.page(self.mailbox, self.cursor)
-            if not self.attached:
-                return
-            if events:
-                self.outlet.send(self.encoding.of(events))
-                await self._until_drained()
-            self.cursor = position
+            await self._write_page(events, position)
+
+    async def _write_page(self, events: list[Event], position: int) -> None:
+        if not self.attached:
+            return
+        if events:
+            self.outlet.send(self.encoding.of(events))
+            await self._until_drained()
+        self.cursor = position
 
     async def _until_drained(self) -> None:
         if self.outlet.waits:

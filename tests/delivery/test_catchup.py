@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatserver.core.events import MAX_SEQ
 from chatserver.core.mailbox import BATCH_BYTES
 from chatserver.delivery import catchup as rules
+from chatserver.delivery.catchup import Missed
 from chatserver.journal.local import KEEP_MS
 from tests.delivery.kit import LIMITS, Place, opened
 from tests.store.kit import text_of
@@ -34,7 +36,7 @@ async def test_a_cursor_at_or_above_the_floor_needs_nothing(tmp_path: Path) -> N
         await place.say("ann")
         mailbox = await place.delivery.mailboxes.open("ann")
         catchup = place.delivery.catchup
-        assert await catchup.lost(mailbox, mailbox.floor_seq) is None
+        assert (await catchup.missed(mailbox, mailbox.floor_seq)).reason is None
         assert await catchup.page(mailbox, mailbox.floor_seq) == ([], mailbox.floor_seq)
         assert not catchup.resets
 
@@ -48,7 +50,7 @@ async def test_what_was_missed_is_replayed_in_pages_without_a_hole(
         for number in range(8):
             await place.say("ann", str(number))
         mailbox = await place.delivery.mailboxes.open("ann")
-        assert await place.delivery.catchup.lost(mailbox, start) is None
+        assert (await place.delivery.catchup.missed(mailbox, start)).reason is None
         assert await read_all(place, start) == [str(number) for number in range(8)]
 
 
@@ -65,6 +67,45 @@ async def test_a_page_is_bounded_in_bytes_and_the_next_one_goes_on_behind_it(
         assert [text_of(event) for event in events] == texts[:2]
         assert position == events[-1].seq
         assert await read_all(place, start) == texts
+
+
+async def test_what_little_was_missed_is_read_with_the_first_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        texts = [letter * (BATCH_BYTES * 2 // 5) for letter in "abc"]
+        for text in texts:
+            await place.say("ann", text)
+        mailbox = await place.delivery.mailboxes.open("ann")
+        monkeypatch.setattr(place.journal, "backlog", None)
+        missed = await place.delivery.catchup.missed(mailbox, start)
+        assert [text_of(event) for event in missed.events] == texts[:2], (
+            "as much as one write takes"
+        )
+        assert missed.position == missed.events[-1].seq
+        rest = await place.delivery.catchup.missed(mailbox, missed.position)
+        assert [text_of(event) for event in rest.events] == texts[2:]
+        assert rest.position == mailbox.floor_seq
+
+
+async def test_what_was_missed_of_a_friend_who_went_while_it_was_read_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as place:
+        start = await place.befriend("ann", "bob")
+        await place.say("bob")
+        own = (await place.say("ann")).seq
+        mailbox, few = await place.delivery.mailboxes.open("ann"), place.journal.few
+
+        async def slowly(*asked: Any) -> Any:
+            found = await few(*asked)
+            await place.relate("none", "ann", "bob")
+            return found
+
+        monkeypatch.setattr(place.journal, "few", slowly)
+        missed = await place.delivery.catchup.missed(mailbox, start + 1)
+        assert [event.seq for event in missed.events] == [own]
 
 
 async def test_where_nothing_concerned_the_user_one_page_leads_to_the_mailbox(
@@ -85,9 +126,11 @@ async def test_more_than_may_be_replayed_is_a_reset_and_not_a_part(tmp_path: Pat
         mailbox = await place.delivery.mailboxes.open("ann")
         catchup = place.delivery.catchup
         await place.say("ann")
-        assert await catchup.lost(mailbox, start) is None, "the last one stands in the mailbox"
+        assert (await catchup.missed(mailbox, start)).reason is None, (
+            "the last one stands in the mailbox"
+        )
         await place.say("ann")
-        assert await catchup.lost(mailbox, start) == "too much missed"
+        assert (await catchup.missed(mailbox, start)).reason == "too much missed"
         assert catchup.resets == {"too much missed": 1}
 
 
@@ -101,15 +144,17 @@ async def test_a_cursor_from_before_what_was_dropped_by_age_is_told_so(tmp_path:
         assert await place.journal.drop_passed() > 0
         mailbox = await place.delivery.mailboxes.open("ann")
         catchup = place.delivery.catchup
-        assert await catchup.lost(mailbox, start) == "too long ago"
-        assert await catchup.lost(mailbox, later) is None, "after what was dropped all is there"
+        assert (await catchup.missed(mailbox, start)).reason == "too long ago"
+        assert (await catchup.missed(mailbox, later)).reason is None, (
+            "after what was dropped all is there"
+        )
         assert catchup.resets == {"too long ago": 1}
 
 
 async def test_a_cursor_beyond_the_head_is_told_so(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         mailbox = await place.delivery.mailboxes.open("ann")
-        assert await place.delivery.catchup.lost(mailbox, MAX_SEQ) == "beyond the head"
+        assert (await place.delivery.catchup.missed(mailbox, MAX_SEQ)).reason == "beyond the head"
 
 
 async def test_a_cursor_that_the_hub_has_yet_to_reach_is_waited_for(tmp_path: Path) -> None:
@@ -117,7 +162,8 @@ async def test_a_cursor_that_the_hub_has_yet_to_reach_is_waited_for(tmp_path: Pa
         mailbox = await place.delivery.mailboxes.open("ann")
         seq = (await place.say("ann")).seq
         place.hub.head_seq = seq - 1
-        assert await asyncio.wait_for(place.delivery.catchup.lost(mailbox, seq), 30) is None
+        missed = await asyncio.wait_for(place.delivery.catchup.missed(mailbox, seq), 30)
+        assert missed == Missed(None, [], seq)
 
 
 async def test_a_reset_leads_to_the_head_and_says_why(tmp_path: Path) -> None:

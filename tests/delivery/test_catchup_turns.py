@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.errors import Unavailable
+from chatserver.core.events import Event
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.visibility import View
@@ -16,12 +17,12 @@ from tests.verbs.test_accounts import opened, person
 
 
 class Slow:
-    """The journal's count, which ends when it is let go."""
+    """The journal's look at what is few, which ends when it is let go."""
 
     def __init__(self, house: House) -> None:
         self.under_way = self.peak = 0
         self.go_on = asyncio.Event()
-        house.journal.backlog = self.backlog  # type: ignore[method-assign]
+        house.journal.few = self.few  # type: ignore[method-assign]
 
     async def has(self, count: int) -> None:
         """Return when so many are under way."""
@@ -29,17 +30,17 @@ class Slow:
             while self.under_way < count:
                 await asyncio.sleep(0.001)
 
-    async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
         self.under_way += 1
         self.peak = max(self.peak, self.under_way)
         await self.go_on.wait()
         self.under_way -= 1
-        return 0
+        return []
 
 
 async def joined(house: House, mailbox: Mailbox) -> str | None:
     async with house.delivery.joins:
-        return await house.delivery.catchup.lost(mailbox, 0)
+        return (await house.delivery.catchup.missed(mailbox, 0)).reason
 
 
 async def mailbox_of(house: House, name: str) -> Mailbox:

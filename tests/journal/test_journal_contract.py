@@ -314,6 +314,10 @@ async def test_replay_keeps_its_range_and_its_limit(home: Home) -> None:
         assert await texts(seqs[1], seqs[5], 2) == ["2", "3"]
         assert await texts(0, seqs[2], 99) == ["0", "1", "2"]
         assert await texts(seqs[7], seqs[7] + 99, 99) == []
+        few = await world.journal.few(view, seqs[1], seqs[5], 4)
+        assert few is not None and [text_of(e) for e in few] == ["2", "3", "4", "5"]
+        assert await world.journal.few(view, seqs[1], seqs[5], 3) is None
+        assert await world.journal.few(view, seqs[7], seqs[7], 3) == []
         assert await world.journal.backlog(view, seqs[1], seqs[5], 99) == 4
         assert await world.journal.backlog(view, seqs[1], seqs[5], 3) == 3
         assert await world.journal.backlog(view, seqs[7], seqs[7], 3) == 0
@@ -325,9 +329,9 @@ async def test_a_friend_of_the_view_counts_from_its_beginning_on(home: Home) -> 
         for since, count in ((0, 6), (seqs[0], 5), (seqs[3], 2), (seqs[5], 0)):
             view = View("ann", {"bob": since})
             assert await world.journal.backlog(view, 0, seqs[5], 99) == count
-            assert told(await world.journal.replay(view, 0, seqs[5], 99)) == [
-                ("message", "bob", seq) for seq in seqs[6 - count :]
-            ]
+            told_of = [("message", "bob", seq) for seq in seqs[6 - count :]]
+            assert told(await world.journal.replay(view, 0, seqs[5], 99)) == told_of
+            assert told(await world.journal.few(view, 0, seqs[5], 99) or []) == told_of
 
 
 # age
@@ -360,6 +364,8 @@ async def test_a_cursor_before_what_was_dropped_cannot_be_resumed(home: Home) ->
         last = (await world.say("ann")).seq
         await world.journal.drop_passed()
         assert await world.journal.backlog(view, first, last, 99) is None
+        assert await world.journal.few(view, first, last, 99) is None
+        assert await world.journal.few(view, last - 1, last, 99) is not None
         assert await world.journal.backlog(view, last - 1, last, 99) == 1
         assert dropped > first
 

@@ -297,6 +297,11 @@ class Node:
         found = await self.stream.log.count_visible(view, after, up_to, cap)
         return None if after < await self.stream.log.dropped_seq() else found
 
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        await self.shown(min(up_to, self.stream.last_seq))
+        found = await self.stream.log.few(view, after, up_to, most)
+        return None if found is None or after < await self.stream.log.dropped_seq() else found
+
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         await self.shown(min(up_to, self.stream.last_seq))
         return await self.stream.log.visible(view, after, up_to, limit)

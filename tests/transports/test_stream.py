@@ -10,7 +10,7 @@ import pytest
 
 from chatserver.core.errors import SESSION_EXPIRED, Unavailable
 from chatserver.delivery import catchup
-from chatserver.delivery.catchup import Catchup
+from chatserver.delivery.catchup import Catchup, Missed
 from chatserver.transports import stream as rules
 from chatserver.transports.outlet import NOWHERE
 from chatserver.transports.reader import Stage
@@ -124,18 +124,32 @@ async def test_a_stream_that_falls_too_far_behind_is_reset_and_goes_on(tmp_path:
         assert await write(place, 1) == paper.ids
 
 
+async def test_what_little_was_missed_comes_in_one_write_with_the_greeting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Catchup, "page", None)  # nothing more is asked
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        seqs = await write(place, 3)
+        reader, paper = await stream(place, "ann", after=start)
+        assert paper.ids == seqs and reader.cursor == seqs[-1]
+        assert [b'"hello"' in data for data in paper.sent] == [True]
+        assert await write(place, 1) == paper.ids[3:] and reader.stage is Stage.OPEN
+
+
 async def test_a_journal_that_cannot_say_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "MEND_AGAIN_S", 0.01)
     asked: list[int] = []
-    lost = Catchup.lost
+    monkeypatch.setattr(catchup, "REPLAY_PAGE_EVENTS", 1)
+    missed = Catchup.missed
 
-    async def sometimes(self: Catchup, mailbox: object, after: int) -> str | None:
+    async def sometimes(self: Catchup, mailbox: object, after: int) -> Missed:
         asked.append(after)
         if len(asked) % 3:
             raise Unavailable("not now")
-        return await lost(self, mailbox, after)  # type: ignore[arg-type]
+        return await missed(self, mailbox, after)  # type: ignore[arg-type]
 
     page, paged = Catchup.page, list[int]()
 
@@ -145,7 +159,7 @@ async def test_a_journal_that_cannot_say_is_asked_again(
             raise Unavailable("not now")
         return await page(self, mailbox, after)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Catchup, "lost", sometimes)
+    monkeypatch.setattr(Catchup, "missed", sometimes)
     monkeypatch.setattr(Catchup, "page", not_at_first)
     async with opened(tmp_path) as place:
         start = (await place.say("ann")).seq
@@ -153,7 +167,7 @@ async def test_a_journal_that_cannot_say_is_asked_again(
         reader, paper = await stream(place, "ann", after=start)
         await until(lambda: paper.ids == seqs)
         assert len(asked) == 6, "at joining, and again where that was long ago"
-        assert paged == [3, 6], "what was just said at joining is not asked again"
+        assert paged == [3, 6, 6], "what was just said at joining is not asked again"
         assert reader.stage is Stage.OPEN
 
 

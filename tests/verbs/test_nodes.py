@@ -192,12 +192,12 @@ async def test_a_cursor_of_a_node_that_is_ahead_is_waited_for(data: Path) -> Non
         mailbox = await nodes.other.delivery.mailboxes.open(bob)
         nodes.other_node.held = nodes.other_node.silent = True
         seq = await say(nodes.one, ann, "hello")
-        asked = asyncio.create_task(nodes.other.delivery.catchup.lost(mailbox, seq))
+        asked = asyncio.create_task(nodes.other.delivery.catchup.missed(mailbox, seq))
         await nodes.settle()
         assert not asked.done()
         nodes.other_node.release()
-        assert await asked is None
-        reason = await nodes.other.delivery.catchup.lost(mailbox, seq + 1_000_000_000)
+        assert (await asked).reason is None
+        reason = (await nodes.other.delivery.catchup.missed(mailbox, seq + 1_000_000_000)).reason
         assert reason == "beyond the head"
 
 

@@ -83,6 +83,10 @@ class MongoLog:
         async with self._db.answering():
             return await visible(self._db, view, after, min(up_to, self._db.head_seq), limit)
 
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        found = await self.visible(view, after, up_to, most + 1)
+        return found if len(found) <= most else None
+
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         async with self._db.answering():
             return await count_visible(self._db, view, after, min(up_to, self._db.head_seq), cap)

@@ -12,7 +12,7 @@ from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry
 from chatserver.store.sqlite.changes import apply_change
 from chatserver.store.sqlite.database import SqlitePart
-from chatserver.store.sqlite.replay import count_visible, visible
+from chatserver.store.sqlite.replay import count_visible, few, visible
 from chatserver.store.sqlite.shapes import IS_PASSING, event_row
 from chatserver.store.sqlite.unread import add_unread
 
@@ -34,6 +34,9 @@ class SqliteLog(SqlitePart):
 
     async def visible(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         return await self._db.read(lambda db: visible(db, view, after, up_to, limit))
+
+    async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
+        return await self._db.read(lambda db: few(db, view, after, up_to, most))
 
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         return await self._db.read(lambda db: count_visible(db, view, after, up_to, cap))

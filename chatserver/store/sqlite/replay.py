@@ -45,6 +45,17 @@ def visible(db: sqlite3.Connection, view: View, after: int, up_to: int, limit: i
     return merge(ranges, span)
 
 
+def few(
+    db: sqlite3.Connection, view: View, after: int, up_to: int, most: int
+) -> list[Event] | None:
+    """All events that `visible` would find, where they are `most` at the most, and no more than are quickly gathered."""
+    if not _are_many(db, view, after, up_to):
+        found: list[Event] | None = _walk(db, view, after, up_to, most + 1)
+    else:
+        found = gather(db, view.user_id, view.friends, Span(after, up_to + 1, most + 1))
+    return None if found is None or len(found) > most else found
+
+
 def count_visible(db: sqlite3.Connection, view: View, after: int, up_to: int, cap: int) -> int:
     """How many events `visible` would find, counted to `cap`; see `EventLog.count_visible`."""
     if not _are_many(db, view, after, up_to):

@@ -42,8 +42,8 @@ FAULTS = (
     Fault(
         "the reset “too long ago” is never given",
         CATCHUP,
-        '            return self._reset("too long ago")\n',
-        "            return None\n",
+        'return self._lost("too long ago", after)',
+        "return Missed(None, [], floor_seq)",
         T_CATCHUP,
     ),
     Fault(
@@ -56,22 +56,22 @@ FAULTS = (
     Fault(
         "a cursor beyond the head is taken for up to date",
         CATCHUP,
-        '                return self._reset("beyond the head")\n',
-        "                return None\n",
+        'return self._lost("beyond the head", after)',
+        "return Missed(None, [], after)",
         T_CATCHUP,
     ),
     Fault(
         "after one page of a replay the rest is passed over",
         CATCHUP,
-        "floor_seq if whole else kept[-1].seq",
+        "floor_seq if len(events) < limit else events[-1].seq",
         "floor_seq",
         T_CATCHUP,
     ),
     Fault(
         "what does not fit into one write is passed over",
         CATCHUP,
-        "whole = len(kept) == len(events) < limit",
-        "whole = len(events) < limit",
+        "    if len(kept) < len(events):\n",
+        "    if not kept:\n",
         T_CATCHUP,
     ),
     Fault(

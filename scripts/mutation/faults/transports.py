@@ -157,7 +157,7 @@ FAULTS = (
     Fault(
         "pages of a replay are written without waiting for the one before",
         STREAM,
-        "                await self._until_drained()\n",
+        "            await self._until_drained()\n",
         "",
         T_STREAM,
     ),
