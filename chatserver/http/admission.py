@@ -36,6 +36,19 @@ _NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
+class Bearer:
+    """What the headers of a request say of who is asking: the same for each request with the same headers."""
+
+    brought: Brought | None
+    """What says who asks."""
+    cookie: str | None
+    """All cookies."""
+    https: bool
+    port: str
+    """Where the browser believes this server to be, beside others on this host."""
+
+
+@dataclass(slots=True)
 class Ask:
     """What a request says of who is asking, checked but not yet looked up."""
 
@@ -83,6 +96,13 @@ class Admission:
         self.cors = Cors(origins)
         self._tolls = tolls
 
+    def bearer(self, headers: HTTPHeaders) -> Bearer:
+        """Who brings this. Nothing is looked up, and nobody refused."""
+        https, cookie = self._proxies.https(headers), cookie_header(headers)
+        port = port_of(headers.get("Host", ""))
+        brought = self._sessions.brought(cookie, headers.get("Authorization"), https, port)
+        return Bearer(brought, cookie, https, port)
+
     def charge(
         self,
         headers: HTTPHeaders,
@@ -91,15 +111,17 @@ class Admission:
         seat: Seat | None,
         patience_s: float = 0.0,
         bucket: str = "",
+        bearer: Bearer | None = None,
     ) -> float:
         """Have whoever asks pay, before anything else is done; the seconds for which the request has to wait.
 
-        `peer` gives the address at the other end; `seat` is the connection's; `bucket` names one apart. Raises `RateLimited`.
+        `peer` gives the address at the other end; `seat` is the connection's; `bucket` names one apart; `bearer` is that of
+        the headers, where it is known. Raises `RateLimited`.
         """
         tolls = self._tolls
         if not tolls.metered:
             return 0.0
-        login = self._login_of(headers)
+        login = self._sessions.known((bearer or self.bearer(headers)).brought)
         if login is not None:
             return tolls.user_pays(login.user_id, cost, patience_s)
         address = bucket + self._proxies.client(peer(), headers)
@@ -117,45 +139,35 @@ class Admission:
         bucket: str,
     ) -> None:
         """Raise the `RateLimited` that `charge` would where an address pays, and take nothing."""
-        if self._tolls.metered and self._login_of(headers) is None:
+        if self._tolls.metered and self._sessions.known(self.bearer(headers).brought) is None:
             address = bucket + self._proxies.client(peer(), headers)
             self._tolls.address_must_have(address, cost, patience_s)
-
-    def _login_of(self, headers: HTTPHeaders) -> Login | None:
-        brought = self._sessions.brought(
-            cookie_header(headers),
-            headers.get("Authorization"),
-            self._proxies.https(headers),
-            port_of(headers.get("Host", "")),
-        )
-        return self._sessions.known(brought)
 
     def ask(
         self,
         headers: HTTPHeaders,
         query: Mapping[str, str] = _NOTHING,
         *,
+        bearer: Bearer | None = None,
         last_event_id: str | None = None,
         sets_cookie: bool = False,
         navigates: bool = False,
     ) -> Ask:
-        """What the request says. `last_event_id` wins over `after`; `sets_cookie`: its answer signs somebody in;
-        `navigates`: it shows a page and changes nothing, so a link on a foreign page may lead to it.
+        """What the request says. `bearer` is that of the headers, where it is known; `last_event_id` wins over `after`;
+        `sets_cookie`: its answer signs somebody in; `navigates`: it shows a page and changes nothing, so a link on a foreign page may lead to it.
 
         Raises `Unavailable` while draining, `Forbidden` for a foreign page, `BadRequest`.
         """
         self._readers.refuse_while_draining()
-        https = self._proxies.https(headers)
+        bearer = bearer or self.bearer(headers)
         if not navigates:
-            self._check_origin(headers, sets_cookie, https)
+            self._check_origin(headers, sets_cookie, bearer.https)
         whose = headers.get("X-Chat-User") or query.get("user") or None
         after = parse_cursor(query.get("after"), "after")
         last = parse_cursor(last_event_id, "Last-Event-ID")
         after = after if last is None else last
         client = parse_client(query.get("client"))
-        cookie, port = cookie_header(headers), port_of(headers.get("Host", ""))
-        brought = self._sessions.brought(cookie, headers.get("Authorization"), https, port)
-        return Ask(brought, cookie, whose, after, client, port)
+        return Ask(bearer.brought, bearer.cookie, whose, after, client, bearer.port)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""

@@ -98,9 +98,15 @@ class FirstLook:
         if headers is None:
             return False
         try:
-            self._admission.charge(headers, REQUEST, lambda: str(address[0]), sock.seat)
+            bearer = self._admission.bearer(headers)
+            self._admission.charge(
+                headers, REQUEST, lambda: str(address[0]), sock.seat, bearer=bearer
+            )
             ask = self._admission.ask(
-                headers, parse_query(asked[1]), last_event_id=_last_event_id(way, headers)
+                headers,
+                parse_query(asked[1]),
+                bearer=bearer,
+                last_event_id=_last_event_id(way, headers),
             )
         except ChatError:
             return False

@@ -23,7 +23,7 @@ from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.delivery import Delivery
-from chatserver.http.admission import Admission, Arrival, Ask
+from chatserver.http.admission import Admission, Arrival, Ask, Bearer
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.http.problems import problem_response
@@ -33,6 +33,10 @@ from chatserver.transports.reader import run_on
 
 MARGIN_S = 10.0
 """What a client should add to the wait before it takes a poll for lost."""
+
+LONG_S = 10.0
+"""A wait from here on ends at a visit of the clockwork, a second late at the most; a shorter one by a timer of its own,
+which costs as much as admitting a poll."""
 
 JITTER = 0.1
 """By so much of itself, at most, a wait is shortened: or all who came together come back together."""
@@ -52,8 +56,8 @@ class PollAnswers(Protocol):
         """Whether the connection ends with the answer."""
         ...
 
-    def charge(self, headers: HTTPHeaders) -> None:
-        """Have whoever asks pay for one poll. Raises `RateLimited`."""
+    def charge(self) -> Bearer:
+        """Have whoever asks pay for one poll, and say who that is. Raises `RateLimited`."""
         ...
 
     def respond(self, data: bytes) -> None:
@@ -85,6 +89,7 @@ class Poll:
         "_timer",
         "_user_id",
         "_wait_s",
+        "ends_s",
         "waiting",
     )
 
@@ -107,14 +112,16 @@ class Poll:
         self._client = ""
         self._user_id = ""
         self.waiting = False
+        self.ends_s = 0.0
+        """When it is answered at the latest, while it waits."""
 
     def begin(self) -> None:
         """Have it paid, admit, find the mailbox, and answer or wait."""
         assert self._connection is not None
         try:
-            self._connection.charge(self._headers)
+            bearer = self._connection.charge()
             query = parse_query(self._target.partition("?")[2])
-            ask = self._admission.ask(self._headers, query)
+            ask = self._admission.ask(self._headers, query, bearer=bearer)
             limits = self._delivery.limits
             wait_s = parse_seconds(query.get("wait"), "wait", limits.poll_wait_s)
             self._wait_s = min(wait_s, limits.poll_wait_max_s)
@@ -207,7 +214,7 @@ class Poll:
             # A client without a name is only known while its poll waits.
             if self._client or self._wait_s > 0:
                 delivery.readers.attach(reader)
-                delivery.clockwork.look_after(reader, hold_s)
+                reader.look_after(self._wait_s * (1 - JITTER))
                 delivery.neighbours.catch_up(reader)
             else:
                 delivery.readers.refuse_ended(arrival.login)
@@ -232,13 +239,17 @@ class Poll:
         # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
         wait_s = self._wait_s * (1 - JITTER * random.random())
         if wait_s <= 0:
-            self._time_is_up()
+            self.time_is_up()
             return
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._time_is_up)
+        self.ends_s = self._delivery.clockwork.clock_s() + wait_s
+        reader = self._reader
+        if wait_s < LONG_S or reader is None or reader.visit_s > self.ends_s:
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.time_is_up)
 
     # Answering.
 
-    def _time_is_up(self) -> None:
+    def time_is_up(self) -> None:
+        """Answer with what there is, if anything."""
         reader = self._reader
         self.answer((), () if reader is None else reader.take_signals())
 

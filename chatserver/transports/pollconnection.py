@@ -19,7 +19,7 @@ from chatserver.core.errors import RateLimited
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.tolls import POLL, REST_S
-from chatserver.http.admission import Admission
+from chatserver.http.admission import Admission, Bearer
 from chatserver.http.heads import (
     HEAD_BYTES,
     has_bare_line_end,
@@ -41,6 +41,7 @@ class PollConnection:
 
     __slots__ = (
         "_admission",
+        "_bearer",
         "_buffer",
         "_close_after",
         "_connection",
@@ -49,6 +50,7 @@ class PollConnection:
         "_fields",
         "_headers",
         "_idle_since_s",
+        "_last",
         "_poll",
         "_rests",
         "_seen",
@@ -73,6 +75,8 @@ class PollConnection:
         self._seen = 0  # so much of it is known to hold no end of a head
         self._fields: bytes | None = None  # those of the poll before, which are known to be plain
         self._headers = HTTPHeaders()
+        self._bearer: Bearer | None = None  # of these headers, where they bring something
+        self._last = False  # by these headers
         self._poll: Poll | None = None
         self._signed_in = False
         self._working = False
@@ -85,12 +89,14 @@ class PollConnection:
     def start(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
         """Answer the first poll, which Tornado has read."""
         if self._connection is not None:
-            self._connection.guard(self._begin, line.method, line.path, headers, line.version)
+            self._headers = headers
+            self._last = line.version != "HTTP/1.1" or says_close(line.version, headers)
+            self._connection.guard(self._begin, line.method, line.path)
 
-    def _begin(self, method: str, target: str, headers: HTTPHeaders, version: str) -> None:
+    def _begin(self, method: str, target: str) -> None:
         """Answer one poll, now or when there is something."""
-        self._close_after = version != "HTTP/1.1" or says_close(version, headers)
-        self._poll = Poll(self, (method, target, headers), self._admission, self._delivery)
+        self._close_after = self._last
+        self._poll = Poll(self, (method, target, self._headers), self._admission, self._delivery)
         self._poll.begin()
 
     def read(self) -> None:
@@ -98,12 +104,17 @@ class PollConnection:
         if self._connection is not None:
             self._connection.readable()
 
-    def charge(self, headers: HTTPHeaders) -> None:
-        """Have whoever asks pay for one poll. Raises `RateLimited`; then the connection is not read for a while."""
-        connection = self._connection
+    def charge(self) -> Bearer:
+        """Have whoever asks pay for one poll, and say who that is. Raises `RateLimited`; then the connection is not read
+        for a while."""
+        connection, admission = self._connection, self._admission
         assert connection is not None
+        bearer = self._bearer or admission.bearer(self._headers)
+        # What says nothing now may do so later: a cookie of another server's newer key.
+        self._bearer = bearer if bearer.brought is not None else None
         try:
-            self._admission.charge(headers, POLL, self._peer, connection.seat)
+            admission.charge(self._headers, POLL, self._peer, connection.seat, bearer=bearer)
+            return bearer
         except RateLimited:
             self._rests = True
             connection.later(REST_S, self._wake)
@@ -241,7 +252,7 @@ class PollConnection:
             return self._give_back(connection)
         del buffer[: end + 4]
         self._seen = 0
-        self._begin(*asked, self._headers, "HTTP/1.1")
+        self._begin(*asked)
         return True
 
     def _may_become_a_poll(self) -> bool:
@@ -256,7 +267,8 @@ class PollConnection:
         headers = plain_fields(fields)
         if headers is None:
             return False
-        self._fields, self._headers = fields, headers
+        self._fields, self._headers, self._bearer = fields, headers, None
+        self._last = says_close("HTTP/1.1", headers)
         return True
 
     def _give_back(self, connection: Connection) -> bool:

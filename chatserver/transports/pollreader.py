@@ -14,11 +14,14 @@ from chatserver.transports.reader import Reader, Stage
 if TYPE_CHECKING:
     from chatserver.transports.longpoll import Poll
 
+BETWEEN_S = 5.0
+"""How soon a client is looked at again that was between two polls."""
+
 
 class PollReader(Reader):
     """The cursor is its client's; what waits here are its signals, and the poll, if one waits."""
 
-    __slots__ = ("due_s", "owed_presence", "request")
+    __slots__ = ("due_s", "owed_presence", "request", "visit_s")
 
     transport: ClassVar[str] = "longpoll"
     is_stream: ClassVar[bool] = False
@@ -27,6 +30,8 @@ class PollReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self.request: Poll | None = None
         self.due_s = 0.0
+        self.visit_s = float("inf")
+        """When the clockwork comes next."""
         self.owed_presence = bool(client) and delivery.neighbours.several
         """Whether the client may know the presence of another node only: it comes with the next answer."""
         self.enter(Stage.OPEN)
@@ -84,14 +89,29 @@ class PollReader(Reader):
         """Another node has handed the client what waits here."""
         self.signals = None
 
+    def look_after(self, in_s: float) -> None:
+        """Have the clockwork come in so many seconds, and then as often as need be."""
+        clockwork = self.delivery.clockwork
+        self.visit_s = clockwork.clock_s() + in_s
+        clockwork.look_after(self, in_s)
+
     def visit(self, now_s: float) -> float | None:
-        """Forget a client that did not come back."""
+        """End a poll that has waited long enough; forget a client that did not come back."""
+        request = self.request
+        if request is not None and request.waiting and now_s >= request.ends_s:
+            request.time_is_up()
+            request = self.request
+        if request is None and now_s >= self.due_s:
+            self.leave()
         if not self.attached:
             return None
-        if self.request is None and now_s >= self.due_s:
-            self.leave()
-            return None
-        return max(1.0, self.due_s - now_s)
+        next_s = now_s + BETWEEN_S
+        if request is None:
+            next_s = min(next_s, self.due_s)
+        elif request.waiting:
+            next_s = request.ends_s
+        self.visit_s = next_s
+        return next_s - now_s
 
     def leave(self) -> None:
         """Be forgotten: it has ended, its client did not come back, or has no name to come back with."""

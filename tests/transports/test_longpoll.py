@@ -19,6 +19,7 @@ from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import BATCH_BYTES
 from chatserver.core.vocabulary import ping
+from chatserver.http.admission import Bearer
 from chatserver.http.house import House
 from chatserver.transports.longpoll import JITTER, MARGIN_S, Poll
 from chatserver.transports.pollreader import PollReader
@@ -36,7 +37,8 @@ class Line:
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self.cuts = 0
 
-    def charge(self, headers: HTTPHeaders) -> None: ...
+    def charge(self) -> Bearer:
+        return self.house.admission.bearer(self.headers)
 
     def respond(self, data: bytes) -> None:
         self.answers.put_nowait(data)
@@ -92,7 +94,7 @@ async def test_each_answers_cursor_leads_to_the_next_event_and_to_no_other(data:
 async def test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: HTTPHeaders) -> None:
+    def refuse() -> None:
         raise RateLimited("You ask too fast.", 2.0)
 
     async with line(data) as it:
@@ -148,10 +150,37 @@ async def test_a_wait_is_shortened_by_chance_so_that_not_all_come_back_at_once(
     async with line(data) as it:
         cursor = (await it.ask("wait=0"))["cursor"]
         poll = it.poll(f"after={cursor}&wait=50")
-        assert poll._timer is not None
-        waits_s = poll._timer.when() - asyncio.get_running_loop().time()
+        waits_s = poll.ends_s - it.house.delivery.clockwork.clock_s()
         assert waits_s == pytest.approx(50 * (1 - JITTER * drawn), abs=1)
         poll.connection_lost()
+
+
+@pytest.mark.parametrize("named", ["&client=page", ""])
+async def test_a_long_wait_ends_when_the_clockwork_comes_by_and_no_sooner_than_its_time(
+    data: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    async with line(data) as it:
+        clockwork = it.house.delivery.clockwork
+        cursor = (await it.ask("wait=0" + named))["cursor"]
+        for _ in range(3):
+            it.poll(f"after={cursor}&wait=50{named}")
+            seq = await it.say("hi")
+            assert (await it.answer())["cursor"] == seq
+            cursor = seq
+        poll = it.poll(f"after={cursor}&wait=50{named}")
+        await clockwork.close()
+        # Each second of the fifty, as the clockwork goes.
+        for early_s in range(48, 0, -1):
+            clockwork.turn(poll.ends_s - early_s)
+        assert poll.waiting and it.answers.empty()
+        clockwork.turn(poll.ends_s + 1.5)
+        assert not poll.waiting
+        assert (await it.answer())["events"] == []
+        assert bool(it.house.delivery.readers.all) == bool(named)
+        for late_s in range(2, 120):
+            clockwork.turn(poll.ends_s + late_s)
+        assert not it.house.delivery.readers.all, "who does not come back is forgotten"
 
 
 async def test_the_timeout_of_an_answer_is_the_wait_and_a_margin(data: Path) -> None:
