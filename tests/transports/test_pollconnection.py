@@ -14,6 +14,8 @@ import pytest
 from chatserver.http.heads import HEAD_BYTES
 from chatserver.transports.connection import READ_BYTES
 from chatserver.transports.pollconnection import PollConnection
+from chatserver.verbs.cookies import cookie_name
+from chatserver.verbs.keys import KEY_FILE, KeyRing
 from tests.support.clients import Person, WebSocketReader, opened
 from tests.support.process import ServerProcess
 from tests.transports.test_fast_paths import here
@@ -281,3 +283,27 @@ async def test_many_polls_in_one_write_are_answered_one_after_another(
         assert (await line.answer())[0] == 400
     line.send(line.request("/poll?wait=0"))
     assert (await line.answer())[0] == 200
+
+
+async def test_a_cookie_under_a_key_that_comes_later_counts_on_the_same_connection(
+    data: Path,
+) -> None:
+    async with here(data) as it:
+        file = data / KEY_FILE
+        before = file.read_bytes()
+        login = await it.house.sessions.begin(it.ann.id, 0, "another server's")
+        now_ms = login.created_at
+        KeyRing.rotate(data, now_ms, 1000)
+        others = KeyRing.load(data, now_ms).seal("cookie", f"{login.id} {it.ann.id} {now_ms}")
+        after = file.read_bytes()
+        file.write_bytes(before)
+        host, port = it.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        asked = f"GET /poll?wait=0 HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie_name(False)}={others}\r\n\r\n"
+        for content, status in ((before, b"401"), (before, b"401"), (after, b"200")):
+            file.write_bytes(content)
+            writer.write(asked.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.split()[1] == status
+            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
+        writer.close()

@@ -38,11 +38,31 @@ FAULTS = (
     Fault(
         "polls cost nothing",
         POLL,
-        "            self._connection.charge(self._headers)\n",
-        "",
+        "            bearer = self._connection.charge()\n",
+        "            bearer = self._admission.bearer(self._headers)\n",
         (
             "tests/transports/test_longpoll.py"
             "::test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at",
+        ),
+    ),
+    Fault(
+        "what says nothing now says nothing for ever",
+        "chatserver/transports/pollconnection.py",
+        "bearer if bearer.brought is not None else None",
+        "bearer",
+        (
+            "tests/transports/test_pollconnection.py"
+            "::test_a_cookie_under_a_key_that_comes_later_counts_on_the_same_connection",
+        ),
+    ),
+    Fault(
+        "a long poll waits for ever",
+        "chatserver/transports/pollreader.py",
+        "            request.time_is_up()\n",
+        "            pass\n",
+        (
+            "tests/transports/test_longpoll.py"
+            "::test_a_long_wait_ends_when_the_clockwork_comes_by_and_no_sooner_than_its_time",
         ),
     ),
     Fault(
@@ -104,8 +124,8 @@ FAULTS = (
     Fault(
         "the origin is not looked at by polls",
         POLL,
-        "self._admission.ask(self._headers, query)",
-        "self._admission.ask(self._headers, query, navigates=True)",
+        "self._admission.ask(self._headers, query, bearer=bearer)",
+        "self._admission.ask(self._headers, query, bearer=bearer, navigates=True)",
         (T_FOREIGN,),
     ),
     Fault(
