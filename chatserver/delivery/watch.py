@@ -33,14 +33,18 @@ class Watch:
     def __len__(self) -> int:
         return len(self._watched)
 
-    def add(self, fd: int, item: Readable) -> None:
-        """Watch `fd` for `item`."""
-        if not hasattr(select, "epoll"):
-            asyncio.get_running_loop().add_reader(fd, item.readable)
-            return
-        if self._epoll is None:
+    def open(self) -> None:
+        """Take the descriptor that is needed, while there are some. Idempotent; raises OSError where there is none."""
+        if self._epoll is None and hasattr(select, "epoll"):
             self._epoll = select.epoll()
             asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._look)
+
+    def add(self, fd: int, item: Readable) -> None:
+        """Watch `fd` for `item`. Raises as `open`."""
+        self.open()
+        if self._epoll is None:
+            asyncio.get_running_loop().add_reader(fd, item.readable)
+            return
         self._epoll.register(fd, select.EPOLLIN)
         self._watched[fd] = item
 

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatserver.core.errors import NotFound
+from chatserver.core.errors import NotFound, Unavailable
 from chatserver.core.events import encode_json
 from chatserver.http.words import Language, read_table
 from chatserver.site import emoji
@@ -138,14 +138,20 @@ class Web:
         """As `file`; also a list of signs (`site.emoji`), made in a thread when it is first asked for.
 
         One for each language of the package, whatever region the name has: made for each name that a client thinks of,
-        each list cost a second of a core, and whoever asked for another waited behind all of them.
+        each list cost a third of a second of a core, and whoever asked for another waited behind all of them. Raises
+        `Unavailable` where it cannot be made now.
         """
         language = emoji.language_of(name)
         if language is None or name in self._files:
             return self.file(name)
         async with self._making:
             if language not in self._lists:
-                self._lists[language] = await asyncio.to_thread(_list_of, language)
+                try:
+                    self._lists[language] = await asyncio.to_thread(_list_of, language)
+                except (OSError, ImportError) as error:  # its files cannot be read: no descriptor
+                    raise Unavailable(
+                        "The server cannot look this up at the moment.", 1.0
+                    ) from error
         found = self._lists[language]
         if found is None:
             raise NotFound(_NOTHING)

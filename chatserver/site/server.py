@@ -100,6 +100,7 @@ class Server:
         sockets = bind_sockets(port, address, backlog=BACKLOG, reuse_port=shared)
         settings, delivery = self._house.settings, self._house.delivery
         limits, connections = settings.limits, delivery.connections
+        connections.watch.open()
         lobby = Lobby(connections, delivery.joins, self.let_in, self._seat, limits.lobby)
         payer_of = lru_cache(PAYERS_KNOWN)(
             partial(payer, proxies=settings.proxies, metered=limits.meter)

@@ -61,11 +61,15 @@ def _weekday(language: Language, number: int) -> str:
 
 
 def arguments(house: House, web_folder: Path, web: Web) -> dict[str, Any]:
-    """What a handler of these pages is given; templates are read from `web_folder`/templates."""
+    """What a handler of these pages is given; templates are read from `web_folder`/templates, all of them now: later there
+    may be no descriptor for it."""
+    folder = web_folder / "templates"
     loader = Loader(
-        str(web_folder / "templates"),
+        str(folder),
         autoescape="xhtml_escape",
         whitespace="all",
         namespace={"static": web.url},
     )
+    for path in sorted(folder.glob("*.html")):
+        loader.load(path.name)
     return {"house": house, "loader": loader}

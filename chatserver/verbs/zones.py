@@ -7,16 +7,21 @@ import re
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from chatserver.core.errors import InvalidField
+from chatserver.core.errors import InvalidField, Unavailable
 
 ZONE_CHARS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}")
 """What a name looks like; nothing else becomes the path of a file."""
 _KEPT = 128
+_NONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""There is none of this name, or a folder of zones."""
 
 
 def zone(value: object) -> str:
-    """A zone as an account keeps it; '' where none is chosen. Raises `InvalidField` where this machine knows none of that name."""
+    """A zone as an account keeps it; '' where none is chosen.
+
+    Raises `InvalidField` where this machine knows none of that name, and `Unavailable` where it cannot look.
+    """
     if not isinstance(value, str):
         raise InvalidField("zone", "The field zone must be a string.")
     if value and _zone(value) is None:
@@ -25,7 +30,10 @@ def zone(value: object) -> str:
 
 
 def local_time(at_ms: int, name: str) -> datetime.datetime:
-    """When that was by the clocks of a zone; by UTC where none is chosen, or this machine knows it no more."""
+    """When that was by the clocks of a zone; by UTC where none is chosen, or this machine knows it no more.
+
+    Raises `Unavailable` where it cannot look.
+    """
     found = (_zone(name) if name else None) or datetime.UTC
     return datetime.datetime.fromtimestamp(at_ms / 1000, found)
 
@@ -36,9 +44,11 @@ def _zone(name: str) -> datetime.tzinfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        # KeyError: not found. OSError: it is a folder of zones.
+    except (*_NONE, ValueError, KeyError):
         return None
+    except OSError as error:
+        # No descriptor, no memory: what is said then must not be remembered.
+        raise Unavailable("The server cannot look this up at the moment.", 1.0) from error
 
 
 COMMON = (

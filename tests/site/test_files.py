@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chatserver.core.errors import NotFound
+from chatserver.core.errors import NotFound, Unavailable
 from chatserver.site import emoji
 from chatserver.site.files import Web, imports_of, takes_gzip, without_comments
 from chatserver.site.pages import web_folder
@@ -212,6 +213,21 @@ async def test_a_list_of_signs_is_made_once_however_its_region_is_called(
             assert (await web.any_file(name)).media_type == "application/json"
     assert (await web.any_file("emoji/de-AT.json")).body == b"[]"
     assert made == ["en", *(f"x{letter}" for letter in "abcdefghij"), "de"]
+
+
+async def test_a_list_of_signs_that_could_not_be_made_once_is_made_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    web = Web(web_folder())
+
+    def fail(language: str) -> bytes | None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(emoji, "listed", fail)
+        with pytest.raises(Unavailable):
+            await web.any_file("emoji/en.json")
+    assert len((await web.any_file("emoji/en.json")).body) > 10_000
 
 
 def test_the_worker_is_at_the_root_and_knows_its_version_and_its_files(

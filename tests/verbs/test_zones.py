@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from chatserver.core.errors import InvalidField
+from chatserver.core.errors import InvalidField, Unavailable
+from chatserver.verbs import zones
 from chatserver.verbs.zones import COMMON, local_time, zone
 from tests.verbs.test_accounts import opened, person
 
@@ -32,6 +36,25 @@ def test_the_time_is_that_of_the_zone_and_of_utc_where_there_is_none_any_more(
     name: str, clock: str
 ) -> None:
     assert f"{local_time(12 * 3_600_000, name):%H:%M}" == clock
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+def test_a_zone_that_could_not_be_read_once_is_there_again_later(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It used to be remembered as none: until a restart, everybody in it was shown the time of UTC."""
+    name = f"Etc/GMT+{1 + (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO).index(number)}"
+
+    def fail(name: str) -> ZoneInfo:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zones, "ZoneInfo", fail)
+        for ask in (lambda: zone(name), lambda: local_time(0, name)):
+            with pytest.raises(Unavailable):
+                ask()
+    assert zone(name) == name
+    assert local_time(0, name).utcoffset()
 
 
 async def test_a_zone_is_kept_with_the_account_and_changes_nothing_else(data: Path) -> None:
