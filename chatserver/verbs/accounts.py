@@ -14,7 +14,14 @@ from typing import Any, Protocol
 from chatserver.core import fields as rules
 from chatserver.core import vocabulary
 from chatserver.core.changes import FriendChange, PasswordChange
-from chatserver.core.errors import BadRequest, Forbidden, InvalidField, Unauthenticated
+from chatserver.core.errors import (
+    BadRequest,
+    Forbidden,
+    InvalidField,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from chatserver.core.events import Draft
 from chatserver.core.fields import Fields
 from chatserver.core.people import Account, Login, User
@@ -135,8 +142,8 @@ class Accounts:
         payment = self._prices.profiles.pay(login.user_id)
         try:
             return await self._change(payment, login, fields)
-        except (BadRequest, InvalidField):
-            payment.give_back()
+        except (BadRequest, InvalidField, Forbidden, RateLimited, Unavailable):
+            payment.give_back()  # a guess at the password is counted for itself
             raise
 
     async def _change(self, payment: Payment, login: Login, fields: Fields) -> dict[str, str]:
@@ -167,7 +174,7 @@ class Accounts:
         if drafts:
             self._refuse_ended(login)
             await self._journal.append(payment, *drafts, guard=guard)
-        elif fields.get("zone") is None:
+        elif zone == account.zone:
             payment.give_back()
         if zone != account.zone:
             await self._store.set_zone(login.user_id, zone)

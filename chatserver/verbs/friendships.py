@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from chatserver.core import vocabulary
 from chatserver.core.changes import BlockChange, FriendChange
-from chatserver.core.errors import Conflict, InvalidField, NotFound, Unauthenticated
+from chatserver.core.errors import Conflict, InvalidField, NotFound, Unauthenticated, Unavailable
 from chatserver.core.events import Draft
 from chatserver.core.hub import Hub
 from chatserver.core.people import Friends, User
@@ -331,8 +331,9 @@ class Friendships:
     ) -> None:
         try:
             await self._journal.append(payment, *drafts, guard=guard)
-        except Outrun:
-            payment.give_back()  # it is decided again, and may be nothing then
+        except (Outrun, Unavailable):
+            # It is decided again, and may be nothing then; or whoever asks again in an outage would use up their day.
+            payment.give_back()
             raise
 
     async def _room_for_friend(self, user_id: str, who_has: str) -> None:

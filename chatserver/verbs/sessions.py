@@ -228,11 +228,9 @@ class Sessions:
 
     def away(self, cookies: str | None, host: str, abroad: bool) -> tuple[str, ...]:
         """As `no_cookies`, where those of another server stay. `host`: the request's."""
-        own = [
-            name
-            for name in (spelling.cookie_name(s, spelling.port_of(host)) for s in (True, False))
-            if spelling.cookie_named(cookies, name)
-        ]
+        port = spelling.port_of(host)
+        names = [spelling.cookie_name(secure, port) for secure in (True, False) if port]
+        own = [name for name in names if spelling.cookie_named(cookies, name)]
         return spelling.taken_away(abroad, spelling.others(cookies, self.is_ours), own)
 
     def form_field(self, subject: str) -> str:

@@ -169,6 +169,11 @@ def test_signing_out_takes_both_cookies_away(behind_proxy: ServerProcess, ann: B
     )
     assert answer.status_code == 204
     assert jar(answer) == {"__Host-chatserver": "", "chatserver": ""}
+    for host, count in (("chat.example.com", 2), ("chat.example.com:8443", 2)):
+        secure = signed_in(behind_proxy, ann, HTTPS | {"Host": host})["__Host-chatserver"]
+        own = HTTPS | {"Host": host, "Cookie": f"__Host-chatserver={secure}"}
+        again = httpx.post(f"{behind_proxy.url}/api/logout", json={}, headers=own)
+        assert len(again.headers.get_list("set-cookie")) == count, "each is taken away once"
 
 
 def test_the_cookie_of_forms_has_the_prefix_too(behind_proxy: ServerProcess, ann: Browser) -> None:

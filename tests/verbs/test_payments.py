@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 import chatserver
-from chatserver.core.errors import Conflict, Forbidden, NotFound, RateLimited, Unauthenticated
+from chatserver.core.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from chatserver.core.events import MAX_SEQ
 from chatserver.core.limits import Limits
 from chatserver.core.people import Login, User
@@ -134,10 +141,40 @@ async def test_what_changes_nothing_of_a_profile_costs_nothing(data: Path) -> No
             await house.accounts.change(login, {"firstName": "ann"})
             with pytest.raises(Exception, match="first name"):
                 await house.accounts.change(login, {"firstName": " "})
+            await house.accounts.change(login, {"zone": ""})
+            # Guesses at the password are counted for themselves.
+            with pytest.raises((Forbidden, RateLimited)):
+                guess = {"password": "another horse", "currentPassword": "wrong horse"}
+                await house.accounts.change(login, guess)
         for n in range(10):
             await house.accounts.change(login, {"firstName": f"Ann{n}"})
         with pytest.raises(RateLimited):
             await house.accounts.change(login, {"firstName": "Anna"})
+
+
+async def test_nobody_pays_for_what_could_not_be_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked again and again in an outage used up the friend requests of a day."""
+    async with opened(data) as house:
+        ann, bob = await person(house, "ann"), await person(house, "bob")
+        login = await login_of(house, ann)
+
+        async def fail(*_: object, **__: object) -> None:
+            raise Unavailable("The server cannot save messages at the moment.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(house.journal, "append", fail)
+            for _ in range(100):
+                with pytest.raises(Unavailable):
+                    await house.friendships.befriend(ann.id, bob.id)
+                with pytest.raises(Unavailable):
+                    await house.friendships.block(ann.id, bob.id)
+                with pytest.raises(Unavailable):
+                    await house.accounts.change(login, {"firstName": "Anna"})
+        assert await house.friendships.befriend(ann.id, bob.id) == "outgoing"
+        await house.friendships.block(ann.id, bob.id)
+        await house.accounts.change(login, {"firstName": "Anna"})
 
 
 async def test_a_login_ends_once_however_often_it_is_ended(data: Path) -> None:
