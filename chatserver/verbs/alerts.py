@@ -31,6 +31,7 @@ from chatserver.core.visibility import View, shows
 from chatserver.store import contract
 from chatserver.verbs.prices import Prices
 from chatserver.verbs.sessions import Sessions
+from chatserver.verbs.turns import Line, Turns
 from chatserver.verbs.webpush import POINT_BYTES, SECRET_BYTES, decoded, encoded, read_keys
 from chatserver.verbs.zones import local_time, zone
 
@@ -42,6 +43,10 @@ ENDPOINT_CHARS = 1000
 WAITING_MAX = 1000
 """Calls that may wait, of everybody. One more is not made: it is worth less than the memory."""
 AT_ONCE = 16
+"""Calls on their way, of everybody; of one user one. A push service is whatever address a user gives: one that never answers
+held all of them, and nobody else was called."""
+CALL_S = 60.0
+"""A call has so long for all of a user's browsers, tries and pauses included."""
 ONLINE_WAIT_S = 20.0
 AWAY_WAIT_S = 1.0
 TEXT_CHARS = 200
@@ -102,7 +107,9 @@ class Alerts:
         self.announce: Callable[[str], object] = lambda user_id: None
         """Called with whoever begins to have a subscription: for the other nodes."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(AT_ONCE)
+        line = Line(AT_ONCE, 1, WAITING_MAX, "The server has too much to do at the moment.")
+        self._room = Turns(AT_ONCE, line)
+        """By user, so that who is hard to reach waits behind nobody but themselves."""
         self._waiting: dict[tuple[str, str | None], Event] = {}
         self.waits_s = (AWAY_WAIT_S, ONLINE_WAIT_S)
         self.counts: dict[str, int] = {"dropped": 0, **{one.value: 0 for one in Outcome}}
@@ -221,11 +228,13 @@ class Alerts:
     async def _call(self, key: tuple[str, str | None]) -> None:
         user_id, peer = key
         await asyncio.sleep(self.waits_s[self._presence.is_online(user_id)])
-        async with self._room:
-            try:
+        try:
+            async with self._room.turn(user_id), asyncio.timeout(CALL_S):
                 await self._call_now(user_id, peer, self._waiting.pop(key))
-            except ChatError as error:
-                log.debug("somebody was not called: %s", error.detail)
+        except TimeoutError:
+            self.counts[Outcome.FAILED.value] += 1
+        except ChatError as error:
+            log.debug("somebody was not called: %s", error.detail)
 
     async def _call_now(self, user_id: str, peer: str | None, event: Event) -> None:
         wishes = await self._wishes(user_id)

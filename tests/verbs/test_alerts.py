@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -79,6 +80,54 @@ async def test_a_burst_that_takes_all_the_room_silences_nobody(
     assert await house.hear(*map(said, range(6, 16))) == []
     assert house.alerts.counts["dropped"] >= 7
     assert [each["seq"] for each in await house.hear(said(16))] == [16]
+
+
+async def test_whose_push_service_does_not_answer_keeps_nobody_else_from_being_called() -> None:
+    """All rooms used to be theirs, for as long as each of their browsers had its tries."""
+    house = House()
+    friends = [f"f{n}" for n in range(2 * alerts.AT_ONCE)]
+    since = dict.fromkeys(("ann", "bob", "cho", *friends), 5)
+    house.store.friends_since.return_value = (since, 100, 100)
+    kept = house.store.subscriptions.return_value[0]
+    house.store.subscriptions.side_effect = lambda user: [replace(kept, user_id=user)]
+    called, hangs = asyncio.Event(), []
+
+    async def send(subscription: Subscription, payload: bytes, topic: str) -> Outcome:
+        if subscription.user_id == "bob":
+            called.set()
+            return Outcome.SENT
+        hangs.append(topic)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    house.sender.send.side_effect = send
+    await house.alerts.start()
+    house.alerts.follow([replace(said(6, "cho"), actor=each) for each in friends])
+    while not hangs:
+        await asyncio.sleep(0)
+    house.alerts.follow([said(7)])
+    async with asyncio.timeout(30):
+        await called.wait()
+    assert len(hangs) == 1, "one at a time"
+    await house.alerts.close()
+
+
+async def test_a_call_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "CALL_S", 0.01)
+    house = House()
+
+    async def send(*_: object) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    house.sender.send.side_effect = send
+    await house.alerts.start()
+    async with asyncio.timeout(30):
+        await house.follow(said(6))
+    assert house.alerts.counts["failed"] == 1
+    house.sender.send.side_effect = None
+    await house.follow(said(7))
+    assert house.alerts.counts["sent"] == 1
 
 
 async def test_a_muted_conversation_calls_nobody_and_the_text_comes_where_it_is_wanted() -> None:
