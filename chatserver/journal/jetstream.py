@@ -125,8 +125,7 @@ class JetStreamJournal:
         await self._nodes.start()
         await self._follower.start(self.head_seq)
         self._fresh_s = asked_s
-        loops: list[Coroutine[Any, Any, None]] = [self._flush_all(), self._ask_all()]
-        loops.append(self._look_at_store())
+        loops = (self._flush_all(), self._ask_all(), self._look_at_store())
         self._tasks = [asyncio.create_task(each, name="jetstream") for each in loops]
         # What cannot be had in that time is waited for by whoever asks.
         with suppress(Unavailable):
@@ -139,8 +138,7 @@ class JetStreamJournal:
         return max(await self._stream.newest(), self.head_seq)
 
     async def shown(self, seq: int) -> None:
-        if seq > self._shown.seq:
-            await self._shown.wait(seq)
+        await self._shown.wait(seq)
 
     async def guard(self, *user_ids: str) -> Guard:
         guarded = subject(*user_ids)
@@ -261,14 +259,13 @@ class JetStreamJournal:
     ) -> None:
         if key is not None:
             self._by_client.pop(key, None)
+        assert not isinstance(outcome, Outrun), "nothing with a client id is guarded"
         for number, answer in enumerate(answers):
             standing: Appended | Unavailable
-            if isinstance(outcome, list):
-                standing = outcome[0] if not number else replace(outcome[0], duplicate=True)
-            elif isinstance(outcome, Unavailable):
+            if isinstance(outcome, Unavailable):
                 standing = Unavailable(outcome.detail, outcome.retry_after_s)
             else:
-                raise AssertionError("nothing with a client id is guarded")
+                standing = outcome[0] if not number else replace(outcome[0], duplicate=True)
             try:
                 answer(standing)
             except Exception:
@@ -284,7 +281,11 @@ class JetStreamJournal:
                 await self._wake.wait()
             await pace.next()
             batch, self._queue = list(self._queue), deque()
-            await self._send(batch)
+            try:
+                await self._send(batch)
+            except asyncio.CancelledError:
+                self._queue.extend(batch)  # nothing of it was sent: `close` tells whoever waits
+                raise
 
     async def _send(self, batch: list[Sending]) -> None:
         """Send what the store does not have already; what it cannot say of is refused."""
@@ -329,8 +330,7 @@ class JetStreamJournal:
             if placed is None and sending.drafts[0].client_id is None:
                 return  # Its own, and forgotten by the stream since.
             if placed is None:
-                found = await self._log.find([sending.key])
-                older = found.get(sending.key)
+                older = (await self._log.find([sending.key])).get(sending.key)
             else:
                 older = Appended(seq, placed.event.at_ms, True)
         except Unavailable:

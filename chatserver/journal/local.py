@@ -19,11 +19,12 @@ from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
-from chatserver.journal.contract import CAUGHT_UP_S, Answer, Appended, Follower, Guard, settle
+from chatserver.journal.contract import Answer, Appended, Follower, Guard, settle
 from chatserver.journal.dropping import DropMark
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 from chatserver.journal.guards import Subjects
 from chatserver.journal.pacing import Pace
+from chatserver.journal.waiting import Reached
 
 _log = logging.getLogger("chatserver.journal")
 
@@ -69,7 +70,7 @@ class LocalJournal:
         self._clock_ms = clock_ms
         self._keep_ms = keep_ms
         self._last_seq = 0
-        self._head_seq = 0
+        self._head = Reached("The server is behind its own database.")
         self._healthy = False
         self._in_doubt = False
         self._closing = False
@@ -79,17 +80,16 @@ class LocalJournal:
         self._subjects = Subjects()
         self._wake = asyncio.Event()
         self._followers: Sequence[Follower] = ()
-        self._behind: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._mark = DropMark(log.dropped_seq)
 
     @property
     def head_seq(self) -> int:
-        return self._head_seq
+        return self._head.seq
 
     @property
     def shown_seq(self) -> int:
-        return self._head_seq
+        return self._head.seq
 
     @property
     def healthy(self) -> bool:
@@ -100,7 +100,8 @@ class LocalJournal:
         return True
 
     async def start(self, followers: Sequence[Follower]) -> None:
-        self._last_seq = self._head_seq = await self._events.last_seq()
+        self._last_seq = await self._events.last_seq()
+        self._head.reach(self._last_seq)
         self._followers = followers
         self._healthy = True
         writer = asyncio.create_task(self._write_all(), name="journal-writer")
@@ -109,18 +110,10 @@ class LocalJournal:
         self._tasks = [writer, dropper]
 
     async def caught_up(self, seq: int) -> None:
-        if seq <= self._head_seq:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._behind.append((seq, waiter))
-        try:
-            async with asyncio.timeout(CAUGHT_UP_S):
-                await waiter
-        except TimeoutError:
-            raise Unavailable("The server is behind its own database.") from None
+        await self._head.wait(seq)
 
     async def newest(self) -> int:
-        return self._head_seq
+        return self._head.seq
 
     async def shown(self, seq: int) -> None:
         await self.caught_up(seq)
@@ -305,28 +298,20 @@ class LocalJournal:
             event = waiting.entry.events[0]
             self._answer(waiting, older or Appended(event.seq, event.at_ms, duplicate=False))
         if events:
-            self._head_seq = events[-1].seq
+            self._head.reach(events[-1].seq)
             for follower in self._followers:
                 self._hand_to(follower, events)
-            if self._behind:
-                self._wake_who_was_behind()
 
     def _hand_to(self, follower: Follower, events: list[Event]) -> None:
         try:
             follower(events)
         except Exception:
             # It promised not to. These events are durable, and they must go their way to the others.
-            _log.exception("a follower failed on the events up to %d", self._head_seq)
-
-    def _wake_who_was_behind(self) -> None:
-        for seq, waiter in self._behind:
-            if seq <= self._head_seq and not waiter.done():
-                waiter.set_result(None)
-        self._behind = [(seq, waiter) for seq, waiter in self._behind if not waiter.done()]
+            _log.exception("a follower failed on the events up to %d", self._head.seq)
 
     def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
-            self._subjects.never_happened(waiting.entry.events, self._head_seq)
+            self._subjects.never_happened(waiting.entry.events, self._head.seq)
             self._answer(waiting, Unavailable(error.detail, error.retry_after_s))
 
     def _answer(self, waiting: _Waiting, answer: Appended | Unavailable) -> None:

@@ -14,7 +14,7 @@ class Reached:
     def __init__(self, detail: str) -> None:
         self.seq = 0
         self._detail = detail
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: dict[asyncio.Future[None], int] = {}
 
     @property
     def awaited(self) -> bool:
@@ -26,23 +26,23 @@ class Reached:
         if seq <= self.seq:
             return
         self.seq = seq
-        if self._waiting:
-            for wanted, waiter in self._waiting:
-                if wanted <= seq and not waiter.done():
-                    waiter.set_result(None)
-            self._waiting = [each for each in self._waiting if not each[1].done()]
+        for waiter, wanted in self._waiting.items():
+            if wanted <= seq and not waiter.done():
+                waiter.set_result(None)
 
-    async def wait(self, seq: int, limit_s: float = CAUGHT_UP_S) -> None:
-        """Return once it has come as far as `seq`. Raises `Unavailable` after `limit_s`."""
+    async def wait(self, seq: int) -> None:
+        """Return once it has come as far as `seq`. Raises `Unavailable` after CAUGHT_UP_S."""
         if seq <= self.seq:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((seq, waiter))
+        self._waiting[waiter] = seq
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(CAUGHT_UP_S):
                 await waiter
         except TimeoutError:
             raise Unavailable(self._detail) from None
+        finally:
+            del self._waiting[waiter]
 
 
 def resolve(

@@ -123,3 +123,80 @@ async def test_all_are_asked_and_who_does_not_answer_is_left_out() -> None:
 
     other.serve_all("sum", hear)
     assert await one.ask_all("sum", [1, 2]) == [3]
+
+
+async def test_a_node_that_lives_is_waited_for_however_often_it_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errands, "LOOK_S", 0.0)
+    one, other = await two()
+    looks = 0
+
+    def others() -> list[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 5:
+            answer.set()
+        return ["b"]
+
+    monkeypatch.setattr(one, "_others", others)
+    answer = asyncio.Event()
+
+    async def late(errand: Errand) -> bytes:
+        await answer.wait()
+        return b"done"
+
+    other.serve("do", late)
+    async with asyncio.timeout(30):
+        assert await one.ask("b", "do", b"", 60.0) == b"done"
+
+
+async def test_what_a_node_does_not_know_or_has_no_room_for_is_not_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errands, "PENDING_MAX", 2)
+    one, other = await two()
+    carried: list[bytes] = []
+    end = asyncio.Event()
+
+    async def wait(errand: Errand) -> bytes:
+        carried.append(errand.question)
+        await end.wait()
+        return b"done"
+
+    other.serve("do", wait)
+    asked = [
+        asyncio.create_task(one.ask("b", kind, question, 60.0))
+        for kind, question in (("of a newer node", b"0"), ("do", b"1"), ("do", b"2"), ("do", b"3"))
+    ]
+    newer = b'[2,"a","do",9]\n4'
+    other._receive(SimpleNamespace(data=newer, reply="nobody"))
+    while len(carried) < 2:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    end.set()
+    assert await asyncio.gather(*asked[1:3]) == [b"done"] * 2 and carried == [b"1", b"2"]
+    # Nobody waits for the others any more; what is taken back is none of its errands.
+    for task in (asked[0], asked[3]):
+        task.cancel()
+    await asyncio.wait(asked)
+    assert not other._open
+
+
+async def test_an_answer_that_is_too_long_for_nats_is_none_and_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(errands, "ANSWER_BYTES", 10)
+    one, other = await two()
+
+    async def answer(errand: Errand) -> bytes:
+        return errand.question
+
+    other.serve("do", answer)
+    asked = asyncio.create_task(one.ask("b", "do", b"x" * 11, 60.0))
+    while "is too long for NATS" not in caplog.text:
+        await asyncio.sleep(0)
+    assert await one.ask("b", "do", b"x" * 10, 60.0) == b"x" * 10
+    assert not asked.done() and not other._open
+    asked.cancel()
+    await asyncio.wait([asked])

@@ -175,3 +175,59 @@ async def test_what_has_left_the_stream_is_not_passed_over(
             while not follower.broken:
                 await asyncio.sleep(0.01)
         assert "seq 21 has left" in follower.broken and server.consumers == []
+
+
+async def test_a_consumer_that_cannot_be_made_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    answers = [b'{"error": {"description": "no room"}}', b"{}"]
+    ask = server.request
+
+    async def request(subject: str, data: bytes) -> Any:
+        await ask(subject, data)
+        return SimpleNamespace(data=answers.pop(0))
+
+    monkeypatch.setattr(server, "request", request)
+    async with following(server) as (follower, seqs):
+        assert await server.another() == 1
+        follower._again.set()  # as silence does in the end
+        assert await server.another() == 1 and answers == []
+        server.put(1, 1, message())
+        await some_turns()
+        assert seqs == [1] and not follower.broken
+
+
+async def test_nothing_is_taken_of_a_consumer_that_was_given_up() -> None:
+    server = Server()
+    async with following(server) as (_, seqs):
+        await server.another()
+        given_up = server._hear
+        server.put(1, 1, message())
+        server.put(0, 0, b"", {"Status": "409"})  # the server has ended it
+        assert await server.another() == 2
+        server._hear, current = given_up, server._hear
+        server.put(2, 2, message())
+        server._hear = current
+        server.put(5, 1, message())
+        await some_turns()
+        assert seqs == [1, 5]
+
+
+async def test_a_server_waits_while_there_is_no_room_and_goes_on_when_there_is() -> None:
+    server: Any = Server()
+    full = True
+    follower = StreamFollower(server, "n", lambda turn: None, lambda: full)
+    await follower.start(0)
+    try:
+        await server.another()
+        stalled = {"Status": "100", "Nats-Consumer-Stalled": "wait here"}
+        server._hear(SimpleNamespace(data=b"", reply="", headers=stalled))
+        assert server.said == []
+        follower.go_on()
+        assert server.said == ["wait here"]
+        full = False
+        server._hear(SimpleNamespace(data=b"", reply="flow", headers={"Status": "100"}))
+        assert server.said == ["wait here", "flow"]
+    finally:
+        await follower.close()

@@ -12,7 +12,7 @@ import pytest
 
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Event
-from chatserver.journal import local, pacing
+from chatserver.journal import local, pacing, waiting
 from chatserver.journal.contract import Appended, settle
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
@@ -288,6 +288,94 @@ async def test_what_comes_shortly_after_a_write_goes_together(
         assert scene.log.writes == 2
 
 
+async def test_with_a_clock_that_is_wrong_nothing_is_taken_and_nothing_has_a_place(
+    tmp_path: Path,
+) -> None:
+    async with Scene(tmp_path) as scene:
+        clock = scene.journal._clock_ms
+        scene.journal._clock_ms = lambda: 2**53  # some hundred thousand years on
+        with pytest.raises(Unavailable, match="clock is wrong"):
+            await scene.say("too late", "c")
+        scene.journal._clock_ms = clock
+        assert not (await scene.say("in time", "c")).duplicate and scene.texts == ["in time"]
+
+
+async def test_what_is_on_its_way_is_known_and_what_stands_is_not_asked_for_here(
+    tmp_path: Path,
+) -> None:
+    async with Scene(tmp_path) as scene:
+        saying = asyncio.create_task(scene.say("hi", "c"))
+        await asyncio.sleep(0)
+        assert scene.journal.is_placed("ann", "c") and not scene.journal.is_placed("bob", "c")
+        await saying
+        assert not scene.journal.is_placed("ann", "c")
+
+
+async def test_a_database_that_is_still_away_when_it_is_looked_at_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "PROBE_S", 0.01)
+    async with Scene(tmp_path) as scene:
+        probe, probes = scene.log.probe, list[bool]()
+
+        async def away_twice() -> None:
+            probes.append(scene.journal.healthy)
+            if len(probes) < 3:
+                raise Unavailable("not yet")
+            await probe()
+
+        scene.log.probe = away_twice  # type: ignore[method-assign]
+        scene.log.faults = ["lost"]
+        with pytest.raises(Unavailable):
+            await scene.say("lost")
+        await scene.until_healthy()
+        assert probes == [False] * 3
+    assert caplog.text.count("made durable again") == 1
+
+
+async def test_a_writer_that_ends_tells_everybody_who_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a mistake of ours: a log that raises what it must not."""
+    async with Scene(tmp_path) as scene:
+
+        async def fails(batch: Sequence[Entry]) -> Sequence[Appended | None]:
+            raise RuntimeError("a mistake of ours")
+
+        scene.log.write = fails  # type: ignore[method-assign]
+        answers = await asyncio.gather(
+            *(scene.say(str(n), "c") for n in range(2)), return_exceptions=True
+        )
+        assert [type(each) for each in answers] == [Unavailable] * 2
+        assert not scene.journal.healthy
+        with pytest.raises(Unavailable):
+            await scene.say("one more")
+    assert caplog.text.count("the journal has stopped for good") == 1
+    caplog.clear()
+
+
+async def test_what_is_old_is_dropped_by_itself_also_after_a_round_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "DROP_EVERY_S", 0.0)
+    caplog.set_level("INFO")
+    asked: list[int] = []
+    drop = SqliteLog.drop_passing
+
+    async def away_once(self: SqliteLog, before_ms: int, limit: int) -> int:
+        asked.append(before_ms)
+        if len(asked) == 1:
+            raise Unavailable("not now")
+        return 3 if len(asked) == 2 else await drop(self, before_ms, limit)
+
+    monkeypatch.setattr(SqliteLog, "drop_passing", away_once)
+    async with Scene(tmp_path) as scene:
+        async with asyncio.timeout(30):
+            while "dropped 3 events" not in caplog.text:
+                await asyncio.sleep(0.001)
+        assert scene.journal.healthy
+
+
 async def test_a_follower_that_fails_does_not_stop_the_journal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -322,7 +410,7 @@ async def test_whoever_waits_for_the_followers_goes_on_when_they_are_there(tmp_p
 async def test_a_wait_for_the_followers_has_an_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "CAUGHT_UP_S", 0.02)
+    monkeypatch.setattr(waiting, "CAUGHT_UP_S", 0.02)
     async with Scene(tmp_path) as scene:
         with pytest.raises(Unavailable):
             await asyncio.wait_for(scene.journal.caught_up(2**53), 30)

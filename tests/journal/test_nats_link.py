@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chatserver.core.errors import Unavailable
+from chatserver.journal import nats_link
 from chatserver.journal.nats_link import Access, NatsLink
 from chatserver.journal.refusal import OrderRefused
 from tests.support.nats_server import TOKEN, NatsServer
@@ -137,3 +138,61 @@ def test_an_address_that_makes_no_sense_is_refused(uri: str) -> None:
     with pytest.raises(OrderRefused, match="no address of NATS") as refused:
         NatsLink([uri], "test")
     assert "secret" not in str(refused.value)
+
+
+def test_without_an_address_there_is_no_link() -> None:
+    with pytest.raises(OrderRefused, match="No NATS server is named"):
+        NatsLink([], "test")
+
+
+async def test_a_server_that_was_replaced_by_an_older_one_is_not_taken(
+    own_nats: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By another version that this process would need: there is one of them to run."""
+    async with linked(own_nats) as link:
+        own_nats.kill()
+        await until(lambda: not link.connected)
+        monkeypatch.setattr(nats_link, "OLDEST", (99, 0))
+        own_nats.start()
+        await until(lambda: "is too old" in link._trouble)
+        assert not link.connected
+        monkeypatch.undo()
+        await until(lambda: link.connected)
+    caplog.clear()
+
+
+async def test_a_link_that_is_closed_while_there_is_no_server_ends(
+    own_nats: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    again: list[None] = []
+    async with linked(own_nats) as link:
+        own_nats.kill()
+        await until(lambda: not link.connected)
+        link.on_connected.append(lambda: again.append(None))
+        await until(lambda: "Connection refused" in link._trouble)
+        keeping = link._keeping
+        assert keeping is not None
+        link._closing = (
+            True  # as `close` has it, which cancels besides, and the library may lose that
+        )
+        await asyncio.wait([keeping], timeout=30)
+        assert keeping.done() and not again and "connected to NATS again" not in caplog.text
+    assert not link.publish("a", b"")
+    caplog.clear()
+
+
+async def test_a_server_that_says_nothing_is_said_not_to_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nats_link, "CONNECT_S", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        link = NatsLink([f"nats://127.0.0.1:{port}"], "test", wait_s=0.0)
+        with pytest.raises(OrderRefused, match=f"{port}: it does not answer"):
+            await link.connect()
+        await link.close()

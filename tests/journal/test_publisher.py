@@ -163,3 +163,65 @@ def test_of_another_node_nothing_is_taken_for_its_own() -> None:
     event = decode(one.bodies[0], 3, 7)
     other = Placed(event.event, None, "other", one.number, 0, 1)
     assert way.publisher.is_own(event, one) and not way.publisher.is_own(other, one)
+
+
+async def test_what_is_on_its_way_at_the_end_is_told_that_it_is_not_known() -> None:
+    way = Way()
+    for name, actor in (("flying", "ann"), ("behind it", "ann"), ("another's", "bob")):
+        way.send(name, actor=actor)
+    await way.publisher.close()
+    assert {name: type(each) for name, each in way.outcomes.items()} == {
+        "flying": Unavailable,
+        "behind it": Unavailable,
+        "another's": Unavailable,
+    }
+    assert way.publisher.idle
+
+
+def test_what_comes_back_twice_or_in_part_a_second_time_is_answered_once() -> None:
+    way = Way()
+    one = way.send("one", count=2)
+    way.come_back(one, 5, parts=1)
+    way.come_back(one, 5, parts=1)  # its first part again
+    way.come_back(one, 5)
+    way.come_back(one, 5)
+    assert [each.seq for each in way.outcomes["one"]] == [5, 6]
+    way.publisher.end(one, Outrun())
+    assert isinstance(way.outcomes["one"], list) and way.publisher.idle
+
+
+def test_who_fails_on_being_answered_keeps_nothing_of_the_actor_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    way = Way()
+    one, two = way.send("one"), way.send("two")
+
+    def fails(outcome: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    one.done = fails
+    way.come_back(one, 1)
+    way.come_back(two, 2)
+    assert [each.seq for each in way.outcomes["two"]] == [2]
+    assert caplog.text.count("somebody failed on being answered") == 1
+    caplog.clear()
+
+
+def test_a_batch_that_was_not_taken_as_a_whole_goes_again_under_another_name() -> None:
+    way = Way()
+    one = way.send("one", count=2)
+    assert one.sent_s > 0
+    way.say(one, error={"err_code": 10023, "code": 503})
+    assert one.sent_s == 0.0 and way.outcomes == {}
+    way.publisher._send_again()
+    batches = [headers["Nats-Batch-Id"] for *_, headers in way.link.sent]
+    assert len(set(batches[:2])) == len(set(batches[2:])) == 1 and batches[0] != batches[2]
+
+
+def test_a_word_about_what_is_over_changes_nothing() -> None:
+    way = Way()
+    one = way.send("one")
+    way.publisher._acknowledged(Msg(None, f"inbox.{one.number}", data=b""))  # type: ignore[arg-type]
+    way.come_back(one, 1)
+    way.say(one, error={"err_code": 10054, "code": 400})
+    assert [each.seq for each in way.outcomes["one"]] == [1]

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from chatserver.journal import nodes as node_beats
+from chatserver.journal import whereabouts
 from chatserver.journal.whereabouts import here, is_gone
 from tests.store.kit import SqliteHome
 from tests.support.jetstream import node, world_of
@@ -43,6 +44,17 @@ def test_a_process_is_gone_when_it_has_ended_also_where_nobody_has_reaped_it() -
     )
     assert not is_gone(["another machine", *there[1:]], own)
     assert not is_gone([], own) and not is_gone(there, [])
+
+
+def test_where_nobody_can_tell_nobody_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system without /proc; and a process that cannot be looked at."""
+    own = here()
+    (tmp_path / str(own[1])).write_text("no folder")
+    monkeypatch.setattr(whereabouts, "_PROC", tmp_path)
+    assert here() == []
+    assert not is_gone(own, own)
 
 
 async def test_a_change_does_not_wait_for_a_node_whose_process_has_ended(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.mutation.fault import Fault
 
 LOCAL = "chatserver/journal/local.py"
+WAITING = "chatserver/journal/waiting.py"
 SQLITE_LOG = "chatserver/store/sqlite/eventlog.py"
 
 LOCAL_TESTS = "tests/journal/test_local_journal.py"
@@ -58,16 +59,16 @@ FAULTS = (
     ),
     Fault(
         "a waiting request is never given up for an order that does not come",
-        LOCAL,
+        WAITING,
         "async with asyncio.timeout(CAUGHT_UP_S):",
         "async with asyncio.timeout(None):",
         (f"{LOCAL_TESTS}::test_a_wait_for_the_followers_has_an_end",),
     ),
     Fault(
         "whoever waits for the followers is not woken",
-        LOCAL,
-        "            if self._behind:\n",
-        "            if not self._behind:\n",
+        WAITING,
+        "if wanted <= seq and not waiter.done():",
+        "if wanted > seq and not waiter.done():",
         (f"{LOCAL_TESTS}::test_whoever_waits_for_the_followers_goes_on_when_they_are_there",),
     ),
     Fault(
