@@ -110,6 +110,10 @@ class Everywhere(Presence):
         """Whether the user counts as online on any node."""
         return self._is_here(user_id) or user_id in self._others or user_id in self._lost_until_s
 
+    def online_of(self, users: Iterable[str]) -> list[str]:
+        """Those of `users` who count as online on any node."""
+        return [user_id for user_id in users if self.is_online(user_id)]
+
     def count(self) -> Count:
         """What a beat says of this node's users."""
         return Count(len(self.online()), self._own_hash)

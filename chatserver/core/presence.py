@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Presence:
     """Online are users with a stream, and users whose grace is not over.
@@ -60,6 +62,11 @@ class Presence:
     def is_online(self, user_id: str) -> bool:
         """Whether the user counts as online, as of the last `expire`."""
         return user_id in self._streams or user_id in self._until_s
+
+    def online_of(self, users: Iterable[str]) -> list[str]:
+        """Those of `users` who count as online."""
+        streams, until_s = self._streams, self._until_s
+        return [user_id for user_id in users if user_id in streams or user_id in until_s]
 
     def online(self) -> set[str]:
         """Everyone who counts as online."""

@@ -81,8 +81,7 @@ class Attendance:
 
     def whole(self, mailbox: Mailbox) -> Signal:
         """The whole presence, as the owner of this mailbox may know it."""
-        online = [friend for friend in mailbox.friends if self._presence.is_online(friend)]
-        return vocabulary.whole_presence(online)
+        return vocabulary.whole_presence(self._presence.online_of(mailbox.friends))
 
     def stream_opened(self, user_id: str) -> None:
         """A stream of this user began."""

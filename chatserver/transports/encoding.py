@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from chatserver.core.events import Event, Signal
 
+SIGNALS_FRAMED = 512
+"""So many are remembered: those of one turn of a herd."""
+
 
 class Encoding:
     """How items look on one transport; remembers what it made last.
@@ -25,6 +28,7 @@ class Encoding:
         """Its bytes."""
         self.first_seq = 0
         self.last_seq = 0
+        self._framed: dict[Signal, bytes] = {}
         self._signals: list[Signal] = []
         self._signal_data = b""
 
@@ -40,9 +44,18 @@ class Encoding:
     def of_signals(self, signals: list[Signal]) -> bytes:
         """The bytes of `signals`, one after another."""
         if signals != self._signals:
-            self._signal_data = b"".join([self._frame_signal(one.payload) for one in signals])
+            # Of a herd each friend hears of others, but of each of them many do.
+            if len(self._framed) > SIGNALS_FRAMED:
+                self._framed.clear()
+            self._signal_data = b"".join([self._frame(one) for one in signals])
             self._signals = signals
         return self._signal_data
+
+    def _frame(self, signal: Signal) -> bytes:
+        framed = self._framed.get(signal)
+        if framed is None:
+            framed = self._framed[signal] = self._frame_signal(signal.payload)
+        return framed
 
     def of_signal(self, signal: Signal) -> bytes:
         """The bytes of one signal."""

@@ -102,16 +102,24 @@ class Reader(ABC):
 
     def offer(self, signal: Signal) -> None:
         """Keep a signal for the next flush: of one kind about one user only the newest, and few in all."""
-        if self.signals is None:
+        signals = self.signals
+        if signals is not None and len(signals) >= SIGNALS_KEPT:
+            self.make_room()
+            signals = self.signals
+        if signals is None:
             self.signals = [signal]
             return
-        for at, waiting in enumerate(self.signals):
-            if waiting.type == signal.type and waiting.about == signal.about:
-                del self.signals[at]
+        about, kind = signal.about, signal.type
+        for at, waiting in enumerate(signals):
+            if waiting.about == about and waiting.type == kind:
+                del signals[at]
                 break
-        self.signals.append(signal)
-        if len(self.signals) > SIGNALS_KEPT:
-            del self.signals[0]
+        signals.append(signal)
+        if len(signals) > SIGNALS_KEPT:
+            del signals[0]
+
+    def make_room(self) -> None:
+        """Write the signals that wait, where that can be: as many do as may."""
 
     def take_signals(self) -> list[Signal]:
         """The waiting signals, but of those who are no friends any more; none wait afterwards."""

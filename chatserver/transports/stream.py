@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from chatserver.core import vocabulary
 from chatserver.core.errors import SESSION_EXPIRED, TOO_SLOW, Ending, Unavailable
-from chatserver.core.events import Event, Signal
+from chatserver.core.events import Event
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import User
 from chatserver.delivery.catchup import Missed
@@ -22,7 +22,7 @@ from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.transports.encoding import Encoding
 from chatserver.transports.outlet import NOWHERE, Outlet
-from chatserver.transports.reader import SIGNALS_KEPT, Reader, Stage, run_on
+from chatserver.transports.reader import Reader, Stage, run_on
 
 log = logging.getLogger(__name__)
 
@@ -129,12 +129,9 @@ class StreamReader(Reader):
 
     # Reading.
 
-    def offer(self, signal: Signal) -> None:
-        """As every reader; before too many wait, those that do are written."""
-        signals = self.signals
-        if signals and len(signals) >= SIGNALS_KEPT and not self.outlet.waits:
+    def make_room(self) -> None:
+        if not self.outlet.waits:
             self.flush()
-        super().offer(signal)
 
     def take(self, run: list[Event], before: int) -> bool:
         """Write `run` at once, where it is exactly what comes next and nothing waits."""

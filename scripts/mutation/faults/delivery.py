@@ -217,7 +217,7 @@ FAULTS = (
     Fault(
         "presence is told of strangers",
         ATTENDANCE,
-        "[friend for friend in mailbox.friends if self._presence.is_online(friend)]",
+        "self._presence.online_of(mailbox.friends)",
         "list(self._presence.online())",
         T_ATTENDANCE,
     ),

@@ -108,14 +108,14 @@ FAULTS = (
     Fault(
         "the bound of waiting signals is taken out",
         READER,
-        "if len(self.signals) > SIGNALS_KEPT:",
+        "if len(signals) > SIGNALS_KEPT:",
         "if len(self.signals) < 0:",
         T_READER,
     ),
     Fault(
         "an older signal of the same kind about the same person stays",
         READER,
-        "                del self.signals[at]\n",
+        "                del signals[at]\n",
         "",
         T_READER,
     ),
