@@ -70,6 +70,8 @@ def test_it_asks_after_the_first_message_and_calls_where_nobody_looks(
     bob.page.wait_for_selector("#ask button", state="detached")
     assert bob.page.evaluate("asked") == 1
     bob.context.grant_permissions(["notifications"], origin=server.url)
+    # Until the worker is there, calls are the page's own, and the worker does not know of them.
+    bob.page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     ann.send("seen by Bob")
     bob.expect("seen by Bob")
     bob.page.evaluate(BLURRED)
