@@ -124,7 +124,12 @@ class ClassicHandler(PageHandler):
         except ValueError:
             raise BadRequest("The form makes no sense.") from None
         fields = dict(pairs)
-        if not self.house.sessions.form_field_is_of(fields.get("_xsrf", ""), self._subject(login)):
+        subject = self._subject(login)
+        if not subject:
+            raise Forbidden(
+                "Your browser did not send the cookie of this form: allow cookies for this site, reload, and try again."
+            )
+        if not self.house.sessions.form_field_is_of(fields.get("_xsrf", ""), subject):
             raise Forbidden("This form is too old, or not ours: go back, reload, and try again.")
         return fields
 

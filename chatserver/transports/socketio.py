@@ -207,7 +207,8 @@ class Desk(Links):
             if isinstance(value, bool) or not isinstance(value, str | int):
                 raise BadRequest(f"{name} is text or a number.")
             query[name] = str(value)
-        return self._house.admission.ask(headers, query)
+        # As where a cookie is set: here a foreign page is refused with a token, too.
+        return self._house.admission.ask(headers, query, sets_cookie=True)
 
     async def _join(self, reader: SocketIoReader, user: User, after: int | None) -> None:
         async with self.delivery.joins:

@@ -227,6 +227,21 @@ def test_signing_in_needs_the_form_of_this_very_browser(
     assert other.http.post("/classic/login", data=form).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/classic/login", "/classic/register"])
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "allow cookies for this site"), ("zh-CN", "允许本站使用 Cookie")]
+)
+def test_a_browser_that_keeps_no_cookies_is_told_so(
+    classic: MakeClassic, path: str, language: str, words: str
+) -> None:
+    one = classic()
+    one.open(path)
+    form = one.form(path) | {"email": "a@example.com", "password": PASSWORD}
+    one.http.cookies.clear()
+    answer = one.http.post(path, data=form, headers={"Accept-Language": language})
+    assert answer.status_code == 403 and words in answer.text
+
+
 def test_a_wrong_password_is_told_on_the_form(classic: MakeClassic, browser: Make) -> None:
     one = classic()
     email = browser().email

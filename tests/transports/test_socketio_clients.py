@@ -137,6 +137,7 @@ async def test_a_newer_connection_of_the_same_client_ends_the_older(server: Serv
         ({"auth": {"after": "soon"}}, "bad_request"),
         ({"auth": {"after": {"$gt": 0}}}, "bad_request"),
         ({"extraHeaders": {"Origin": "https://evil.example"}}, "forbidden"),
+        ({"extraHeaders": {"Origin": "https://evil.example"}, "token": "good"}, "forbidden"),
         ({"extraHeaders": {"X-Chat-User": "somebody"}}, "another_account"),
         ({"query": {"user": "somebody"}}, "another_account"),
         ({"auth": {"user": "somebody"}}, "another_account"),
@@ -151,6 +152,9 @@ async def test_who_is_not_let_in_gets_connect_error_with_the_code(
     headers = dict(options.get("extraHeaders", {}))
     if code not in ("unauthenticated",):
         headers["Cookie"] = signed_in
+    if "token" in options:
+        options["auth"] = {"token": (await Person.register(server.url, "Ann")).token}
+        del options["token"]
     client = await NodeClient.start("v4", server.url, **(options | {"extraHeaders": headers}))
     error = await client.next("connect_error")
     assert error["message"] == error["data"]["code"] == code

@@ -308,6 +308,7 @@ export default {
   "said: The server has too much to do at the moment.": "The server has too much to do at the moment.",
   "said: The server's clock is wrong.": "The server's clock is wrong.",
   "said: The server is behind its own database.": "The server is behind its own database.",
+  "said: Your browser did not send the cookie of this form: allow cookies for this site, reload, and try again.": "Your browser did not send the cookie of this form: allow cookies for this site, reload, and try again.",
   "said: This form is too old, or not ours: go back, reload, and try again.": "This form is too old, or not ours: go back, reload, and try again.",
   "said: The form makes no sense.": "The form makes no sense.",
   "said: The server is not connected to its database.": "The server is not connected to its database.",

@@ -307,6 +307,7 @@ export default {
   "said: The server has too much to do at the moment.": "服务器现在太忙。",
   "said: The server's clock is wrong.": "服务器的时钟不对。",
   "said: The server is behind its own database.": "服务器尚未跟上自己的数据库。",
+  "said: Your browser did not send the cookie of this form: allow cookies for this site, reload, and try again.": "您的浏览器没有送来这张表单的 Cookie：请允许本站使用 Cookie，重新加载，再试一次。",
   "said: This form is too old, or not ours: go back, reload, and try again.": "这张表单已过期，或不是我们的：请返回、重新加载，再试一次。",
   "said: The form makes no sense.": "表单无法理解。",
   "said: The server is not connected to its database.": "服务器没有连上数据库。",
