@@ -129,3 +129,22 @@ async def test_what_nobody_signed_in_for_ends_the_link(tmp_path: Path) -> None:
         assert link.receive("5", True) == "5"
         assert link.receive('42["typing",{}]', False) is None
         assert ended == [link]
+
+
+async def test_what_a_client_says_is_answered_by_its_number_and_refused_in_words_without_one(
+    tmp_path: Path,
+) -> None:
+    async with joined(tmp_path) as (_, link, reader, _ended):
+        for packet in ('42["nothing",{}]', '427["nothing",{}]', '428["typing",{"to":5},1,2]'):
+            assert link.receive(packet, False) is None
+        await turn()
+        said = take(link)
+        assert [packet[: packet.index("{")] for packet in said] == [
+            *('42["error",', "437[", "438[")
+        ]
+        assert all("bad_request" in packet for packet in said)
+        assert not reader.is_full
+        reader.connection_lost()
+        reader.receive_event('427["nothing",{}]')
+        await turn()
+        assert take(link) == [], "nobody is there any more"

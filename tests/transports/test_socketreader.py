@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chatserver.core import framing
+from chatserver.core.errors import ChatError, Forbidden, InvalidField, RateLimited, Unavailable
 from chatserver.core.people import User
 from chatserver.http.admission import Arrival
 from chatserver.journal.contract import Answer, Appended
-from chatserver.transports.talking import INBOX_FRAMES, SocketVerbs
+from chatserver.transports.talking import BAD_FRAMES_MAX, INBOX_FRAMES, SocketVerbs
 from chatserver.transports.websocket import SocketReader
-from tests.delivery.kit import Place, opened
+from tests.delivery.kit import LIMITS, Place, opened
 from tests.store.kit import login
 from tests.transports.kit import Paper
 
@@ -22,10 +25,20 @@ class Slow:
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
+        self.refusal: ChatError | None = None
+        """Why the next ones are refused, once somebody has been looked up."""
 
     def submit_now(self, user_id: str, fields: Any, answer: Answer) -> bool:
+        if self.refusal is not None:
+            return False
         self.answers.append(answer)
         return True
+
+    async def submit(self, user_id: str, fields: Any, answer: Answer) -> None:
+        await asyncio.sleep(0)
+        if self.refusal is not None:
+            raise self.refusal
+        self.answers.append(answer)
 
 
 def frame(text: str) -> bytes:
@@ -96,3 +109,80 @@ async def test_what_makes_no_sense_is_refused_with_its_code(tmp_path: Path) -> N
         assert paper.said == ["close_soon"] and not reader.attached
         reader.receive_data(frame('{"type":"ping"}'))
         assert paper.said == ["close_soon"], "what comes after the end does not count"
+
+
+SEND = frame('{"type":"send","text":"hi","clientId":"c"}')
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def refusals(paper: Paper) -> list[tuple[str, Any]]:
+    """The codes that were said, and of which message."""
+    found = []
+    for sent in paper.sent:
+        if sent.startswith(b"\x81") and b'"type":"error"' in sent:
+            item = json.loads(sent[sent.index(b"{") :])
+            found.append((item["code"], item.get("clientId")))
+    return found
+
+
+async def test_a_message_that_cannot_be_kept_is_refused_by_its_id_and_none_is_under_way(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper, slow = await joined(place)
+        reader.receive_data(SEND)
+        slow.answers.pop()(Unavailable("The server cannot save messages at the moment.", 1.0))
+        slow.refusal = Forbidden("You can write to friends only.")
+        reader.receive_data(SEND)
+        await turns()
+        assert refusals(paper) == [("unavailable", "c"), ("forbidden", "c")]
+        assert reader._unacked == 0 and reader.attached
+
+
+async def test_a_client_that_hears_nothing_of_a_refused_rate_is_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path, replace(LIMITS, refusals=3)) as place:
+        reader, paper, slow = await joined(place)
+        slow.refusal = RateLimited("You are writing too fast.", 1.0)
+        for _ in range(3):
+            reader.receive_data(SEND)
+            await turns()
+        assert reader.attached and refusals(paper) == [("rate_limited", "c")] * 3
+        place.now_s += 1.0
+        reader.receive_data(SEND)
+        await turns()
+        assert reader.attached, "one a second is heard"
+        reader.receive_data(SEND)
+        await turns()
+        assert not reader.attached and "close_soon" in paper.said
+
+
+async def test_a_client_that_says_what_makes_no_sense_again_and_again_is_ended(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper, slow = await joined(place)
+        slow.refusal = InvalidField("text", "The text is empty.")
+        for number in range(BAD_FRAMES_MAX):
+            assert reader.attached
+            reader.receive_data(SEND if number % 2 else frame('{"type":"nothing"}'))
+            await turns()
+        assert not reader.attached and len(refusals(paper)) == BAD_FRAMES_MAX
+
+
+async def test_what_was_said_before_the_end_of_the_connection_is_answered_to_nobody(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper, slow = await joined(place)
+        reader.receive_data(SEND)
+        slow.refusal = Forbidden("You can write to friends only.")
+        reader.receive_data(SEND)
+        reader.connection_lost()
+        paper.sent.clear()
+        slow.answers.pop()(Appended(1, 1, False))
+        await turns()
+        assert paper.sent == [] and "cork" not in paper.said
