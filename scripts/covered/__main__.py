@@ -4,7 +4,7 @@
     scripts/coverage core journal      these
     scripts/coverage core --missing    which lines and branches were not run
 
-Servers that the tests start are counted too, where they end by themselves. Some files of a folder run beside each
+Servers that the tests start are counted too, and the processes of these, where they end by themselves. Some files of a folder run beside each
 other, since most of each is waiting; one that fails so is run once more, alone. Exit code 1 where a floor is under
 95 %, or a test failed.
 """
@@ -32,7 +32,7 @@ branch = True
 parallel = True
 source = {source}
 data_file = {data}
-patch = subprocess
+patch = subprocess, fork, _exit
 sigterm = True
 [report]
 exclude_also =
