@@ -53,7 +53,8 @@ function model(me, count) {
   picture.people.adopt({ friends: [{ id: 'ann', name: 'Ann', color: '#000000', online: true, lastSeen: null }], incoming: [], outgoing: [], seq: 1 }, [], 0);
   talk(BROADCASTS, Array.from({ length: count }, (_, n) => message(n + 1)));
   talk(direct('ann'), [message(count + 1, 'ann', me)]);
-  return { me: picture.me, friends: picture.people.friends, known: picture.known.bind(picture) };
+  const { friends, former } = picture.people;
+  return { me: picture.me, friends, former, written: { conversations: [] }, known: picture.known.bind(picture) };
 }
 
 test('what was last there comes back bounded, with nobody online, and gives way to the server', { timeout }, (t) => {

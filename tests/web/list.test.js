@@ -12,7 +12,7 @@ const message = (seq, from, to = null, text = `m${seq}`) => (
 const friend = (id, name = id) => ({ id, name, color: '#225588', online: false, lastSeen: null });
 const friendEvent = (seq, id, relation) => ({ seq, type: 'friend', at: seq, user: { id, name: id }, relation });
 const known = (more) => ({
-  me: 'me', friends: [], unreadIn: () => 0, lastOf: () => null, draftOf: () => '', outgoing: [],
+  me: 'me', friends: [], left: [], unreadIn: () => 0, lastOf: () => null, draftOf: () => '', outgoing: [],
   nameOf: (id, name) => name, ...more,
 });
 const of = (lasts) => (conversation) => lasts[keyOf(conversation)] ?? null;

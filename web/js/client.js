@@ -76,13 +76,14 @@ export class ChatClient extends Emitter {
   /** @param {import('./core/types.js').ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    const { base, user = '', client = randomId(), outbox, writer, save = () => {}, rungs = LADDER } = options;
+    const { base, user = '', client = randomId(), outbox, writer, save = () => {}, aheadMs = () => 0, rungs = LADDER } = options;
     this.#options = { ...options, client };
     this.#api = new Api(base, user, (reason) => this.#stop(reason), () => this.probe());
     this.#me = user;
     this.#sender = new Sender({
       api: this.#api,
       frame: (frame) => this.#link?.send(frame) ?? false,
+      aheadMs,
       leads: () => !this.borrowed,
       doubt: () => this.probe(),
       posted: (seq) => this.#expect(seq),

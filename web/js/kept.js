@@ -97,6 +97,11 @@ export class Kept {
     this.#known = next;
   }
 
+  /** As a ChatClient takes it. */
+  get forClient() {
+    return { outbox: this.outbox(), writer: this.writer, save: this.keepOutbox.bind(this) };
+  }
+
   /** How many drafts and waiting messages there are. */
   get count() {
     return this.#keys(this.#drafts).length + this.#keys(this.#outbox).length;

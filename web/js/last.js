@@ -7,12 +7,14 @@ import { BROADCASTS, direct, keyOf, ofKey } from './core/conversation.js';
 /** @typedef {import('./core/types.js').MessageEvent} MessageEvent */
 /** @typedef {import('./core/types.js').User} User */
 /** @typedef {import('./core/people.js').Friend} Friend */
-/** @typedef {{me: User, friends: Friend[], talks: {key: string, messages: MessageEvent[]}[]}} Last */
+/** @typedef {{me: User, friends: Friend[], former?: [string, string][], talks: {key: string, messages: MessageEvent[]}[]}} Last */
 
 const KEY = 'chat.last';
 /** Messages of a conversation, and conversations beside the broadcasts. */
 const MESSAGES = 30;
 const TALKS = 20;
+/** Names of those who are no friends any more. */
+const FORMER = 100;
 /** Characters in all: browsers give a site some five million. */
 const SIZE_MAX = 400_000;
 
@@ -67,7 +69,22 @@ export function keepLast(model) {
     .filter(({ messages }) => messages.length)
     .sort((one, other) => newest(other) - newest(one))
     .slice(0, TALKS);
-  keep({ me: model.me, friends: [...model.friends.values()], talks });
+  keep({ me: model.me, friends: [...model.friends.values()], former: formerOf(model), talks });
+}
+
+/** Those to whom something is not sent come last, so that they stay. @param {import('./ui/model.js').Model} model @returns {[string, string][]} */
+function formerOf({ former, friends, written }) {
+  const unsent = new Set(written.conversations.map(keyOf));
+  const left = [...former].filter(([id]) => !friends.has(id));
+  return [...left.filter(([id]) => !unsent.has(id)), ...left.filter(([id]) => unsent.has(id))].slice(-FORMER);
+}
+
+/** Who stood here when it was last kept: they may have left since. @param {string} me @returns {[string, string][]} */
+export function lastNames(me) {
+  const last = lastSeen();
+  if (last?.me.id !== me) return [];
+  const friends = last.friends.map(({ id, name }) => /** @type {[string, string]} */ ([id, name]));
+  return [...Array.isArray(last.former) ? last.former : [], ...friends];
 }
 
 /** @param {Last['talks'][number]} talk */

@@ -32,6 +32,7 @@ const STATUS = new Map([['rate_limited', 429], ['unavailable', 503], ['unauthent
  * @typedef {object} Ways
  * @property {import('./api.js').Api} api
  * @property {(frame: object) => boolean} frame false: nothing live carries frames
+ * @property {() => number} aheadMs how much later it is at the server
  * @property {() => boolean} leads whether this tab sends what another one left
  * @property {() => void} doubt an answer is missing: the connection may be dead
  * @property {(seq: number) => void} posted over HTTP: its event is due on the connection
@@ -90,7 +91,8 @@ export class Sender {
   add(text, conversation = BROADCASTS) {
     const clientId = randomId();
     const by = this.#writer ? { by: this.#writer } : {};
-    this.#outbox.add({ clientId, text: mended(text), conversation, at: Date.now(), ...by });
+    const aheadMs = this.#ways.aheadMs();
+    this.#outbox.add({ clientId, text: mended(text), conversation, at: Date.now(), ...(aheadMs && { aheadMs }), ...by });
     this.#changed();
     return clientId;
   }

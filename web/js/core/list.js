@@ -1,6 +1,7 @@
 // The list of conversations: what stands in a row, in which order, and what a filter leaves. Pure.
 
 import { BROADCASTS, direct, keyOf } from './conversation.js';
+import { writtenAt } from './outbox.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./types.js').MessageEvent} MessageEvent */
@@ -11,7 +12,8 @@ import { BROADCASTS, direct, keyOf } from './conversation.js';
  * @typedef {object} Row
  * @property {string} key
  * @property {Conversation} conversation
- * @property {Friend | null} friend null: the broadcasts
+ * @property {Friend | null} friend null: the broadcasts, or somebody who is no friend any more
+ * @property {string | null} left the name of somebody who is no friend any more
  * @property {number} unread
  * @property {'draft' | 'failed' | 'waiting' | 'message' | ''} kind what `line` is; '' where nothing was said
  * @property {string} line what was written last, on one line
@@ -24,6 +26,7 @@ import { BROADCASTS, direct, keyOf } from './conversation.js';
  * @typedef {object} Known what the page knows
  * @property {string} me
  * @property {Iterable<Friend>} friends
+ * @property {Iterable<{id: string, name: string}>} left who is no friend any more, and something unsent to them is here
  * @property {(conversation: Conversation) => number} unreadIn
  * @property {(conversation: Conversation) => MessageEvent | null} lastOf
  * @property {(conversation: Conversation) => string} draftOf
@@ -44,26 +47,30 @@ export const onOneLine = (text) => text.slice(0, LINE_CHARS * 2).replace(/\s+/gu
 export function rowsOf(known) {
   const rows = [rowOf(known, BROADCASTS, null)];
   for (const friend of known.friends) rows.push(rowOf(known, direct(friend.id), friend));
+  for (const { id, name } of known.left) rows.push(rowOf(known, direct(id), null, name));
   return rows.sort((one, other) => other.sent - one.sent || other.order - one.order || byName(one.row, other.row))
     .map(({ row }) => row);
 }
 
+/** @param {Row} row @returns {string} '' of the broadcasts */
+export const rowName = ({ friend, left }) => friend?.name ?? left ?? '';
+
 /** @param {Row} one @param {Row} other */
-const byName = (one, other) => Number(one.friend !== null) - Number(other.friend !== null)
-  || (one.friend?.name ?? '').localeCompare(other.friend?.name ?? '') || (one.key < other.key ? -1 : 1);
+const byName = (one, other) => Number(one.key !== '') - Number(other.key !== '')
+  || rowName(one).localeCompare(rowName(other)) || (one.key < other.key ? -1 : 1);
 
 /**
- * @param {Known} known @param {Conversation} conversation @param {Friend | null} friend
+ * @param {Known} known @param {Conversation} conversation @param {Friend | null} friend @param {string | null} [left]
  * @returns {{row: Row, sent: number, order: number}} what is on its way stands before all, by its time; the rest by
  *   place in the server's order, whatever the clocks say
  */
-function rowOf(known, conversation, friend) {
+function rowOf(known, conversation, friend, left = null) {
   const key = keyOf(conversation);
   const last = known.lastOf(conversation);
   const outgoing = known.outgoing.filter((entry) => keyOf(entry.conversation) === key).at(-1);
   const draft = onOneLine(known.draftOf(conversation));
   /** @type {Row} */
-  const row = { key, conversation, friend, unread: known.unreadIn(conversation), kind: '', line: '', from: '', own: false, at: 0 };
+  const row = { key, conversation, friend, left, unread: known.unreadIn(conversation), kind: '', line: '', from: '', own: false, at: 0 };
   if (last) {
     const own = last.from.id === known.me;
     const from = own || friend ? '' : known.nameOf(last.from.id, last.from.name);
@@ -71,7 +78,7 @@ function rowOf(known, conversation, friend) {
   }
   if (outgoing) {
     const kind = outgoing.status === 'failed' ? 'failed' : 'waiting';
-    Object.assign(row, { kind, line: onOneLine(outgoing.text), from: '', own: true, at: outgoing.at });
+    Object.assign(row, { kind, line: onOneLine(outgoing.text), from: '', own: true, at: writtenAt(outgoing) });
   }
   if (draft) Object.assign(row, { kind: 'draft', line: draft, from: '', own: false });
   return { row, sent: outgoing ? 1 : 0, order: outgoing ? outgoing.at : last?.seq ?? 0 };

@@ -7,6 +7,9 @@
 /** Messages that may wait; beyond it writing is refused rather than memory spent. */
 export const OUTBOX_MAX = 200;
 
+/** When it was written by the server's clock: said once, so that it stays. @param {Outgoing} entry */
+export const writtenAt = ({ at, aheadMs = 0 }) => at + aheadMs;
+
 export class Outbox {
   /** @type {Map<string, Outgoing>} */
   #entries = new Map();

@@ -28,7 +28,7 @@ export class People {
   outgoing = [];
   /** Up to here everything is in what stands here. */
   #seq = -1;
-  /** @type {Map<string, string>} the names of those who were friends while the page lived, by id */
+  /** @type {Map<string, string>} the names of those who were friends, as far as this browser knows, by id */
   former = new Map();
   #presence = new Presence();
 
@@ -40,6 +40,11 @@ export class People {
   /** The turn in which the whole presence was told last. */
   get wholeTurn() {
     return this.#presence.wholeTurn;
+  }
+
+  /** Names from an earlier visit. @param {Iterable<[string, string]>} names */
+  knew(names) {
+    for (const [id, name] of names) this.former.set(id, name);
   }
 
   /** The order begins anew at `seq`: what comes is later than what stands here. @param {number} seq */

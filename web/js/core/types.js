@@ -95,7 +95,8 @@
  * @property {string} clientId
  * @property {string} text
  * @property {import('./conversation.js').Conversation} conversation
- * @property {number} at when it was written, milliseconds since 1970
+ * @property {number} at when it was written, by the writer's clock, milliseconds since 1970
+ * @property {number} [aheadMs] how much later it was at the server, as far as was known then
  * @property {'pending' | 'failed'} status
  * @property {string} [error] why it failed, for the writer
  * @property {string} [by] the tab that wrote it
@@ -117,6 +118,7 @@
  * @property {number} [pollMs] how often plain polling asks
  * @property {Outgoing[]} [outbox] messages that an earlier life of the page left
  * @property {(entries: Outgoing[]) => void} [save] called whenever the outbox has changed
+ * @property {() => number} [aheadMs] how much later it is at the server than by this clock; noted with each message
  * @property {string} [writer] a name of this tab: what another one wrote is left to that one for a while
  * @property {Partial<Record<import('./transports.js').Rung, TransportClass>>} [transports] other transport classes
  * @property {{get: () => string | null, set: (rung: string) => void}} [memory]

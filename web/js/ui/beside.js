@@ -24,16 +24,19 @@ export function beginBeside(api, model) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let keeping;
   claimLast(model.me);
+  const keep = () => {
+    keeping = undefined;
+    if (!signal.aborted && model.ready) keepLast(model);
+  };
+  // What changed since is not lost with the page.
+  addEventListener('pagehide', keep, { signal });
   calls.addEventListener('change', () => {
     ask.replaceChildren(...askBar(calls));
     model.emit('change', null);
   }, { signal });
   model.addEventListener('change', () => {
     showCount(model.unread);
-    keeping ??= setTimeout(() => {
-      keeping = undefined;
-      if (!signal.aborted && model.ready) keepLast(model);
-    }, KEEP_MS);
+    keeping ??= setTimeout(keep, KEEP_MS);
   }, { signal });
   navigator.serviceWorker?.addEventListener('message', ({ data }) => {
     if (data?.kind === 'open') location.hash = data.hash;

@@ -124,8 +124,8 @@ function drawTitle(title, model, conversation) {
   let words;
   if (conversation.kind === 'direct') {
     const friend = model.friends.get(conversation.user);
-    name = friend?.name ?? model.formerName(conversation.user) ?? t('chat.nobody');
-    words = presenceWords(friend);
+    name = friend?.name ?? model.former.get(conversation.user) ?? t('chat.nobody');
+    words = model.ready || friend ? presenceWords(friend) : '';
   } else {
     const online = [...model.friends.values()].filter((one) => one.online).length;
     words = t('chat.friends', { count: model.friends.size, online });
@@ -139,8 +139,8 @@ function drawNotice(notice, model, conversation) {
   /** @type {(string | Node)[]} */
   let words = [];
   if (model.ready && conversation.kind === 'direct' && !model.isOpen(conversation)) {
-    const name = model.formerName(conversation.user);
-    words = name === null ? parts('chat.stranger', { find }) : parts('chat.left', { name: h('bdi', {}, name), find });
+    const name = model.former.get(conversation.user);
+    words = name === undefined ? parts('chat.stranger', { find }) : parts('chat.left', { name: h('bdi', {}, name), find });
   } else if (model.ready && !model.friends.size) words = parts('chat.nobodyReads', { find });
   const text = words.map((part) => (typeof part === 'string' ? part : part.textContent)).join('');
   if (notice.textContent !== text) notice.replaceChildren(...words);

@@ -54,7 +54,7 @@ export function makeComposer(model, conversation, sent) {
   const count = h('p', { class: 'count', id: 'count', hidden: true });
   const input = h('textarea', {
     id: 'text', rows: 1, placeholder: t('composer.placeholder'), 'aria-label': t('composer.label'),
-    'aria-describedby': 'count', dir: 'auto', value: model.written.draft(conversation),
+    'aria-describedby': 'count closed', dir: 'auto', value: model.written.draft(conversation),
   });
   fitWithWidth(input);
   const changed = () => {
@@ -64,6 +64,10 @@ export function makeComposer(model, conversation, sent) {
   const send = () => {
     const text = mended(input.value);
     if (!text) return;
+    if (!model.isOpen(conversation)) {
+      say(t('composer.closed'));
+      return;
+    }
     words.textContent = sendOrRefuse(model, conversation, text);
     if (words.textContent) return;
     input.value = '';
@@ -75,7 +79,7 @@ export function makeComposer(model, conversation, sent) {
     words.textContent = '';
     model.written.keepDraft(conversation, input.value);
     changed();
-    if (input.value) model.chat.typing(conversation);
+    if (input.value && model.isOpen(conversation)) model.chat.typing(conversation);
   });
   sendByKey(input, send);
   const onsubmit = (/** @type {Event} */ event) => {
@@ -87,14 +91,20 @@ export function makeComposer(model, conversation, sent) {
     emojiPicker(input), input, h('button', { class: 'primary' }, t('composer.send')));
   tellLength(count, input);
   const banner = makeBanner(model);
-  const closing = followElsewhere(model, conversation, input, changed);
+  const closed = h('p', { class: 'count', id: 'closed', hidden: true }, t('composer.closed'));
+  const shown = shownOnceOpen(model, conversation, form, input, closed, banner);
+  input.addEventListener('blur', () => shown.draw());
+  const closing = followElsewhere(model, conversation, input, () => {
+    changed();
+    shown.draw();
+  });
   answerFilesWith((answer) => {
     words.textContent = answer;
   }, closing.signal);
   return {
-    element: h('div', {}, banner.element, words, count, form),
+    element: h('div', {}, banner.element, words, count, closed, form),
     close: () => closing.abort(),
-    ...shownOnceOpen(model, conversation, form, input, banner),
+    ...shown,
   };
 }
 
@@ -164,21 +174,29 @@ function makeBanner(model) {
 }
 
 /**
- * Hidden before the first connection; from then on one can always write.
+ * Hidden before the first connection; from then on one can always write. Where nobody would get it any more, what
+ * stands there stays to be seen and copied, and is not sent.
  * @param {Model} model
  * @param {Conversation} conversation
  * @param {HTMLFormElement} form
  * @param {HTMLTextAreaElement} input
+ * @param {HTMLElement} closed says why it is not sent
  * @param {ReturnType<typeof makeBanner>} banner
  */
-const shownOnceOpen = (model, conversation, form, input, banner) => ({
+const shownOnceOpen = (model, conversation, form, input, closed, banner) => ({
   fit: () => fit(input),
   /** Not on a touch screen: there it pulls up the keyboard. */
   focus() {
     if (!form.hidden && !touch.matches) input.focus({ preventScroll: true });
   },
   draw() {
-    const shown = model.wasConnected && model.isOpen(conversation);
+    const open = model.isOpen(conversation);
+    // Whoever empties it goes on: it leaves with the focus.
+    const writing = !form.hidden && !closed.hidden && document.activeElement === input;
+    const shown = model.wasConnected && (open || input.value !== '' || writing);
+    closed.hidden = open || !shown;
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector('button.primary'));
+    button.disabled = !open;
     input.enterKeyHint = touch.matches ? 'enter' : 'send';
     if (form.hidden === shown) {
       form.hidden = !shown;

@@ -2,7 +2,7 @@
 
 import { readable } from '../core/color.js';
 import { addressOf, keyOf } from '../core/conversation.js';
-import { FILTER_FROM, initialsOf, matches, placeAfterKey, rowsOf } from '../core/list.js';
+import { FILTER_FROM, initialsOf, matches, placeAfterKey, rowName, rowsOf } from '../core/list.js';
 import { parts, t } from '../words.js';
 import { arrange, h } from './dom.js';
 import { Requests } from './requests.js';
@@ -15,7 +15,7 @@ import { shortOf } from './time.js';
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
 /** @param {Row} row */
-const nameOf = ({ friend }) => friend?.name ?? t('chat.all');
+const nameOf = (row) => rowName(row) || t('chat.all');
 
 export class ConversationList {
   #model;
@@ -84,13 +84,23 @@ export class ConversationList {
     return rowsOf({
       me: model.me.id,
       friends: model.friends.values(),
+      left: this.#left(),
       unreadIn: (conversation) => model.unreadIn(conversation),
       lastOf: (conversation) => model.lastOf(conversation),
-      // What one is writing beside it one sees there.
-      draftOf: (conversation) => (this.#open && keyOf(this.#open) === keyOf(conversation) ? '' : model.written.draft(conversation)),
+      // What one is writing beside it one sees there; where it leads to nobody, it is why there is a row.
+      draftOf: (conversation) => (this.#open && keyOf(this.#open) === keyOf(conversation) && model.isOpen(conversation)
+        ? '' : model.written.draft(conversation)),
       outgoing: model.chat.outbox,
       nameOf: (id, name) => model.current({ id, name, color: '' }).name,
     });
+  }
+
+  /** What is not sent has a way back to it, whoever has left. */
+  #left() {
+    const model = this.#model;
+    if (!model.wasConnected) return [];
+    return model.written.conversations.filter((one) => !model.isOpen(one))
+      .map(keyOf).map((id) => ({ id, name: model.former.get(id) ?? t('chat.nobody') }));
   }
 
   /** @param {Row} row */
@@ -164,9 +174,9 @@ class RowElement {
   #badge = h('span', { class: 'badge' });
 
   /** @param {Row} row */
-  constructor({ conversation, friend }) {
+  constructor({ conversation, key }) {
     this.link = h('a', { href: addressOf(conversation) },
-      h('span', { class: 'face' }, this.#disc, friend && this.#dot),
+      h('span', { class: 'face' }, this.#disc, key && this.#dot),
       h('span', { class: 'first' }, this.#name, this.#presence, this.#time),
       h('span', { class: 'second' }, this.#line, this.#badge));
     this.element = h('li', {}, this.link);
@@ -183,12 +193,16 @@ class RowElement {
     const { friend } = row;
     this.#name.textContent = nameOf(row);
     this.#disc.textContent = initialsOf(nameOf(row));
+    this.#dot.hidden = !friend;
     if (friend) {
       this.#name.style.color = readable(friend.color, dark.matches ? '#1f2229' : '#f4f5f7');
       this.#disc.style.backgroundColor = readable(friend.color, '#ffffff');
       this.#dot.classList.toggle('online', friend.online);
       this.#dot.title = t(friend.online ? 'presence.online' : 'presence.offline');
       this.#presence.textContent = t('list.pause', { words: this.#dot.title });
+    } else {
+      for (const part of [this.#name, this.#disc]) part.removeAttribute('style');
+      this.#presence.textContent = row.left === null ? '' : t('list.pause', { words: t('presence.stranger') });
     }
     this.#time.textContent = when;
     if (row.at) this.#time.dateTime = new Date(row.at).toISOString();

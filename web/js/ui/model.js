@@ -7,8 +7,9 @@ import { Emitter } from '../core/emitter.js';
 import { Picture } from '../core/picture.js';
 import { Refresh } from '../core/refresh.js';
 import { Kept } from '../kept.js';
-import { talksOf } from '../last.js';
+import { lastNames, talksOf } from '../last.js';
 import { t } from '../words.js';
+import { aheadMs } from './time.js';
 import { Written } from './written.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
@@ -40,11 +41,9 @@ const effects = {
   random: () => Math.random(),
 };
 
-/** What is wanted is asked for until it comes. @param {Refresh} refresh */
+/** What is wanted is asked for until it comes: it never rejects. @param {Refresh} refresh */
 const ask = (refresh) => {
-  refresh.want().catch(() => {
-    // It never rejects.
-  });
+  refresh.want().catch(() => {});
 };
 
 /**
@@ -87,9 +86,9 @@ export class Model extends Emitter {
         () => this.#load('/api/conversations', (list, asked) => this.#picture.takeLasts(list, asked)), effects),
       me: new Refresh(() => this.adoptProfile(() => this.#api.get('/api/me')).then(() => true), effects),
     };
+    this.#picture.people.knew(lastNames(me.id));
     const kept = new Kept(me.id);
-    const outbox = { outbox: kept.outbox(), writer: kept.writer, save: kept.keepOutbox.bind(kept) };
-    this.chat = chat ?? new ChatClient({ user: me.id, share: me.id, ...outbox });
+    this.chat = chat ?? new ChatClient({ user: me.id, share: me.id, aheadMs, ...kept.forClient });
     this.written = new Written(this.chat, kept);
     this.#listen();
     this.note(t('page.loading'));
@@ -150,9 +149,9 @@ export class Model extends Emitter {
     return this.isOpen(conversation) ? this.#picture.lasts.of(conversation) : null;
   }
 
-  /** The name of somebody who was a friend while this page lived; null where nothing is known of them. @param {string} id */
-  formerName(id) {
-    return this.#picture.people.former.get(id) ?? null;
+  /** @returns {ReadonlyMap<string, string>} names of those who were friends, as far as this browser knows, by id */
+  get former() {
+    return this.#picture.people.former;
   }
 
   /** Unread messages of all conversations. */

@@ -1,11 +1,12 @@
 // One conversation's messages on the screen: which are loaded, where one begins to read, what has been seen.
 
 import { keyOf, same } from '../core/conversation.js';
+import { writtenAt } from '../core/outbox.js';
 import { t } from '../words.js';
 import { arrange, attentive, h } from './dom.js';
 import { Place } from './place.js';
 import { RowView, dark, seqOf } from './rows.js';
-import { asTimePasses, corrected, dayOf } from './time.js';
+import { asTimePasses, dayOf } from './time.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('../core/timeline.js').Row} Row */
@@ -140,7 +141,7 @@ export class Stream {
       readUpTo: this.#line,
       me: this.#model.me.id,
       outgoing: this.#model.chat.outbox.filter((one) => same(one.conversation, this.#conversation))
-        .map((one) => ({ ...one, at: corrected(one.at) })),
+        .map((one) => ({ ...one, at: writtenAt(one) })),
       notes: this.#model.notes,
     });
     const views = rows.map((row) => {

@@ -10,18 +10,18 @@ const zoneNow = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
 let zone = zoneNow();
 let calendar = new Calendar(locale);
 /** How much later it is at the server than by this computer's clock, milliseconds. */
-let aheadMs = 0;
+let serverAheadMs = 0;
 
 /** The server has said what time it is. @param {number} at */
 export function hearTime(at) {
-  aheadMs = at - Date.now();
+  serverAheadMs = at - Date.now();
 }
 
 /** What time it is, as the server's messages have it. */
-export const now = () => Date.now() + aheadMs;
+export const now = () => Date.now() + serverAheadMs;
 
-/** What this computer's clock said, as the server's would have. @param {number} at */
-export const corrected = (at) => at + aheadMs;
+/** How much later it is at the server than by this computer's clock, as far as it has said, milliseconds. */
+export const aheadMs = () => serverAheadMs;
 
 /** The day in full: the same for all that was written on it. @param {number} at */
 export const dayOf = (at) => calendar.dayOf(at);

@@ -1,6 +1,6 @@
 // What one has written and not got out: drafts, and messages that wait or were refused.
 
-import { same } from '../core/conversation.js';
+import { keyOf, same } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
 
 /** @typedef {import('../core/conversation.js').Conversation} Conversation */
@@ -38,6 +38,12 @@ export class Written extends Emitter {
   /** @param {Conversation} conversation */
   draft(conversation) {
     return this.#kept.draft(conversation);
+  }
+
+  /** @returns {Conversation[]} those that have a draft or a message that is not sent */
+  get conversations() {
+    const all = [...this.#kept.drafts, ...this.#chat.outbox.map(({ conversation }) => conversation)];
+    return [...new Map(all.map((one) => [keyOf(one), one])).values()];
   }
 
   /**

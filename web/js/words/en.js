@@ -125,6 +125,7 @@ export default {
   "emoji.none": "Nothing found.",
   "composer.tooLong": {"one": "{count} character too many: a message has at most {max}.", "other": "{count} characters too many: a message has at most {max}."},
   "composer.length": "{count} of {max} characters",
+  "composer.closed": "This is not sent: you can write to friends only. It stays here, to be copied, until you delete it.",
   "composer.blank": "This message shows nothing.",
   // The connection
   "connection.connected": "Connected!",

@@ -124,6 +124,7 @@ export default {
   "emoji.none": "没有找到。",
   "composer.tooLong": {"other": "超出 {count} 个字符：一条消息最多 {max} 个。"},
   "composer.length": "{count} / {max} 个字符",
+  "composer.closed": "这条消息没有发送：只能写给好友。内容会留在这里供您复制，直到您删除。",
   "composer.blank": "这条消息没有可见的内容。",
   // The connection
   "connection.connected": "已连接！",
