@@ -37,7 +37,10 @@ _ENDS = (
 _NEVER = '\\s<>"`\\u0000-\\u001f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff'
 """Never in an address as people write it: blanks, marks that show nothing and may turn the line, quotes."""
 
-_SIGN = f"[^{_NEVER}{_ENDS}]"
+_LETTER = "[A-Za-z\\u00c0-\\u024f\\u0400-\\u052f]"
+"""Of the scripts that have an apostrophe; in the others the same mark only ends a quotation."""
+
+_SIGN = rf"(?:[^{_NEVER}{_ENDS}]|(?<={_LETTER})\u2019(?={_LETTER}))"
 _LABEL = r"[^\W_](?:[^\W_]|-(?=[\w-])){0,62}"
 _LOCAL = r"[\w%+-]{1,64}(?:\.[\w%+-]{1,64}){0,8}"
 
@@ -48,7 +51,7 @@ _ADDRESS = re.compile(
 )
 """Bounded, so that a hostile text costs no time. Only http, https and mail: others run or show what the sender likes."""
 
-_TRAILING = re.compile(r"(?:[.,;:!?…*_~'·]|'s)+$")
+_TRAILING = re.compile(r"(?:[.,;:!?…*_~'·]|['\u2019]s)+$")
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
 
 

@@ -217,8 +217,11 @@ def test_a_refused_message_can_be_edited_and_its_length_is_told_while_one_writes
     expect(count).to_contain_text("1 character too many")
     ann.page.press("#text", "Enter")
     assert ann.page.locator(".message").count() == 0
+    expect(ann.page.locator(".conversation .words")).to_be_empty()
     ann.page.fill("#text", "\u200b")
     expect(count).to_have_text("This message shows nothing.")
+    ann.page.press("#text", "Enter")
+    expect(ann.page.locator(".conversation .words")).to_be_empty()
 
     def refuse(route: Route) -> None:
         problem = {

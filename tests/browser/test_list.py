@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.accounts import MakeAccount, sign_in
 from tests.browser.conftest import MeetPerson
 from tests.browser.looks import becomes, stays
 from tests.browser.people import Person, befriend
 from tests.support.process import ServerProcess
 
 PHONES = ((390, 760), (320, 568))
+PHONE, DESK = (390, 844), (1000, 700)
 
 
 def _rows(page: Page) -> list[str]:
@@ -212,3 +214,31 @@ def test_an_address_that_leads_nowhere_says_so_and_home_says_what_to_do(
     expect(ann.page.locator("main")).to_contain_text("You have no friends here yet.")
     ann.page.click("main a[href='#/friends']")
     expect(ann.page.locator("main")).to_contain_text("Find somebody and ask")
+
+
+def test_back_leads_to_what_was_seen_before_whatever_the_address_one_came_by(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    row, title = f".roll a[href$='{dan.id}']", ".conversation h1 bdi"
+    reader = sign_in(meet, browser, server.url, cho)
+    for size, address in [(PHONE, ""), (PHONE, "#/"), (PHONE, "#/login"), (DESK, ""), (DESK, "#chat")]:
+        phone = size == PHONE
+        page = reader.open()
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.goto(f"{server.url}/{address}")
+        expect(page.locator(row)).to_be_visible()
+        expect(page.locator(title)).to_be_visible(visible=not phone)
+        page.click(row)
+        expect(page.locator(title)).to_have_text("Dan")
+        expect(page.locator(title)).to_be_visible()
+        page.evaluate("history.back()")
+        expect(page.locator(row)).to_be_visible()
+        expect(page.locator(title)).to_be_visible(visible=not phone)
+        expect(page.locator(title)).to_have_text("Dan" if phone else "All friends")
+        becomes(page, "location.hash", "#/chat" if phone else "#/chat/")
+        page.evaluate("history.forward()")
+        expect(page.locator(title)).to_have_text("Dan")
+        expect(page.locator(title)).to_be_visible()
+        page.close()

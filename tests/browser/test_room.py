@@ -42,6 +42,10 @@ HEIGHT_IN_THE_FIRST_FRAME = """([id, draft]) => new Promise((done) => {
 WIDER = "() => [document.documentElement, document.querySelector('main')].map((one) => [one.scrollWidth - one.clientWidth, one === document.documentElement ? one.scrollHeight - one.clientHeight : 0])"
 
 
+CUT = "() => [...document.querySelectorAll('.conversation h1 small')].filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+"""What is said of a friend beside the name, where it does not stand there whole."""
+
+
 def height(page: Page) -> float:
     box = page.locator("#text").bounding_box()
     assert box
@@ -139,6 +143,7 @@ def test_long_and_stacked_names_stay_in_their_row(
             )
             page.wait_for_selector(".stream .message", state="attached")
             stays(page, out, [], (size, hash))
+            stays(page, CUT, [], (size, hash))
             stays(page, WIDER, [[0, 0], [0, 0]], (size, hash))
 
 
@@ -164,3 +169,29 @@ def test_without_our_colours_own_and_others_and_who_is_online_can_be_told_apart(
     assert page.eval_on_selector(".dot.online", looks) != page.eval_on_selector(
         ".dot:not(.online)", looks
     )
+
+
+def test_a_long_name_makes_no_other_page_wider_than_a_phone(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    name = "W" * 30
+    cho, long, asking = make(name), make(name), make(name)
+    cho.befriend(long)
+    long.write(1)
+    long.write(2, to=cho)
+    cho.write(3)
+    asking.http.put(f"/api/friends/{cho.id}", json={}).raise_for_status()
+    page = sign_in(meet, browser, server.url, cho).page
+    page.set_viewport_size({"width": 320, "height": 568})
+    for path, ready in (
+        ("/classic", ".messages"),
+        (f"/classic?with={long.id}", ".messages"),
+        ("/classic/friends", f"a[href$='{long.id}']"),
+        (f"/classic/friends?q={name[:8]}", f"a[href$='{long.id}']"),
+        (f"/classic/end?id={long.id}", "form"),
+        ("/classic/settings", "form"),
+        ("/legacy", f"option[value='{long.id}']"),
+    ):
+        page.goto(f"{server.url}{path}")
+        page.wait_for_selector(ready, state="attached")
+        stays(page, "() => document.documentElement.scrollWidth <= 320", True, path)

@@ -6,11 +6,13 @@
 
 /** What ends a sentence, a quotation or a bracket in a script other than ASCII is never part of an address. */
 const ENDS = '[\\p{Terminal_Punctuation}\\p{Quotation_Mark}\\p{Ps}\\p{Pe}\\p{Pi}\\p{Pf}—]';
+/** But for the apostrophe, between letters of scripts that have one; in the others it only ends a quotation. */
+const APOSTROPHE = '(?<=[A-Za-z\\u00c0-\\u024f\\u0400-\\u052f])\\u2019(?=[A-Za-z\\u00c0-\\u024f\\u0400-\\u052f])';
 /** In ASCII the same marks are in addresses too; where they end one is seen afterwards. */
 const MARKS = "[!'(),.:;?[\\]{}]";
 /** Never in an address as people write it: blanks, marks that show nothing and may turn the line, quotes. */
 const NEVER = '[^\\s<>"`\\u0000-\\u001f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]';
-const SIGN = `(?:(?!${ENDS})${NEVER}|${MARKS})`;
+const SIGN = `(?:(?!${ENDS})${NEVER}|${MARKS}|${APOSTROPHE})`;
 const LABEL = '[\\p{L}\\p{N}](?:[\\p{L}\\p{N}\\p{M}-]{0,61}[\\p{L}\\p{N}\\p{M}])?';
 
 /** Bounded, so that a hostile text costs no time. Only http, https and mail: `javascript:` and `data:` addresses run or show what the sender likes. */
@@ -19,7 +21,7 @@ const ADDRESS = new RegExp(
   + `|(?<![\\w.%+@/-])[\\p{L}\\p{N}_%+-]{1,64}(?:\\.[\\p{L}\\p{N}_%+-]{1,64}){0,8}@${LABEL}(?:\\.${LABEL}){1,8}`, 'giu');
 
 /** Marks that end a sentence belong to it, not to the address. */
-const TRAILING = /(?:[.,;:!?…*_~'·]|'s)+$/u;
+const TRAILING = /(?:[.,;:!?…*_~'·]|['\u2019]s)+$/u;
 const CLOSERS = new Map([[')', '('], [']', '['], ['}', '{']]);
 
 /** @param {string} address @returns {string} up to the first bracket that closes what began before it, and without the marks at its end */

@@ -276,6 +276,9 @@ function routeNow() {
 function show() {
   const number = ++shows;
   const { name, part } = routeNow();
+  // The chat has one address, however it was reached: else a way back to another spelling of it would change nothing.
+  const spelt = location.hash.match(/^#\/?(chat.*)/)?.[1] ?? 'chat';
+  if (name === 'chat' && location.hash !== `#/${spelt}`) history.replaceState(null, '', `#/${spelt}`);
   const route = /** @type {Route} */ (ROUTES.get(name));
   if (route.signedIn === false) enter().catch(() => {}); // it is needed next
   if (route.view) {

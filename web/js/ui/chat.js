@@ -39,14 +39,16 @@ export function chatView(app, model, key) {
   model.addEventListener('change', draw, { signal });
   asTimePasses(draw, signal);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw, { signal });
+  // "Chat" leaves what is shown, and the address goes on to say what that is: else Back to it would change nothing.
+  const named = () => {
+    if (location.hash === '#/chat' && !inside.lists) history.replaceState(null, '', addressOf(pane.conversation));
+  };
   inside.addEventListener('change', () => {
+    named();
     draw();
     pane.begin();
   }, { signal });
-  addEventListener('hashchange', () => {
-    // "Chat" leaves what is shown, and the address goes on to say what that is.
-    if (location.hash === '#/chat' && !inside.lists) history.replaceState(null, '', addressOf(pane.conversation));
-  }, { signal });
+  addEventListener('hashchange', named, { signal });
   document.addEventListener('keydown', (event) => {
     if (event.key.toLowerCase() !== 'k' || event.shiftKey || event.altKey || event.ctrlKey === event.metaKey) return;
     event.preventDefault();
@@ -60,6 +62,7 @@ export function chatView(app, model, key) {
   }, { signal });
   model.addEventListener('note', ({ detail }) => say(detail), { signal });
   model.addEventListener('arrival', ({ detail }) => say(t('chat.arrival', { name: detail.from.name, text: detail.text })), { signal });
+  named();
   show();
   return {
     element,

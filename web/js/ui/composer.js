@@ -68,8 +68,12 @@ export function makeComposer(model, conversation, sent) {
       say(t('composer.closed'));
       return;
     }
-    words.textContent = sendOrRefuse(model, conversation, text);
-    if (words.textContent) return;
+    const refusal = sendOrRefuse(model, conversation, text);
+    // What is said while one writes is told once more, and does not stand there twice.
+    const stands = refusal !== '' && refusal === count.textContent;
+    words.textContent = stands ? '' : refusal;
+    if (stands) say(refusal);
+    if (refusal) return;
     input.value = '';
     model.written.keepDraft(conversation, '');
     changed();
