@@ -223,7 +223,13 @@ def test_back_leads_to_what_was_seen_before_whatever_the_address_one_came_by(
     cho.befriend(dan)
     row, title = f".roll a[href$='{dan.id}']", ".conversation h1 bdi"
     reader = sign_in(meet, browser, server.url, cho)
-    for size, address in [(PHONE, ""), (PHONE, "#/"), (PHONE, "#/login"), (DESK, ""), (DESK, "#chat")]:
+    for size, address in [
+        (PHONE, ""),
+        (PHONE, "#/"),
+        (PHONE, "#/login"),
+        (DESK, ""),
+        (DESK, "#chat"),
+    ]:
         phone = size == PHONE
         page = reader.open()
         page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -25,6 +25,9 @@ TOPMOST = """() => {
 """The topmost message on the screen, and where its text stands."""
 
 TOP = "id => document.getElementById(id)?.querySelector('.text').getBoundingClientRect().top"
+LINE = "() => document.querySelector('.stream .line')?.nextElementSibling.id"
+"""The first message below the line of new ones."""
+
 LOADED = "() => document.querySelectorAll('.stream .message').length"
 GAP = "() => { const box = document.querySelector('.stream'); return box.scrollHeight - box.scrollTop - box.clientHeight; }"
 FOCUS = (
@@ -410,3 +413,30 @@ def test_an_own_message_does_not_move_when_it_is_sent(
         held.pop().continue_()
     reader.expect("first of two", "second of two")
     stays(page, places, pending)
+
+
+def test_a_conversation_that_is_left_with_something_unread_is_found_where_it_was_left(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, dan = make("Cho"), make("Dan")
+    cho.befriend(dan)
+    dan.write(*range(1, 121), to=cho)
+    page = sign_in(meet, browser, server.url, cho, f"#/chat/{dan.id}").page
+    page.wait_for_selector(".stream .line")
+    over_messages(page)
+    wheel(page, -900)
+    wait_until(page, lambda: cho.read_up_to(dan) > 0)
+    row, line = page.evaluate(TOPMOST), page.evaluate(LINE)
+    # Above the messages a question comes and goes; what is read keeps its place in them.
+    stands = f"() => ({TOP})({row['id']!r}) - document.querySelector('.stream').getBoundingClientRect().top"
+    stood = page.evaluate(stands)
+    for come in (0, 1):
+        page.click("#nav >> text=Profile")
+        page.wait_for_selector("#f-firstName")
+        if come:
+            dan.write(121, to=cho)
+        page.evaluate("hash => { location.hash = hash; }", f"#/chat/{dan.id}")
+        page.wait_for_selector("h1:has-text('Dan')")
+        stays(page, stands, lambda top: top is not None and near(top - stood))
+        stays(page, LINE, line)
+        assert page.is_visible(".jump:has-text('new')")

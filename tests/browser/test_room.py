@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.accounts import MakeAccount, sign_in
+from tests.browser.accounts import Account, MakeAccount, sign_in
 from tests.browser.conftest import MeetPerson
 from tests.browser.looks import becomes, settle, stays
+from tests.conftest import FAST
 from tests.support.process import ServerProcess
 
 LEAST_PX = 96
@@ -77,6 +80,29 @@ def test_a_low_window_shows_messages_and_reaches_every_control(
         becomes(page, bottom, lambda px: px <= size[1])
         becomes(page, REACHED, [])
     stays(page, WIDER, [[0, 0], [0, 0]])
+
+
+def test_without_a_connection_a_low_window_shows_everything_at_once_and_a_lower_one_scrolls(
+    browser: Browser, meet: MeetPerson, tmp_path: Path
+) -> None:
+    with ServerProcess(tmp_path / "own", *FAST) as own:
+        cho, dan = Account(own.url, "Cho"), Account(own.url, "Dan")
+        cho.befriend(dan)
+        dan.write(*range(1, 30), to=cho)
+        page = sign_in(meet, browser, own.url, cho, f"#/chat/{dan.id}").page
+        for one in (cho, dan):
+            one.http.close()
+        page.set_viewport_size({"width": 320, "height": 256})
+        own.kill()
+        page.wait_for_selector(".banner", state="visible")
+        foot = "() => document.querySelector('.status').getBoundingClientRect().bottom"
+        stays(page, foot, lambda px: px <= 256)
+        becomes(page, IN_VIEW, lambda px: px >= LEAST_PX)
+        page.set_viewport_size({"width": 320, "height": 190})
+        stays(page, foot, lambda px: px > 190)
+        page.hover("#text")
+        page.mouse.wheel(0, 300)
+        becomes(page, foot, lambda px: px <= 191)
 
 
 def test_the_input_is_as_high_as_what_stands_in_it_at_once(

@@ -29,7 +29,10 @@ const RETRY_MAX_MS = 30_000;
  * @typedef {{seq: number, top: number | null}} Goal
  */
 
-/** Where one was reading in conversations that are not shown. @type {WeakMap<Model, Map<string, Goal>>} */
+/**
+ * Where one was reading in conversations that are not shown. `line` stood there above what was new: null, where all was read.
+ * @type {WeakMap<Model, Map<string, Goal & {line: number | null}>>}
+ */
 const left = new WeakMap();
 
 export class Stream {
@@ -122,10 +125,14 @@ export class Stream {
     const { unread, readUpTo } = this.#known;
     const place = left.get(this.#model)?.get(keyOf(this.#conversation));
     this.#unread = unread;
-    if (unread) {
+    // Whoever left something unread below goes on where they were; what has come since begins at its line.
+    if (place && (!unread || place.line !== null)) {
+      this.#line = unread ? place.line : null;
+      this.#goal = place;
+    } else if (unread) {
       this.#line = readUpTo;
       this.#goal = { seq: readUpTo, top: null };
-    } else if (place) this.#goal = place;
+    }
   }
 
   /** What comes while nobody looks, or looks elsewhere, begins at the line. */
@@ -190,7 +197,7 @@ export class Stream {
     left.set(this.#model, places);
     const reading = this.#place.anchor;
     const seq = reading && seqOf(reading.element);
-    if (reading && seq !== null) places.set(keyOf(this.#conversation), { seq, top: reading.top });
+    if (reading && seq !== null) places.set(keyOf(this.#conversation), { seq, top: reading.top, line: this.#unread ? this.#line : null });
     else places.delete(keyOf(this.#conversation));
   }
 
