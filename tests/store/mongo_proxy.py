@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import bson
 
-from tests.support.loopback_proxy import LoopbackProxy, Way
+from tests.support.loopback_proxy import Ends, LoopbackProxy, Way
 
 OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")
@@ -42,14 +42,8 @@ class MongoProxy(LoopbackProxy):
         """By command, how long it is kept back before it goes on."""
         self.late = 0
 
-    def ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        there: asyncio.StreamReader,
-        back: asyncio.StreamWriter,
-    ) -> tuple[Way, Way]:
-        return self._ask(reader, writer, back), self._answer(there, writer)
+    def ways(self, ends: Ends) -> tuple[Way, Way]:
+        return self._ask(ends.reader, ends.writer, ends.back), self._answer(ends.there, ends.writer)
 
     async def _ask(
         self,

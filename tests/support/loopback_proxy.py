@@ -7,10 +7,23 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 CHUNK_BYTES = 1 << 16
 Way = Coroutine[Any, Any, None]
+
+
+class Ends(NamedTuple):
+    """Of one connection that passes through."""
+
+    reader: asyncio.StreamReader
+    """From the client."""
+    writer: asyncio.StreamWriter
+    """To the client."""
+    there: asyncio.StreamReader
+    """From the target."""
+    back: asyncio.StreamWriter
+    """To the target."""
 
 
 class LoopbackProxy(ABC):
@@ -36,14 +49,8 @@ class LoopbackProxy(ABC):
         self._loop.close()
 
     @abstractmethod
-    def ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        there: asyncio.StreamReader,
-        back: asyncio.StreamWriter,
-    ) -> tuple[Way, Way]:
-        """From the client (`reader`) to the target (`back`), and from the target (`there`) to the client (`writer`)."""
+    def ways(self, ends: Ends) -> tuple[Way, Way]:
+        """From the client to the target, and from the target to the client."""
 
     async def opened(self) -> None:
         """Before the target is connected to."""
@@ -74,7 +81,8 @@ class LoopbackProxy(ABC):
             with contextlib.suppress(OSError, EOFError):
                 await self.opened()
                 there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
-                tasks = [asyncio.create_task(w) for w in self.ways(reader, writer, there, back)]
+                ends = Ends(reader, writer, there, back)
+                tasks = [asyncio.create_task(w) for w in self.ways(ends)]
                 try:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -110,14 +118,8 @@ class Line(LoopbackProxy):
     async def opened(self) -> None:
         await self._whole.wait()
 
-    def ways(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        there: asyncio.StreamReader,
-        back: asyncio.StreamWriter,
-    ) -> tuple[Way, Way]:
-        return self._pass_on(reader, back), self._pass_on(there, writer)
+    def ways(self, ends: Ends) -> tuple[Way, Way]:
+        return self._pass_on(ends.reader, ends.back), self._pass_on(ends.there, ends.writer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK_BYTES):
