@@ -52,7 +52,7 @@ LIMIT_HELP: dict[str, tuple[str, str]] = {
     "joins": ("readers that are greeted at the same time; the others wait in order", ""),
     "head_s": ("how long the head of a connection's first request may take", "seconds"),
     "idle_s": ("how long a connection may rest between two requests", "seconds"),
-    "body_s": ("how long the body of a request may take", "seconds"),
+    "body_s": ("how long a request's body, or a WebSocket's message, may take", "seconds"),
     "turn_frames": ("frames of one WebSocket carried out in one turn of the loop", ""),
     "frame_rate": ("frames of one user, sustained; 4 KiB count as one more", "a second"),
     "frame_burst": ("frames of one user at once", ""),

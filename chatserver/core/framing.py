@@ -150,6 +150,7 @@ class FrameParser:
         "_checked",
         "_decoder",
         "_ended",
+        "_first",
         "_fragments",
         "_max_bytes",
         "_opcode",
@@ -167,10 +168,21 @@ class FrameParser:
         self._ahead: codecs.IncrementalDecoder | None = None  # reads its text before it is whole
         self._checked = 0  # so many bytes of it
         self._opcode: int | None = None  # of the message whose fragments are being gathered
+        self._first = 0  # the number of its first frame
         self._fragments: list[str] | list[bytes] | None = None
         self._size = 0
         self._decoder: codecs.IncrementalDecoder | None = None
         self._ended = False
+
+    @property
+    def unfinished(self) -> int | None:
+        """Names the message or frame whose end has not come, the same until it has come; None where there is none.
+
+        A message in fragments is one, whatever control frames come between.
+        """
+        if self._opcode is not None:
+            return self._first
+        return None if self._buffer is None else self.frames + 1
 
     def receive_data(self, data: bytes) -> list[Received]:
         """What `data`, and what was left from before, amounts to.
@@ -315,6 +327,7 @@ class FrameParser:
 
     def _begin(self, opcode: int) -> None:
         self._opcode = opcode
+        self._first = self.frames
         self._fragments = []
         self._decoder = _new_decoder() if opcode == OP_TEXT else None
 

@@ -100,7 +100,7 @@ class Limits:
     idle_s: float = 75.0
     """Between two requests; longer than a poll is held."""
     body_s: float = 30.0
-    """For the body of a request."""
+    """For the body of a request; for the rest of a WebSocket's message or frame, from the first look at which it has no end."""
     turn_frames: int = 32
     """Frames of one WebSocket that are carried out in one turn of the loop."""
     frame_rate: float = 100.0

@@ -28,7 +28,7 @@ class FrameReading(ABC):
     if not TYPE_CHECKING:  # which would hold the subclass to the slots of this one
         __slots__ = ()
 
-    SLOTS = ("_owed", "_parser", "_ping", "_rest", "_resting")
+    SLOTS = ("_begun", "_owed", "_parser", "_ping", "_rest", "_resting")
 
     attached: bool
     """Whether what the peer says still counts."""
@@ -39,6 +39,7 @@ class FrameReading(ABC):
     _rest: bytes
     _resting: bool
     _owed: float
+    _begun: tuple[int, float] | None
 
     def _begin_reading(self, max_bytes: int) -> None:
         self._parser = framing.FrameParser(max_bytes)
@@ -46,6 +47,7 @@ class FrameReading(ABC):
         self._rest = b""  # read of the socket, and not yet looked at
         self._resting = False  # until the user has paid, or the next turn
         self._owed = 0.0  # for frames that were carried out
+        self._begun = None  # which message or frame was seen to have no end yet, and when first
 
     # What the owner says.
 
@@ -153,6 +155,19 @@ class FrameReading(ABC):
         rest, self._rest = self._rest, b""
         self._read_on(rest)
         self._resume_frames()
+
+    def _finish_in_s(self, now_s: float) -> float:
+        """How long the peer may still take for what it has begun to say; nothing left: it is dripping, and that is no life.
+
+        To be asked again and again, as the clock comes round: it counts from the first look at which it was not finished.
+        """
+        which, may_take_s = self._parser.unfinished, self.delivery.limits.body_s
+        if which is None or self._rest or self._resting or self._is_full:
+            self._begun = None  # where it is we who do not listen, that is not the peer's time
+            return may_take_s
+        if self._begun is None or self._begun[0] != which:
+            self._begun = (which, now_s)
+        return self._begun[1] + may_take_s - now_s
 
     def _resume_frames(self) -> None:
         """Read on, where nothing but the owner's fullness kept us from it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from chatserver.core import framing, vocabulary
-from chatserver.core.errors import BadRequest, ChatError, Ending
+from chatserver.core.errors import TOO_SLOW, BadRequest, ChatError, Ending
 from chatserver.core.fields import json_object
 from chatserver.core.mailbox import Mailbox
 from chatserver.delivery.delivery import Delivery
@@ -51,10 +51,19 @@ class SocketReader(TalkingReader, FrameReading):
         return framing.ws_text(vocabulary.error(error, reference))
 
     def beat(self, now_s: float) -> float | None:
+        finish_in_s = self._finish_in_s(now_s)
+        if finish_in_s <= 0:
+            self.end(TOO_SLOW)
+            return None
+        in_s = self._ping_or_judge(now_s)
+        return None if in_s is None else min(in_s, finish_in_s)
+
+    def _ping_or_judge(self, now_s: float) -> float | None:
+        """Send a ping, or look whether anything came since the last; seconds until the next look."""
         limits = self.delivery.limits
         if self._pinged_s is not None:
             # The visit after a ping: anything that came since counts as life. It may be early, where a login
-            # was about to expire and was renewed.
+            # was about to expire and was renewed, or a message is to be finished.
             left_s = self._pinged_s + limits.silence_s - now_s
             if left_s > 0 and self._heard_s < self._pinged_s:
                 return left_s

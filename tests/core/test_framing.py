@@ -34,6 +34,25 @@ def feed(data: bytes, step: int, max_bytes: int = 1 << 20) -> list[Received]:
 STEPS = [1, 2, 3, 7, 1 << 20]
 
 
+def unfinished(*pieces: bytes) -> list[int | None]:
+    """What the parser calls what has no end, after each of the pieces."""
+    parser = FrameParser(1 << 20)
+    found = []
+    for piece in pieces:
+        parser.receive_data(piece)
+        found.append(parser.unfinished)
+    return found
+
+
+def test_what_has_no_end_yet_has_one_name_until_its_end() -> None:
+    text, ping = client_frame(1, b"hello"), client_frame(9, b"are you there")
+    first, last = client_frame(1, b"hel", fin=False), client_frame(0, b"lo")
+    assert unfinished(text, text[:1], text[1:3], text[3:-1], text[-1:]) == [None, 2, 2, 2, None]
+    assert unfinished(text + text[:4], text[4:] + ping[:3], ping[3:]) == [2, 3, None]
+    pieces = (first[:2], first[2:], ping, ping[:3], ping[3:] + last[:2], last[2:] + text[:2])
+    assert unfinished(*pieces) == [1, 1, 1, 1, 1, 5]
+
+
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
 def test_text_of_any_length_comes_through(step: int, size: int) -> None:

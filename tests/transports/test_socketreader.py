@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chatserver.core import framing
 from chatserver.core.errors import ChatError, Forbidden, InvalidField, RateLimited, Unavailable
 from chatserver.core.people import User
@@ -109,6 +111,63 @@ async def test_what_makes_no_sense_is_refused_with_its_code(tmp_path: Path) -> N
         assert paper.said == ["close_soon"] and not reader.attached
         reader.receive_data(frame('{"type":"ping"}'))
         assert paper.said == ["close_soon"], "what comes after the end does not count"
+
+
+TEXT = frame('{"type":"ping"}')
+HEAD_OF_MANY = b"\x01" + TEXT[1:]
+PING = b"\x89\x80" + bytes(4)
+
+
+def visits(place: Place, reader: SocketReader, drip: bytes, until_s: float) -> None:
+    """Let time pass, visit by visit; a second before each of them `drip` comes."""
+    while reader.attached and place.now_s < until_s:
+        in_s = reader.visit(place.now_s)
+        if in_s is not None:
+            place.now_s += max(in_s, 1.0)
+            reader.receive_data(drip)
+
+
+@pytest.mark.parametrize(
+    ("head", "drip"),
+    [
+        (b"\x81\xfe\x10\x00" + bytes(4), b" "),  # 4,096 bytes to come
+        (b"\x89\xfd", b" "),  # of a ping, which is a frame as others are
+        (HEAD_OF_MANY, PING),
+        (HEAD_OF_MANY, b"\x00\x81" + bytes(4) + b" "),
+    ],
+    ids=["frame", "control frame", "message among pings", "message of fragments"],
+)
+async def test_whoever_drips_and_never_finishes_is_ended_in_time(
+    tmp_path: Path, head: bytes, drip: bytes
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper, _ = await joined(place)
+        began_s = place.now_s
+        reader.receive_data(head)
+        visits(place, reader, drip, began_s + 3600)
+        assert not reader.attached and paper.said == ["close_soon"]
+        assert b"too slow" in paper.sent[-1]
+        assert place.now_s - began_s <= LIMITS.heartbeat_s + LIMITS.body_s + 1
+
+
+async def test_whoever_finishes_what_it_says_lives_however_it_is_cut(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, _, _ = await joined(place)
+        reader.receive_data(TEXT[:3])
+        # The end of one and the beginning of the next, each time.
+        visits(place, reader, TEXT[3:] + TEXT[:3], place.now_s + 300)
+        assert reader.attached
+
+
+async def test_while_we_do_not_listen_no_time_of_the_peers_passes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        reader, _, slow = await joined(place)
+        for number in range(INBOX_FRAMES - 1):
+            reader.receive_data(frame(f'{{"type":"send","text":"{number}"}}'))
+        reader.receive_data(SEND + HEAD_OF_MANY)
+        visits(place, reader, b"", place.now_s + LIMITS.heartbeat_s)
+        assert reader.attached and len(slow.answers) == INBOX_FRAMES
+        assert reader._finish_in_s(place.now_s + 3600) == LIMITS.body_s
 
 
 SEND = frame('{"type":"send","text":"hi","clientId":"c"}')
