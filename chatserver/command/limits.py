@@ -46,7 +46,10 @@ LIMIT_HELP: dict[str, tuple[str, str]] = {
     "poll_wait_max_s": ("how long a poll is held at the most", "seconds"),
     "stuck_s": ("how long a connection may take nothing before it is closed", "seconds"),
     "connections": ("connections in all; never more than the descriptors allow", ""),
-    "connections_per_address": ("connections of one address (IPv6: /64) before sign-in", ""),
+    "connections_per_address": (
+        "connections of one address (IPv6: /64; four times in all of a /48) before sign-in",
+        "",
+    ),
     "connections_per_user": ("connections of one user; one more counts for its address", ""),
     "lobby": ("connections that may wait for room; then accepting stops", ""),
     "joins": ("readers that are greeted at the same time; the others wait in order", ""),

@@ -15,12 +15,17 @@ CUSTOMER_BITS = 64
 """What one customer gets of IPv6: who has a /64 has all of its addresses (RFC 6177)."""
 
 SITE_BITS = 48
-"""What one IPv4 address has of IPv6 by 6to4: 65,536 times a /64 (RFC 3056, section 2)."""
+"""What a provider gives to a site, and what one IPv4 address has by 6to4: 65,536 times a /64 (RFC 6177; RFC 3056, section 2)."""
+
+SITE_TIMES = 4
+"""So many times what one address may have, all of its site may. Whoever has a whole /48 is so no more than four hosts; a mobile
+carrier has thousands of customers in one, of whom few sign in at the same time."""
 
 _6TO4 = ipaddress.IPv6Network("2002::/16")
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """How a translator writes all of IPv4: one /64 for everybody whose packets it passes on (RFC 6052, section 2.1)."""
 
+_WITHIN = "/48/"
 _MAPPED_BITS = 96
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
@@ -66,7 +71,7 @@ def network(text: str) -> Network:
 
 
 def bucket_key(where: Address) -> str:
-    """Whose bucket an address pays from: its own, or that of its IPv6 /64. Loopback stays itself.
+    """Whose bucket an address pays from: its own, or that of its IPv6 /64 (in its site, see `site_of`). Loopback stays itself.
 
     Where an IPv4 address stands in one of IPv6, as translators and tunnels write it, that host pays, and nobody beside
     it; but it is not trusted as that address is, since who writes it is not known.
@@ -75,6 +80,20 @@ def bucket_key(where: Address) -> str:
         return str(where)
     if where.teredo is not None:
         return f"teredo {where.teredo[1]}"  # RFC 4380, section 4: server, port and flags are the client's to choose
-    bits = SITE_BITS if where in _6TO4 else CUSTOMER_BITS
-    first = int(where) >> (128 - bits) << (128 - bits)
-    return str(ipaddress.IPv6Address(first))
+    first = int(where) >> (128 - SITE_BITS) << (128 - SITE_BITS)
+    site = str(ipaddress.IPv6Address(first))
+    if where in _6TO4:
+        return site
+    subnet = int(where) >> (128 - CUSTOMER_BITS) & (1 << (CUSTOMER_BITS - SITE_BITS)) - 1
+    return f"{site}{_WITHIN}{subnet:x}"
+
+
+def site_of(key: str) -> str | None:
+    """The site in which a `bucket_key` lies, whatever stands before it; None where it is counted for itself alone."""
+    site, within, _ = key.partition(_WITHIN)
+    return site if within else None
+
+
+def site_or_itself(key: str) -> str:
+    """The site of a `bucket_key`, or the key where it has none."""
+    return key.partition(_WITHIN)[0]

@@ -85,7 +85,7 @@ class Limits:
     connections: int = 100_000
     """In all; never more than the descriptors allow (`chatserver.command.descriptors`)."""
     connections_per_address: int = 500
-    """Before sign-in, of an IPv4 address or an IPv6 /64. A large office behind one address passes through it, since
+    """Before sign-in, of an IPv4 address or an IPv6 /64; of all in a /48 four times as many (`core.addresses`). A large office behind one address passes through it, since
     whoever is signed in pays as a user."""
     connections_per_user: int = 100
     """After sign-in; one more is still its address's."""

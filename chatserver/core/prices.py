@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from chatserver.core.addresses import SITE_TIMES, site_of
 from chatserver.core.errors import RateLimited
 
 
@@ -147,6 +148,56 @@ class Buckets:
             emptiest = sorted(kept.items(), key=lambda item: -item[1].full_at_s())
             kept = dict(emptiest[: self._max_keys // 2])
         self._buckets = kept
+
+
+class AddressBuckets(Buckets):
+    """Buckets of addresses: what an IPv6 /64 takes, its site has to have as well, which has `SITE_TIMES` as much.
+
+    Or whoever has a /48, which costs little, would have 65,536 buckets.
+    """
+
+    def __init__(
+        self, rate: float, burst: float, max_keys: int = 100_000, metered: bool = True
+    ) -> None:
+        super().__init__(rate, burst, max_keys, metered)
+        self._sites = Buckets(SITE_TIMES * rate, SITE_TIMES * burst, max_keys, metered)
+
+    def take(self, key: str, now_s: float, tokens: float = 1.0) -> float:
+        site = site_of(key)
+        if site is None:
+            return super().take(key, now_s, tokens)
+        wait_s = self._sites.wait_s(site, now_s, tokens) or super().take(key, now_s, tokens)
+        if not wait_s:
+            self._sites.take(site, now_s, tokens)
+        return wait_s
+
+    def borrow(self, key: str, now_s: float, tokens: float, longest_s: float) -> float:
+        site = site_of(key)
+        if site is None:
+            return super().borrow(key, now_s, tokens, longest_s)
+        of_site_s = self._sites.wait_s(site, now_s, tokens)
+        if of_site_s > longest_s:
+            return of_site_s
+        wait_s = super().borrow(key, now_s, tokens, longest_s)
+        if wait_s <= longest_s:
+            self._sites.borrow(site, now_s, tokens, longest_s)
+        return max(wait_s, of_site_s)
+
+    def wait_s(self, key: str, now_s: float, tokens: float = 1.0) -> float:
+        wait_s, site = super().wait_s(key, now_s, tokens), site_of(key)
+        return wait_s if site is None else max(wait_s, self._sites.wait_s(site, now_s, tokens))
+
+    def give_back(self, key: str, tokens: float = 1.0) -> None:
+        super().give_back(key, tokens)
+        site = site_of(key)
+        if site is not None:
+            self._sites.give_back(site, tokens)
+
+    def spent_elsewhere(self, key: str, now_s: float, tokens: float = 1.0) -> None:
+        super().spent_elsewhere(key, now_s, tokens)
+        site = site_of(key)
+        if site is not None:
+            self._sites.spent_elsewhere(site, now_s, tokens)
 
 
 class Unpaid(TypeError):

@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any, Self
 
+from chatserver.core.addresses import SITE_TIMES, site_of
 from chatserver.core.errors import RateLimited, Unavailable
 from chatserver.core.limits import Limits
 
@@ -66,7 +67,7 @@ class Seats:
         return len(self._signed_out)
 
     def of_address(self, address: str) -> int:
-        """How many this address pays for."""
+        """How many this address pays for, or all of a site."""
         return self._addresses.get(address, 0)
 
     def of_user(self, user_id: str) -> int:
@@ -78,7 +79,7 @@ class Seats:
 
         Raises `RateLimited` where the address has enough, and `Unavailable` where there is no room in all.
         """
-        if address is not None and self.of_address(address) >= self._limits.connections_per_address:
+        if address is not None and self._has_enough(address):
             self.counts["address"] += 1
             raise RateLimited("Too many connections come from this address.", AGAIN_S)
         now_s = self._clock_s()
@@ -90,8 +91,16 @@ class Seats:
         self._all += 1
         self._signed_out[seat] = None
         if address is not None:
-            self._addresses[address] = self.of_address(address) + 1
+            for each in _with_site(address):
+                self._addresses[each] = self.of_address(each) + 1
         return seat
+
+    def _has_enough(self, address: str) -> bool:
+        most = self._limits.connections_per_address
+        site = site_of(address)
+        if site is not None and self.of_address(site) >= SITE_TIMES * most:
+            return True
+        return self.of_address(address) >= most
 
     def make_room(self) -> bool:
         """End the oldest connection on which nobody has signed in, as nginx does with its idle ones. False where there
@@ -125,7 +134,13 @@ class Seats:
         seat.end = None  # or the two would hold each other, and wait for the garbage collector
         del self._signed_out[seat]
         if seat.address is not None:
-            _count_down(self._addresses, seat.address)
+            for each in _with_site(seat.address):
+                _count_down(self._addresses, each)
+
+
+def _with_site(address: str) -> tuple[str, ...]:
+    site = site_of(address)
+    return (address,) if site is None else (address, site)
 
 
 def _count_down(counts: dict[str, int], key: str) -> None:

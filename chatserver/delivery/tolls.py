@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
-from chatserver.core.prices import Buckets
+from chatserver.core.prices import AddressBuckets, Buckets
 
 REQUEST = 1.0
 FILE = 0.5
@@ -42,7 +42,7 @@ class Tolls:
         # Whoever may have more connections may ask over each of them.
         of_user = max(limits.http_burst, 2 * limits.connections_per_user)
         self._users = Buckets(limits.http_rate, of_user, metered=metered)
-        self._addresses = Buckets(limits.http_rate_per_address, of_address, metered=metered)
+        self._addresses = AddressBuckets(limits.http_rate_per_address, of_address, metered=metered)
         self._clock_s = clock_s
         self.metered = metered
         """Whether anything costs anything."""

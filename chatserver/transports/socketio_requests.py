@@ -182,7 +182,7 @@ class SocketIoHandler(StreamHandler, Beginning, Polls):
         """The address that pays until somebody signs in; None: it counts in all only."""
         peer = self.request.remote_ip or ""
         key = self._links.proxies.client(peer, self.request.headers)
-        local = key.startswith("127.") or key in ("::1", "") or " " in key
+        local = key.startswith(("127.", "behind ")) or key in ("::1", "")
         return None if local or self._links.frames is None else key
 
     async def get(self, *args: Any, **kwargs: Any) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from chatserver.core.addresses import site_or_itself
 from chatserver.core.bounded import Bounded
 from chatserver.core.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
 from chatserver.core.people import Login
-from chatserver.core.prices import Buckets
+from chatserver.core.prices import AddressBuckets, Buckets
 from chatserver.verbs import keys
 from chatserver.verbs.prices import Prices
 from chatserver.verbs.turns import WAITING_MAX, Line, Turns
@@ -32,6 +33,13 @@ REGISTERING_MAX = THREADS - 1
 ONE_PLACE = 0.6
 """Of the guesses at an account that strangers have in a minute, so many may come from one address, beyond the first burst:
 with all of them one address kept its owner out of every new device for as long as it went on."""
+
+NEWCOMERS = 0.4
+"""Of an account's guesses, so many wait for whoever has guessed little at it: or the two addresses that guess all day take each
+one as it comes back, and the owner, who has not guessed at all, is kept out of every new device. To take these as well
+somebody needs a new address for each five guesses: one is worth a minute a day."""
+
+DAY_S = 86_400
 
 OPERATOR = "operator"
 """Who pays for what is done on the command line."""
@@ -52,10 +60,13 @@ class Passwords:
         self._strangers = Buckets(by_account / 60, by_account, metered=limits.meter)
         """By account, from wherever."""
         self._one_place = Buckets(ONE_PLACE * by_account / 60, by_account, metered=limits.meter)
-        """By account and address."""
+        """By account and address (or site)."""
+        self._fresh = Buckets(by_account / DAY_S, by_account, metered=limits.meter)
+        """By account and address (or site): whose guesses are few enough to be a newcomer's."""
+        self._kept = int(NEWCOMERS * by_account)
         self._own = Buckets(by_account / 60, by_account, metered=limits.meter)
         """Of logins, of browsers that had one, of places that knew the password: out of a stranger's reach."""
-        self._addresses = Buckets(by_address / 60, by_address, metered=limits.meter)
+        self._addresses = AddressBuckets(by_address / 60, by_address, metered=limits.meter)
         self.announce: Callable[[str], object] = _nobody
         """Tells the other nodes of a place (`note_place`); they know it by itself where there are none."""
         self._places: Bounded[str, bool] = Bounded(PLACES_REMEMBERED)
@@ -68,16 +79,16 @@ class Passwords:
         self._threads = ThreadPoolExecutor(THREADS, "password")
 
     async def hash(self, password: str, payer: str, line: int = SIGN_IN) -> str:
-        """The PHC string to keep. `payer` is the address, or the user, whose turn it takes.
+        """The PHC string to keep. `payer` is the address, or the user, whose turn it takes; all addresses of a site take one.
 
         Raises `RateLimited` or `Unavailable` where too many wait.
         """
-        async with self._turns.turn(payer, line):
+        async with self._turns.turn(site_or_itself(payer), line):
             return await self._in_thread(keys.hash_password, password)
 
     async def matches(self, password: str, phc: str | None, payer: str) -> bool:
         """Whether `phc` was made of `password`; without `phc` the same work, and False. Raises as `hash`."""
-        async with self._turns.turn(payer, SIGN_IN):
+        async with self._turns.turn(site_or_itself(payer), SIGN_IN):
             matches = await self._in_thread(keys.password_matches, password, phc or keys.NOBODY)
         return matches and phc is not None
 
@@ -95,16 +106,21 @@ class Passwords:
 
         `device` is the id of an earlier login to this very account whose cookie the browser holds: then the guess counts
         in that browser's own bucket alone. Any other counts for the address, and for the two together; and for the
-        account, unless somebody has signed in to it from this address before.
+        account, unless somebody has signed in to it from this address before. Some of the account's are for newcomers alone.
         """
         if device is not None:
-            return Guess([(self._own, f"device {device}")], self._clock_s)
+            return Guess([(self._own, f"device {device}", 0)], self._clock_s)
         place = _place(email, address)
-        counts = [(self._addresses, address)]
+        counts: list[tuple[Buckets, str, int]] = [(self._addresses, address, 0)]
         if self._places.get(place) is not None:
-            counts.append((self._own, place))
-        else:
-            counts += [(self._strangers, account_key(email)), (self._one_place, place)]
+            counts.append((self._own, place, 0))
+            return Guess(counts, self._clock_s)
+        place = _place(email, site_or_itself(address))
+        is_fresh = not self._fresh.wait_s(place, self._clock_s())
+        if is_fresh:
+            counts.append((self._fresh, place, 0))
+        kept = 0 if is_fresh else self._kept
+        counts += [(self._strangers, account_key(email), kept), (self._one_place, place, 0)]
         return Guess(counts, self._clock_s)
 
     def guess_again(self, login: Login) -> Guess:
@@ -113,7 +129,7 @@ class Passwords:
         All tokens of a user count as one, since whoever has a login can make many.
         """
         key = login.id if login.kind == "cookie" else f"tokens of {login.user_id}"
-        return Guess([(self._own, f"login {key}")], self._clock_s)
+        return Guess([(self._own, f"login {key}", 0)], self._clock_s)
 
     def remember_place(self, email: str, address: str) -> None:
         """Somebody at this address knew the password."""
@@ -129,6 +145,7 @@ class Passwords:
         return {
             "strangers": self._strangers,
             "one place": self._one_place,
+            "fresh": self._fresh,
             "own": self._own,
             "guessers": self._addresses,
         }
@@ -141,25 +158,28 @@ class Passwords:
 class Guess:
     """One guess at a password: counted as a failure from its beginning, until it turns out right.
 
-    Ends uncounted too where it could not be looked at, for want of the store.
+    Ends uncounted too where it could not be looked at, for want of the store. `counts` are buckets, their keys, and how much
+    has to be left in each.
     """
 
-    def __init__(self, counts: list[tuple[Buckets, str]], clock_s: Callable[[], float]) -> None:
+    def __init__(
+        self, counts: list[tuple[Buckets, str, int]], clock_s: Callable[[], float]
+    ) -> None:
         self._counts = counts
         self._clock_s = clock_s
 
     async def __aenter__(self) -> Guess:
         now_s = self._clock_s()
-        wait_s = max(bucket.wait_s(key, now_s) for bucket, key in self._counts)
+        wait_s = max(bucket.wait_s(key, now_s, 1 + left) for bucket, key, left in self._counts)
         if wait_s:
             raise RateLimited("Too many failed attempts: try again later.", wait_s)
-        for bucket, key in self._counts:
+        for bucket, key, _ in self._counts:
             bucket.take(key, now_s)
         return self
 
     def right(self) -> None:
         """The guess was right: it does not count."""
-        for bucket, key in self._counts:
+        for bucket, key, _ in self._counts:
             bucket.give_back(key)
 
     async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chatserver.core.limits import Limits
-from chatserver.core.prices import Buckets, Till
+from chatserver.core.prices import AddressBuckets, Buckets, Till
 from chatserver.verbs.turns import WAITING_MAX, Line, Turns
 
 DAY_S = 86_400
@@ -35,10 +35,12 @@ class Prices:
             for number, bucket in enumerate(till.buckets)
         }
 
-    def _till(self, refusal: str, *rates: tuple[float, int]) -> Till:
+    def _till(
+        self, refusal: str, *rates: tuple[float, int], payers: type[Buckets] = Buckets
+    ) -> Till:
         """A till with a bucket for each of `rates`: so much a second, so much at once."""
         meter = self.limits.meter
-        buckets = [Buckets(rate, burst, metered=meter) for rate, burst in rates]
+        buckets = [payers(rate, burst, metered=meter) for rate, burst in rates]
         return Till(refusal, self.clock_s, *buckets)
 
     def _add_what_people_write(self) -> None:
@@ -79,11 +81,13 @@ class Prices:
         self.sign_in_tries = self._till(
             "Too many sign-ins come from this address: try again later.",
             (limits.sign_in_rate, limits.sign_in_burst),
+            payers=AddressBuckets,
         )
         """By address, before anything is looked up."""
         self.registrations = self._till(
             "Too many registrations come from this address: try again later.",
             (limits.register_rate, limits.register_burst),
+            payers=AddressBuckets,
         )
         """By address, before anything is looked at."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatserver.core.addresses import address, bucket_key, network
+from chatserver.core.addresses import address, bucket_key, network, site_of, site_or_itself
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,25 @@ def test_a_customer_pays_from_one_bucket(one: str, other: str, same: bool) -> No
     first, second = address(one), address(other)
     assert first is not None and second is not None
     assert (bucket_key(first) == bucket_key(second)) is same
+
+
+@pytest.mark.parametrize(
+    ("where", "site"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1::"),
+        ("2001:db8:1:ffff::1", "2001:db8:1::"),
+        ("2001:db8:2:2::1", "2001:db8:2::"),
+        # Each of these stands for one host, and for nobody beside it.
+        ("1.2.3.4", None),
+        ("::1", None),
+        ("64:ff9b::1.2.3.4", None),
+        ("2002:102:304::1", None),
+        ("2001:0:102:304:0:1:fefe:fefe", None),
+    ],
+)
+def test_a_customer_lies_in_a_site(where: str, site: str | None) -> None:
+    plain = address(where)
+    assert plain is not None
+    key = bucket_key(plain)
+    assert site_of(key) == site and site_or_itself(key) == (site or key)
+    assert site_of(f"health{key}") == (site and f"health{site}")

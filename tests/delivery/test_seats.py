@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from chatserver.core.addresses import SITE_TIMES, address, bucket_key
 from chatserver.core.errors import RateLimited, Unavailable
 from chatserver.core.limits import Limits
 from chatserver.delivery.seats import SILENT_S, YOUNG_S, Seat, SeatedSocket, Seats, held_by, sign_in
@@ -40,6 +41,27 @@ def test_an_address_has_so_many_before_sign_in_and_another_is_not_touched() -> N
     hall.seats.leave(first)
     hall.take("a")
     assert hall.seats.counts["address"] == 1
+
+
+def test_all_of_a_site_have_four_times_what_one_of_its_customers_has() -> None:
+    """A /48 has 65,536 of them."""
+    seats = Seats(Limits(connections_per_address=3), lambda: 0.0)
+
+    def key(number: int, site: int = 1) -> str:
+        where = address(f"2001:db8:{site:x}:{number:x}::1")
+        assert where is not None
+        return bucket_key(where)
+
+    taken = [seats.take(key(number)) for number in range(3 * SITE_TIMES)]
+    for number in (0, 9999):
+        with pytest.raises(RateLimited):
+            seats.take(key(number))
+    seats.take(key(0, site=2))
+    seats.sign_in(taken[0], "ann")
+    seats.leave(taken[1])
+    assert [seats.take(key(5000)).address for _ in range(2)] == [key(5000)] * 2
+    with pytest.raises(RateLimited):
+        seats.take(key(5001))
 
 
 def test_whoever_signs_in_pays_as_a_user_and_makes_room_for_the_next_at_this_address() -> None:

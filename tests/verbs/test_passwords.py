@@ -144,6 +144,74 @@ async def test_one_address_does_not_keep_the_owner_out_of_a_new_device() -> None
         assert wrongs <= 5 + 0.6 * 5 * 60
 
 
+SITE = [f"2001:db8:1::/48/{subnet:x}" for subnet in range(1000)]
+"""Of one /48."""
+
+
+@pytest.mark.parametrize(
+    ("attackers", "minutes"),
+    [(["10.0.0.1", "10.0.0.2"], 2), ([f"10.0.0.{n}" for n in range(50)], 50), (SITE, 1)],
+    ids=["two", "fifty", "all of a site"],
+)
+async def test_an_address_keeps_the_owner_out_of_a_new_device_for_a_minute_a_day(
+    attackers: list[str], minutes: int
+) -> None:
+    """They guess each second for two hours, in turn; the owner comes each five minutes and mistypes the password once."""
+    now_s = 0.0
+    async with made(clock_s=lambda: now_s) as passwords:
+        wrongs, refused = 0, []
+        for second in range(7200):
+            now_s = float(second)
+            address = attackers[second % len(attackers)]
+            wrongs += await wrong(passwords.guess(ANN, address, None)) is Forbidden
+            if second % 300 == 299:
+                try:
+                    await wrong(passwords.guess(ANN, f"new {second}", None))
+                    await right(passwords.guess(ANN, f"new {second}", None))
+                except RateLimited:
+                    refused.append(second)
+        assert len(refused) <= minutes / 5 and max(refused, default=0) < 60 * minutes
+        assert wrongs <= 5 + 5 * 120
+
+
+async def test_a_newcomer_who_goes_on_guessing_is_none_any_more() -> None:
+    now_s = 0.0
+    async with made(clock_s=lambda: now_s) as passwords:
+        for second in range(0, 3600, 12):
+            now_s = float(second)
+            await wrong(passwords.guess(ANN, "10.0.0.1", None))
+            await wrong(passwords.guess(ANN, "10.0.0.2", None))
+        now_s += 60.0  # all five are there again, of which three are for those
+        answers = [await wrong(passwords.guess(ANN, f"10.0.0.{1 + n % 2}", None)) for n in range(6)]
+        assert answers == [Forbidden] * 3 + [RateLimited] * 3
+        assert await wrong(passwords.guess(ANN, "10.0.0.3", None)) is Forbidden
+
+
+async def test_all_addresses_of_a_site_take_one_turn_at_the_hashing_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    go_on = threading.Event()
+
+    def hash_later(password: str) -> str:
+        assert go_on.wait(30)
+        done.append(password)
+        return password
+
+    monkeypatch.setattr(keys, "hash_password", hash_later)
+    async with made(clock_s=time.monotonic) as passwords:
+        crowd = [asyncio.create_task(passwords.hash("crowd", where)) for where in SITE]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(passwords.hash("other", "192.0.2.1"))
+        await asyncio.sleep(0)
+        go_on.set()
+        await other
+        ends = await asyncio.gather(*crowd, return_exceptions=True)
+        assert done.index("other") <= 4
+        refused = sum(isinstance(end, RateLimited) for end in ends)
+        assert refused >= len(SITE) - Limits().hashing_per_address - 2
+
+
 @pytest.mark.parametrize("of", ["device", "place", "login", "token"])
 async def test_what_has_a_bucket_of_its_own_has_no_more_guesses_than_a_stranger(of: str) -> None:
     async with made() as passwords:
