@@ -24,9 +24,10 @@ class Readable(Protocol):
 
 
 class Watch:
-    """Tells whose socket has something to read, for as long as it has."""
+    """Tells whose socket has something to read, for as long as it has; of `most` of them in one turn of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LOOKED_AT_A_TURN) -> None:
+        self._most = most
         self._watched: dict[int, Readable] = {}
         self._epoll: select.epoll | None = None
 
@@ -67,7 +68,7 @@ class Watch:
 
     def _look(self) -> None:
         assert self._epoll is not None
-        for fd, _ in self._epoll.poll(0, LOOKED_AT_A_TURN):
+        for fd, _ in self._epoll.poll(0, self._most):
             item = self._watched.get(fd)
             if item is not None:
                 item.readable()

@@ -20,8 +20,7 @@ from chatserver.site.lobby import Lobby
 log = logging.getLogger(__name__)
 
 ACCEPTS_A_TURN = 64
-"""Connections accepted in one turn of the loop, about 2 ms: a herd must not keep those out who are in already. Many
-enough that a herd does not gather in the kernel, where nobody can see who asks for the server's health."""
+"""Connections accepted in one go, half a millisecond to two: a herd must not keep those out who are in already."""
 
 PAUSE_S = 0.5
 """How long nothing is accepted where descriptors have run out."""
@@ -61,6 +60,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._pauses = False
+        self._goes_on = False  # accepting, in the next turn
         self._logged_s: float | None = None
         # Given up for a moment where there is no other: so that who waits is refused instead of hanging.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
@@ -95,11 +95,13 @@ class Acceptor:
         for _ in range(ACCEPTS_A_TURN):
             if self._lobby.full:
                 self._unlisten()  # the lobby calls when there is room; the kernel's queue waits meanwhile
+                self._lobby.go_on()
                 return
             try:
                 # What `accept` is made of; that asks for the kind each time, and wraps the descriptor itself.
                 fd, address = sock._accept()  # type: ignore[attr-defined]
             except (BlockingIOError, InterruptedError):
+                self._lobby.go_on()
                 return
             except ConnectionAbortedError:
                 continue  # it went while it waited
@@ -107,6 +109,16 @@ class Acceptor:
                 self._pause(sock, error)
                 return
             self._begin(SeatedSocket(kind, fd), address)
+        # Who asks for the server's health stands among those who have not been accepted, where nobody can see it.
+        self._lobby.hold()
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._accept_more, sock, kind)
+
+    def _accept_more(self, sock: socket.socket, kind: Kind) -> None:
+        self._goes_on = False
+        if self._connections.accepting:
+            self._accept(sock, kind)
 
     def _begin(self, connection: SeatedSocket, address: Any) -> None:
         seats = self._connections.seats
@@ -135,6 +147,7 @@ class Acceptor:
                 break
         self._pauses = True
         self._unlisten()
+        self._lobby.go_on()
         self._loop.call_later(PAUSE_S, self._resume)
 
     def _resume(self) -> None:

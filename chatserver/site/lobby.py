@@ -19,6 +19,7 @@ from chatserver.core.errors import ChatError, Unavailable
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.joins import Joins
 from chatserver.delivery.seats import SeatedSocket
+from chatserver.delivery.watch import Watch
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date
 
@@ -35,6 +36,12 @@ TAKES_A_TURN = SHARES_A_TURN // HEAVY
 
 HEALTH_A_TURN = 4
 """As many more who ask for the server's health: they do not wait behind a herd, and are no way around it either."""
+
+HEARD_A_TURN = 128
+"""Of those that had said nothing, so many are looked at in one turn of the loop: about a millisecond."""
+
+HOLD_S = 0.1
+"""How long nobody is given on at the most while more have come than could be accepted yet. Accepting is 10 us; so long for 5,000."""
 
 LONGEST_S = 30.0
 """How long somebody waits here before being asked to come back."""
@@ -54,6 +61,21 @@ _NOTHING: Mapping[str, str] = {}
 _Waiting = tuple[SeatedSocket, Any]
 _LetIn = Callable[[SeatedSocket, Any], bool]
 _Take = Callable[[SeatedSocket, Any], None]
+
+
+class _Silent:
+    """A connection that has said nothing yet."""
+
+    __slots__ = ("_address", "_lobby", "_sock")
+
+    def __init__(self, lobby: Lobby, sock: SeatedSocket, address: Any) -> None:
+        self._lobby = lobby
+        self._sock = sock
+        self._address = address
+
+    def readable(self) -> None:
+        """It has said something."""
+        self._lobby.heard(self._sock, self._address)
 
 
 class Lobby:
@@ -76,7 +98,9 @@ class Lobby:
         self._take = take
         self._most = most
         self._loop = asyncio.get_running_loop()
-        self._silent: OrderedDict[SeatedSocket, Any] = OrderedDict()
+        self._watch = Watch(HEARD_A_TURN)
+        self._watch.open()
+        self._silent: OrderedDict[SeatedSocket, _Silent] = OrderedDict()
         self._ways_in: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()
         self._health: deque[_Waiting] = deque()
@@ -86,6 +110,7 @@ class Lobby:
         self._fresh_health = 0
         self._others_first = False
         self._full = False
+        self._held_since_s: float | None = None
         self._pumping = False
         connections.lobby = self.__len__
         joins.on_room = self._pump_soon
@@ -100,12 +125,28 @@ class Lobby:
         """Whether no more should come; `on_room` is called when that is over."""
         return self._full
 
+    def hold(self) -> None:
+        """Give nobody on for a moment but who asks for the server's health: more have come than are accepted."""
+        if self._held_since_s is None:
+            self._held_since_s = self._loop.time()
+
+    def go_on(self) -> None:
+        """All who have come are accepted."""
+        if self._held_since_s is not None:
+            self._held_since_s = None
+            self._pump_soon()
+
+    def _is_held(self) -> bool:
+        since_s = self._held_since_s
+        return since_s is not None and self._loop.time() - since_s < HOLD_S
+
     def close(self) -> None:
         """Let everybody go who waits here."""
         self._connections.clockwork.look_away(self)
         self._joins.on_room = None
         for sock in list(self._silent):
             self._drop(sock)
+        self._watch.close()
         for waiting in (self._ways_in, self._others, self._health):
             while waiting:
                 waiting.popleft()[0].close()
@@ -116,12 +157,14 @@ class Lobby:
         """Somebody has come."""
         sock.seat.end = partial(self._drop, sock)
         if not self._look(sock, address):
-            self._silent[sock] = address
-            self._loop.add_reader(sock.fileno(), self._heard, sock)
+            silent = self._silent[sock] = _Silent(self, sock, address)
+            self._watch.add(sock.fileno(), silent)
 
-    def _heard(self, sock: SeatedSocket) -> None:
-        self._loop.remove_reader(sock.fileno())
-        self._look(sock, self._silent.pop(sock))
+    def heard(self, sock: SeatedSocket, address: Any) -> None:
+        """Something has come, or the end, of somebody who had said nothing."""
+        self._watch.drop(sock.fileno())
+        del self._silent[sock]
+        self._look(sock, address)
 
     def _look(self, sock: SeatedSocket, address: Any) -> bool:
         """See what is asked for, without taking it; False where nothing has come."""
@@ -144,8 +187,8 @@ class Lobby:
         return True
 
     def _drop(self, sock: SeatedSocket) -> None:
-        if self._silent.pop(sock, self) is not self:
-            self._loop.remove_reader(sock.fileno())
+        if self._silent.pop(sock, None) is not None:
+            self._watch.drop(sock.fileno())
         sock.close()  # where it waits in a queue, it is passed over there
 
     # In turn.
@@ -158,6 +201,8 @@ class Lobby:
     def _pump(self) -> None:
         self._pumping = False
         self._pump_health()
+        if self._is_held():
+            return
         shares = ways_in = 0
         while self._shares + shares < SHARES_A_TURN:
             if self._ways_in and self._joins.room > self._fresh + ways_in:

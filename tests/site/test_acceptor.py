@@ -22,6 +22,7 @@ from chatserver.delivery.joins import Joins
 from chatserver.delivery.seats import SeatedSocket
 from chatserver.http.proxies import Proxies
 from chatserver.site import acceptor as rules
+from chatserver.site import lobby as waiting
 from chatserver.site.acceptor import Acceptor, payer
 from chatserver.site.lobby import LONGEST_S, REFUSED_AT_ONCE, TAKES_A_TURN, Lobby
 
@@ -211,6 +212,52 @@ async def test_only_a_few_are_given_on_in_one_turn() -> None:
                 await asyncio.sleep(0)
                 most, before = max(most, len(it.taken) - before), len(it.taken)
         assert most <= TAKES_A_TURN
+
+
+async def test_whoever_asks_for_health_does_not_wait_for_a_herd_that_is_not_accepted_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "HOLD_S", 60.0)
+    async with place() as it:
+        it.cheap = True
+        it.come(JOINS, 5 * rules.ACCEPTS_A_TURN)
+        it.come(HEALTH)
+
+        def asked() -> list[bytes]:
+            return [sock.recv(12, socket.MSG_PEEK) for sock in it.taken]
+
+        async with asyncio.timeout(30):
+            while HEALTH[:12] not in asked():
+                await asyncio.sleep(0)
+        before = len(it.taken) - 1
+        assert before <= waiting.SHARES_A_TURN, "those who were there before the herd was seen"
+        await it.settle()
+        assert len(it.taken) > before + 1, "when all have been accepted, their turn comes"
+
+
+async def test_a_flood_that_is_never_all_accepted_holds_nobody_back_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "HOLD_S", 0.0)
+    async with place() as it:
+        it.cheap = True
+        it.come(JOINS, 6 * rules.ACCEPTS_A_TURN)
+        async with asyncio.timeout(30):
+            while len(it.taken) <= waiting.SHARES_A_TURN:
+                await asyncio.sleep(0)
+        assert len(it.connections.seats) < 6 * rules.ACCEPTS_A_TURN
+
+
+async def test_nobody_is_held_back_where_just_so_many_came_as_are_accepted_in_one_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waiting, "HOLD_S", 60.0)
+    async with place() as it:
+        it.cheap = True
+        it.come(JOINS, rules.ACCEPTS_A_TURN)
+        async with asyncio.timeout(30):
+            while len(it.taken) <= waiting.SHARES_A_TURN:
+                await asyncio.sleep(0)
 
 
 async def test_a_full_lobby_stops_the_accepting_until_half_of_it_has_gone() -> None:
