@@ -203,7 +203,7 @@ class Visitor:
 
 
 async def expect_short(server: Watched, tried: dict[str, float], name: str, *work: Any) -> None:
-    took_s = await server.longest_s(TRIES, *work)
+    took_s = await server.longest_s(TRIES, TURN_S, *work)
     if took_s > TURN_S:
         tried[name] = took_s
 

@@ -65,8 +65,10 @@ class Watched:
     house: House
     turns: Turns
 
-    async def longest_s(self, tries: int, work: Callable[..., Any], *arguments: Any) -> float:
-        """The longest turn during `work` in a thread: the best of so many tries, or of fewer if one is short.
+    async def longest_s(
+        self, tries: int, short_s: float, work: Callable[..., Any], *arguments: Any
+    ) -> float:
+        """The longest turn during `work` in a thread: the best of so many tries, or the first that is no more than `short_s`.
 
         The best, because a turn may be long for what has nothing to do with the work: a collection of garbage, a
         CPU that is throttled.
@@ -77,13 +79,9 @@ class Watched:
             await asyncio.to_thread(work, *arguments)
             await asyncio.sleep(0)
             best_s = min(best_s, self.turns.longest_s)
-            if best_s < SHORT_S:
+            if best_s <= short_s:
                 break
         return best_s
-
-
-SHORT_S = 0.005
-"""A turn that is so short needs no second try."""
 
 
 @asynccontextmanager
