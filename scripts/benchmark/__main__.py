@@ -49,7 +49,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--guard",
         action="store_true",
-        help="count the instructions of the main work, and fail where it is over 1.10 of what is kept",
+        help="count the instructions of the main work, and fail where it is over 1.10 of what is kept; or, with --against,"
+        " beside that version",
     )
     parser.add_argument(
         "--guard-keep", action="store_true", help="count as --guard does, and keep the figures"
@@ -71,7 +72,7 @@ def main() -> int:
     asked.cache.mkdir(parents=True, exist_ok=True)
     (asked.cache / ".gitignore").write_text("*\n")
     if asked.guard or asked.guard_keep:
-        return guard(build_load(asked.cache), asked.guard_keep)
+        return guard(build_load(asked.cache), asked.guard_keep, asked.against, asked.rounds or 3)
     bench = Bench(
         cache=asked.cache,
         load=build_load(asked.cache),

@@ -8,6 +8,7 @@ import json
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from . import machine
 from .crowd import Crowd, circles, star, strangers
+from .figures import Figure
 from .load import Conn, Load, Traffic
 from .ours import ChatServer
 
@@ -40,8 +42,9 @@ NEEDED = ("valgrind", "callgrind_control")
 class CountedServer(ChatServer):
     """The server under callgrind, which counts when it is told to."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__({})
+    def __init__(self, folder: Path, checkout: Path | None = None) -> None:
+        """`folder` is for the counts; `checkout` as for `ChatServer`."""
+        super().__init__({}, checkout=checkout)
         self.prefix = (
             "valgrind",
             "--tool=callgrind",
@@ -127,11 +130,11 @@ CASES: Mapping[str, Work] = {
 }
 
 
-def count(name: str, program: Path) -> int:
-    """Instructions of one unit of a case."""
+def count(name: str, program: Path, checkout: Path | None = None) -> int:
+    """Instructions of one unit of a case, of this version or of the one in `checkout`."""
     work = CASES[name]
     with TemporaryDirectory(prefix="guard-") as folder:
-        server = CountedServer(Path(folder))
+        server = CountedServer(Path(folder), checkout)
         try:
             server.start(work.crowd)
             total, units = work.do(server, program, work.crowd)
@@ -154,19 +157,35 @@ def judge(kept: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
     return found
 
 
-def guard(program: Path, keep: bool) -> int:
-    """Counts, and compares or keeps. Returns 1 where something costs too much, 2 where nothing can be counted."""
+def beside(program: Path, checkout: Path, rounds: int) -> None:
+    """Prints what each case costs here and in `checkout`, counted in turns: the medians, and the spread of their ratio."""
+    for name in CASES:
+        pairs = [(count(name, program), count(name, program, checkout)) for _ in range(rounds)]
+        ratio = Figure.of([now / then for now, then in pairs])
+        now, then = (round(statistics.median(side)) for side in zip(*pairs, strict=True))
+        spread = f"({ratio.low:.2f}–{ratio.high:.2f})"
+        print(
+            f"{name}: {now:,} instructions, {then:,} there: {ratio.median:.2f} {spread}", flush=True
+        )
+
+
+def guard(program: Path, keep: bool, against: Path | None = None, rounds: int = 3) -> int:
+    """Counts, and compares or keeps; `against` is another checkout, counted instead of what is kept. Returns 1 where something
+    costs too much, 2 where nothing can be counted."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         print(f"Instructions cannot be counted here: there is no {missing[0]}.", file=sys.stderr)
         return 2
+    if against is not None:
+        beside(program, against, rounds)
+        return 0
     version = ".".join(platform.python_version_tuple()[:2])
     everything: dict[str, dict[str, int]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     kept, now = everything.get(version, {}), dict[str, int]()
     for name in CASES:
         now[name] = count(name, program)
-        beside = f", {now[name] / kept[name]:.2f} of what is kept" if name in kept else ""
-        print(f"{name}: {now[name]:,} instructions{beside}", flush=True)
+        of_kept = f", {now[name] / kept[name]:.2f} of what is kept" if name in kept else ""
+        print(f"{name}: {now[name]:,} instructions{of_kept}", flush=True)
     if keep:
         KEPT.write_text(json.dumps({**everything, version: now}, indent=1) + "\n")
         return 0
