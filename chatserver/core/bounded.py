@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -14,9 +15,8 @@ class Bounded(Generic[K, V]):
     def __init__(self, entries_max: int) -> None:
         self._entries_max = entries_max
         self._entries: dict[K, V] = {}
-
-    def get(self, key: K) -> V | None:
-        return self._entries.get(key)
+        self.get: Callable[[K], V | None] = self._entries.get
+        """The dictionary's own: each message asks twice."""
 
     def put(self, key: K, value: V) -> None:
         self._entries[key] = value

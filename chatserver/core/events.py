@@ -131,7 +131,8 @@ def splice(type_: str, seq: int, at_ms: int, body: bytes) -> bytes:
 
 def encode_event(draft: Draft, seq: int, at_ms: int) -> Event:
     """The event that `draft` becomes at `seq`."""
-    payload = splice(draft.type, seq, at_ms, passing_json(draft.fields))
+    # In one go what `splice` makes of two parts.
+    payload = encode_json({"seq": seq, "type": draft.type, "at": at_ms, **draft.fields})
     return Event(
         seq, at_ms, draft.type, draft.audience, draft.actor, draft.to, payload, draft.change
     )

@@ -104,9 +104,9 @@ def _json(text: str, what: str) -> object:
 
 
 def _refuse_paths(value: dict[str, object], what: str) -> None:
-    for key in value:
-        if "$" in key or "." in key:
-            raise BadRequest(f"{what} has a key with a dollar or a dot.")
+    keys = "".join(value)
+    if "$" in keys or "." in keys:
+        raise BadRequest(f"{what} has a key with a dollar or a dot.")
 
 
 def _containers(text: str) -> int:
@@ -273,6 +273,8 @@ def _with_newlines(text: str) -> str:
 
 def client_id(value: object) -> str | None:
     """The sender's own id of a message: 1 to 64 printable characters, or None."""
+    if isinstance(value, str) and 0 < len(value) <= CLIENT_ID_CHARS and value.isprintable():
+        return value  # nearly always, and without a call more
     if value is None:
         return None
     clean = _string(value, "clientId")

@@ -41,7 +41,14 @@ def ws_frame(opcode: int, payload: bytes) -> bytes:
 
 def ws_text(payload: bytes) -> bytes:
     """`payload`, which is UTF-8, as one text frame."""
+    size = len(payload)
+    if MAX_CONTROL_BYTES < size <= 0xFFFF:  # nearly every event
+        return _LONG_TEXT + size.to_bytes(2, "big") + payload
     return ws_frame(OP_TEXT, payload)
+
+
+_WHOLE_TEXT = _FIN | OP_TEXT
+_LONG_TEXT = bytes((_WHOLE_TEXT, 126))
 
 
 def ws_close(code: int, reason: str = "") -> bytes:
@@ -114,9 +121,9 @@ def _whole_text(data: bytes | bytearray, at: int, max_bytes: int) -> tuple[str, 
 
     None for anything else, and for anything that is wrong: to be looked at closely.
     """
-    if len(data) < at + 6 or data[at] != _FIN | OP_TEXT:
+    if len(data) < at + 6 or data[at] != _WHOLE_TEXT:
         return None
-    size, start = data[at + 1] ^ _MASKED, at + 6  # without its mask bit, it is over 127
+    size, start = data[at + 1] ^ 0x80, at + 6  # without its mask bit, it is over 127
     if size == 126:
         size, start = data[at + 2] << 8 | data[at + 3], at + 8
         if size < 126:
@@ -183,6 +190,21 @@ class FrameParser:
         if self._opcode is not None:
             return self._first
         return None if self._buffer is None else self.frames + 1
+
+    def whole_texts(self, data: bytes, at: int, about_bytes: int) -> tuple[list[str], int]:
+        """The texts of the whole frames that stand in `data` from `at`, until `about_bytes` are read, and where they end.
+
+        They are nearly all that ever comes. Whatever stands there, none where something is left from before: it
+        is for `receive_data`, as is what follows them.
+        """
+        texts: list[str] = []
+        if self._buffer is None and self._opcode is None and not self._ended:
+            last = min(at + about_bytes, len(data))
+            while at < last and (whole := _whole_text(data, at, self._max_bytes)) is not None:
+                text, at = whole
+                texts.append(text)
+            self.frames += len(texts)
+        return texts, at
 
     def receive_data(self, data: bytes) -> list[Received]:
         """What `data`, and what was left from before, amounts to.

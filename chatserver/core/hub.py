@@ -17,6 +17,9 @@ from chatserver.core.visibility import shows
 FRIENDS, PAIR, NOBODY = Audience.FRIENDS, Audience.PAIR, Audience.NOBODY
 """By names of the module: the attribute of an enumeration takes five times as long, and each message asks four times."""
 
+News = dict[Mailbox, tuple[int, list[Event] | None]]
+"""Of a batch, by mailbox: the last seq before it, and the run that is all that is new; None where there are several."""
+
 FLUSH_READERS = 512
 """Readers that write in one flush, about 8 ms: a herd has them all marked at once, and the others have their turn."""
 
@@ -101,31 +104,29 @@ class Hub:
         Readers that have everything take what is new before this returns, as one run for the whole batch; the
         others are marked.
         """
-        news: dict[Mailbox, int] = {}
-        runs: list[list[Event]] = []
+        news: News = {}
         try:
-            self._append(events, news, runs)
+            self._append(events, news)
         finally:
             # Whatever went wrong with one event: nobody may be left who never hears of what is there.
-            self._hand_out(news, runs)
+            self._hand_out(news)
 
-    def _append(
-        self, events: Sequence[Event], news: dict[Mailbox, int], runs: list[list[Event]]
-    ) -> None:
-        at = 0
-        while at < len(events):
-            event, end = events[at], at + 1
-            if event.seq > self.head_seq:
-                if isinstance(event.change, FriendChange):
-                    self._change_friends(event.change, event.seq)
-                # What one person writes to their friends in a row goes to the same mailboxes: one step.
-                while end < len(events) and _same_way(event, events[end]):
-                    end += 1
-                run = list(events[at:end])
-                runs.append(run)
-                self._deliver(run, news)
-                self.head_seq = run[-1].seq
-            at = end
+    def _append(self, events: Sequence[Event], news: News) -> None:
+        at, end = 0, len(events)
+        while at < end:
+            event = events[at]
+            at += 1
+            if event.seq <= self.head_seq:
+                continue
+            if event.change is not None and isinstance(event.change, FriendChange):
+                self._change_friends(event.change, event.seq)
+            run = [event]
+            # What one person writes to their friends in a row goes to the same mailboxes: one step.
+            while at < end and events[at].actor == event.actor and _same_way(event, events[at]):
+                run.append(events[at])
+                at += 1
+            self._deliver(run, news)
+            self.head_seq = run[-1].seq
 
     def _change_friends(self, change: FriendChange, seq: int) -> None:
         self.index.change(change, seq)
@@ -139,39 +140,38 @@ class Hub:
                     self._opening[user_id].append((seq, change))
 
     def _audience(self, event: Event) -> list[Mailbox]:
-        index = self.index
-        mailboxes: list[Mailbox] = []
+        index, opened = self.index, self.index.open
         if event.audience is FRIENDS:
-            mailboxes.extend(index.hearers(event.actor))
-        elif event.audience is PAIR and event.to is not None:
-            other = index.open.get(event.to)
+            mailboxes = list(index.hearers(event.actor))
+        else:
+            mailboxes = []
+            other = None if event.to is None or event.audience is not PAIR else opened.get(event.to)
             # The friendship of this very place in the order, not of when the message was accepted.
             if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):
                 mailboxes.append(other)
-        own = index.open.get(event.actor)
+        own = opened.get(event.actor)
         if own is not None and event.audience is not NOBODY:
             mailboxes.append(own)
         return mailboxes
 
-    def _deliver(self, run: list[Event], news: dict[Mailbox, int]) -> None:
-        """Put `run` into the mailboxes of its audience; `news` keeps where each stood before this batch."""
+    def _deliver(self, run: list[Event], news: News) -> None:
+        """Put `run` into the mailboxes of its audience, and into `news`."""
         mailboxes = self._audience(run[0])
         self.delivered_events += len(mailboxes) * len(run)
         size_bytes = size_of(run)
         for mailbox in mailboxes:
             before = mailbox.extend(run, size_bytes)
-            if mailbox not in news:
-                news[mailbox] = before
+            news[mailbox] = (news[mailbox][0], None) if mailbox in news else (before, run)
 
-    def _hand_out(self, news: dict[Mailbox, int], runs: list[list[Event]]) -> None:
+    def _hand_out(self, news: News) -> None:
         """Have every reader of these mailboxes take what is new, or marked."""
-        only = runs[0] if len(runs) == 1 else None
         shared: list[Event] = []
         fits = True
-        for mailbox, before in news.items():
-            if not mailbox.readers:
+        for mailbox, (before, run) in news.items():
+            readers = mailbox.readers
+            if not readers:
                 continue
-            latest = only or mailbox.after(before)
+            latest = mailbox.after(before) if run is None else run
             # Compared by identity. In a circle of friends nearly all have the same news, and whoever frames it
             # does so once for the very same list.
             if latest is not shared:
@@ -179,11 +179,11 @@ class Hub:
                     latest = shared
                 else:
                     shared = latest
-                    fits = len(cut_batch(latest)) == len(latest)
+                    fits = len(latest) == 1 or len(cut_batch(latest)) == len(latest)
             # A batch larger than the mailbox has pushed out its own beginning: what is left follows the floor.
             if before < mailbox.floor_seq:
                 before = mailbox.floor_seq
-            for reader in mailbox.readers:
+            for reader in readers:
                 try:
                     if not (fits and reader.take(latest, before)):
                         self.mark(reader)

@@ -74,6 +74,7 @@ class Mailbox:
         "events",
         "floor_seq",
         "friends",
+        "last_seq",
         "readers",
         "user_id",
     )
@@ -83,6 +84,8 @@ class Mailbox:
     ) -> None:
         self.user_id = user_id
         self.floor_seq = floor_seq
+        self.last_seq = floor_seq
+        """The seq of the newest event here, or the floor where there is none."""
         self.friends = friends
         self.readers: list[Reader] = []  # oldest first
         self.events: list[Event] = []
@@ -98,21 +101,16 @@ class Mailbox:
         """Forget a reader."""
         self.readers.remove(reader)
 
-    @property
-    def last_seq(self) -> int:
-        """The seq of the newest event here, or the floor where there is none."""
-        events = self.events
-        return events[-1].seq if events else self.floor_seq
-
     def extend(self, run: Sequence[Event], size_bytes: int) -> int:
         """Add the newest events, `size_bytes` in all (see `size_of`); the last seq before them.
 
         The caller keeps the order: a run that does not begin above the last seq is a bug (ValueError).
         """
-        events = self.events
-        before = events[-1].seq if events else self.floor_seq
+        before = self.last_seq
         if before >= run[0].seq:
             raise ValueError(f"seq {run[0].seq} does not follow in mailbox {self.user_id}")
+        self.last_seq = run[-1].seq
+        events = self.events
         events += run
         self._bytes += size_bytes
         if self._bytes > self._max_bytes or len(events) > self._max_events:
@@ -142,6 +140,7 @@ class Mailbox:
             for event in self.events
             if shows(self, event.seq, event.audience, event.actor, event.to)
         ]
+        self.last_seq = self.events[-1].seq if self.events else self.floor_seq
         self._bytes = size_of(self.events)
 
     def after(self, cursor: int) -> list[Event]:
@@ -172,6 +171,8 @@ class Mailbox:
 
 def size_of(events: Sequence[Event]) -> int:
     """What `events` hold in memory."""
+    if len(events) == 1:  # nearly always
+        return len(events[0].payload) + EVENT_BYTES
     return sum([len(event.payload) for event in events]) + EVENT_BYTES * len(events)
 
 

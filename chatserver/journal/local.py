@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from chatserver.core.changes import subject
@@ -45,17 +45,26 @@ DROP_EVENTS = 2000
 CLOSE_S = 15.0
 """How long `close` waits for what was accepted; within the 30 s of a drain."""
 
+_Key = tuple[str, str]
+"""Actor and `client_id`."""
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+
+class _Waiting(Entry):
     """One append on its way, and everybody who waits for it."""
 
-    entry: Entry
-    answer: Answer
-    """Hears the place of the first event."""
-    size_bytes: int
-    repeats: list[Answer] | None = None
-    """Of appends of the same `client_id` that came while this one was on its way."""
+    __slots__ = ("answer", "key", "repeats", "size_bytes")
+
+    def __init__(
+        self, events: tuple[Event, ...], key: _Key | None, answer: Answer, size_bytes: int
+    ) -> None:
+        self.events = events
+        self.client_id = None if key is None else key[1]
+        self.key = key
+        self.answer = answer
+        """Hears the place of the first event."""
+        self.size_bytes = size_bytes
+        self.repeats: list[Answer] | None = None
+        """Of appends of the same `client_id` that came while this one was on its way."""
 
 
 class LocalJournal:
@@ -76,7 +85,7 @@ class LocalJournal:
         self._closing = False
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
-        self._by_client: dict[tuple[str, str], _Waiting] = {}
+        self._by_client: dict[_Key, _Waiting] = {}
         self._subjects = Subjects()
         self._wake = asyncio.Event()
         self._followers: Sequence[Follower] = ()
@@ -130,14 +139,10 @@ class LocalJournal:
 
     def _place(self, draft: Draft, answer: Answer) -> None:
         self._refuse_where_full()
-        client_id = draft.client_id
-        if client_id is None:
-            self._accept((draft,), None, answer)
-            return
-        key = (draft.actor, client_id)
-        first = self._by_client.get(key)
+        key = None if draft.client_id is None else (draft.actor, draft.client_id)
+        first = None if key is None else self._by_client.get(key)
         if first is None:
-            self._by_client[key] = self._accept((draft,), client_id, answer)
+            self._accept((draft,), key, answer)
         elif first.repeats is None:
             first.repeats = [answer]
         else:
@@ -163,7 +168,7 @@ class LocalJournal:
         waiting = self._accept(drafts, None, answer)
         await future
         # Without a client_id there is nothing that they could be repeats of.
-        return [Appended(event.seq, event.at_ms, False) for event in waiting.entry.events]
+        return [Appended(event.seq, event.at_ms, False) for event in waiting.events]
 
     async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
         # First the events, then the mark: what is dropped in between is so still noticed.
@@ -199,15 +204,18 @@ class LocalJournal:
 
     # accepting
 
-    def _accept(self, drafts: Sequence[Draft], client_id: str | None, answer: Answer) -> _Waiting:
+    def _accept(self, drafts: Sequence[Draft], key: _Key | None, answer: Answer) -> _Waiting:
         events = self._encode(drafts)
-        size_bytes = 0
-        for event in events:
+        size_bytes = len(events[0].payload)
+        for event in events[1:]:
             size_bytes += len(event.payload)
-        waiting = _Waiting(Entry(events, client_id), answer, size_bytes)
+        waiting = _Waiting(events, key, answer, size_bytes)
+        if key is not None:
+            self._by_client[key] = waiting
+        if not self._queue:
+            self._wake.set()
         self._queue.append(waiting)
         self._queued_bytes += size_bytes
-        self._wake.set()
         return waiting
 
     def _refuse_where_full(self) -> None:
@@ -220,12 +228,18 @@ class LocalJournal:
 
     def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
         at_ms = self._clock_ms()
-        first = max(self._last_seq + 1, at_ms * 1000)
-        if first + len(drafts) > MAX_SEQ:
+        first = at_ms * 1000
+        if first <= self._last_seq:
+            first = self._last_seq + 1
+        last = first + len(drafts) - 1
+        if last >= MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")
-        events = tuple([encode_event(draft, first + n, at_ms) for n, draft in enumerate(drafts)])
+        if first == last:
+            events: tuple[Event, ...] = (encode_event(drafts[0], first, at_ms),)
+        else:
+            events = tuple([encode_event(each, first + n, at_ms) for n, each in enumerate(drafts)])
         # Only now: a draft that cannot be encoded has taken no place.
-        self._last_seq = events[-1].seq
+        self._last_seq = last
         if len(drafts) > 1 or drafts[0].change is not None:  # a message is in nobody's way
             self._subjects.note(events)
         return events
@@ -250,13 +264,19 @@ class LocalJournal:
                 await self._probe()
 
     def _take_batch(self) -> list[_Waiting]:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
-        self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
+        queue = self._queue
+        if len(queue) <= MAX_BATCH:
+            batch = list(queue)
+            queue.clear()
+            self._queued_bytes = 0
+        else:
+            batch = [queue.popleft() for _ in range(MAX_BATCH)]
+            self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
         return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
-            outcome = await self._events.write([waiting.entry for waiting in batch])
+            outcome = await self._events.write(batch)
         except InDoubt as error:
             self._note(False, error)
             self._in_doubt = True
@@ -267,7 +287,7 @@ class LocalJournal:
             self._queued_bytes = 0
             outcome = await self._settle(batch)
             for waiting in batch:
-                self._subjects.note(waiting.entry.events)
+                self._subjects.note(waiting.events)
             self._in_doubt = False
         except Unavailable as error:
             self._note(False, error)
@@ -282,21 +302,19 @@ class LocalJournal:
         while True:
             await asyncio.sleep(pause_s)
             try:
-                return await self._events.write([waiting.entry for waiting in batch])
+                return await self._events.write(batch)
             except Unavailable:
                 pause_s = min(pause_s * 2, longest_s)
 
     def _hand_on(self, batch: list[_Waiting], outcome: Sequence[Appended | None]) -> None:
-        events = [
-            event
-            for waiting, older in zip(batch, outcome, strict=True)
-            if older is None
-            for event in waiting.entry.events
-        ]
+        events: list[Event] = []
         # Answered just before they are handed on: so a sender's acknowledgement and event leave in one write.
         for waiting, older in zip(batch, outcome, strict=True):
-            event = waiting.entry.events[0]
-            self._answer(waiting, older or Appended(event.seq, event.at_ms, duplicate=False))
+            if older is None:
+                events += waiting.events
+                event = waiting.events[0]
+                older = Appended(event.seq, event.at_ms, False)
+            self._answer(waiting, older)
         if events:
             self._head.reach(events[-1].seq)
             for follower in self._followers:
@@ -311,18 +329,17 @@ class LocalJournal:
 
     def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:
-            self._subjects.never_happened(waiting.entry.events, self._head.seq)
+            self._subjects.never_happened(waiting.events, self._head.seq)
             self._answer(waiting, Unavailable(error.detail, error.retry_after_s))
 
     def _answer(self, waiting: _Waiting, answer: Appended | Unavailable) -> None:
-        entry = waiting.entry
-        if entry.client_id is not None:
-            self._by_client.pop((entry.events[0].actor, entry.client_id), None)
+        if waiting.key is not None:
+            self._by_client.pop(waiting.key, None)
         first, repeats = waiting.answer, waiting.repeats
         # Once only: of a batch in doubt they have been answered already when it turns out to have been written.
         waiting.answer, waiting.repeats = _nobody, None
         self._call(first, answer)
-        if repeats:
+        if repeats is not None:
             if isinstance(answer, Appended):
                 answer = replace(answer, duplicate=True)
             for each in repeats:

@@ -36,7 +36,9 @@ class Encoding:
         """The bytes of `events`, one after another; there is one at least."""
         # Events are compared by identity: readers that pull have equal lists, not the same one.
         if events is not self.events and events != self.events:
-            self.data = b"".join([self._frame_event(event) for event in events])
+            frame = self._frame_event
+            many = len(events) > 1
+            self.data = b"".join([frame(each) for each in events]) if many else frame(events[0])
             self.first_seq, self.last_seq = events[0].seq, events[-1].seq
         self.events = events
         return self.data

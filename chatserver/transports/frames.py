@@ -61,8 +61,12 @@ class FrameReading(ABC):
         """Have whoever pays pay so much; seconds until that can be paid."""
 
     @abstractmethod
-    def _receive(self, message: framing.Received) -> None:
-        """One message, or one control frame but a ping's."""
+    def _receive_text(self, text: str) -> None:
+        """One message."""
+
+    @abstractmethod
+    def _receive_binary(self) -> None:
+        """One message, of a kind that nobody sends here."""
 
     @abstractmethod
     def _close(self, code: int | None, reason: str) -> None:
@@ -96,17 +100,26 @@ class FrameReading(ABC):
                 if not self._is_full:
                     self._read_rest_in(wait_s)
                 return
-            piece = data[at : at + SLICE_BYTES]
-            at += SLICE_BYTES
-            before = self._parser.frames
-            self._read_slice(piece)
+            began, before = at, self._parser.frames
+            texts, at = self._parser.whole_texts(data, began, SLICE_BYTES)
+            if texts:
+                self._receive_texts(texts)
+            else:
+                at = min(began + SLICE_BYTES, len(data))
+                self._read_slice(data[began:at])
             frames = self._parser.frames - before
             frames_left -= frames
-            wait_s = self._pay(frame_cost(frames, len(piece), self.delivery.limits))
+            wait_s = self._pay(frame_cost(frames, at - began, self.delivery.limits))
         self._pong()
         if wait_s and self.attached:
             self.outlet.pause()
             self._read_rest_in(wait_s)
+
+    def _receive_texts(self, texts: list[str]) -> None:
+        for text in texts:
+            if not self.attached:
+                return
+            self._receive_text(text)
 
     def _read_slice(self, data: bytes) -> None:
         try:
@@ -120,8 +133,10 @@ class FrameReading(ABC):
                 self._ping = message.data
             elif message.opcode == framing.OP_CLOSE:
                 self._close(message.close_code, "")
-            else:
-                self._receive(message)
+            elif message.opcode == framing.OP_TEXT:
+                self._receive_text(message.text)
+            elif message.opcode == framing.OP_BINARY:
+                self._receive_binary()
         if broken is not None and self.attached:
             self._close(broken.close_code, broken.reason)
 

@@ -157,14 +157,14 @@ class Line(FrameReading):
         bucket = self.delivery.connections.frames
         return 0.0 if bucket is None else bucket.take(self.link.payer, now_s, cost)
 
-    def _receive(self, message: framing.Received) -> None:
-        if message.opcode == framing.OP_BINARY:
-            self._close(framing.PROTOCOL_ERROR, "packets are text")
-        elif message.opcode == framing.OP_TEXT:
-            packet = self.link.receive(message.text, not self.link.engine.upgraded)
-            if packet is not None:
-                self._inbox.append(packet)
-                self._wake()
+    def _receive_binary(self) -> None:
+        self._close(framing.PROTOCOL_ERROR, "packets are text")
+
+    def _receive_text(self, text: str) -> None:
+        packet = self.link.receive(text, not self.link.engine.upgraded)
+        if packet is not None:
+            self._inbox.append(packet)
+            self._wake()
 
     def _close(self, code: int | None, reason: str) -> None:
         self._pong()

@@ -14,7 +14,7 @@ from chatserver.core.mailbox import Mailbox
 from chatserver.core.prices import TokenBucket
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
-from chatserver.journal.contract import Answer, Appended
+from chatserver.journal.contract import Appended
 from chatserver.transports.reader import run_on
 from chatserver.transports.stream import StreamReader
 from chatserver.verbs.messages import Messages
@@ -84,7 +84,7 @@ class TalkingReader(StreamReader):
         """Place a message without a task, where nothing has to be looked up for it and nothing waits before it."""
         try:
             placed = self._verbs.messages.submit_now(
-                self.mailbox.user_id, fields, self._acknowledging(reference)
+                self.mailbox.user_id, fields, partial(self._acknowledge, reference)
             )
         except ChatError as error:
             self._answer_error(error, reference)
@@ -127,7 +127,7 @@ class TalkingReader(StreamReader):
             self._unacked += 1
             try:
                 await self._verbs.messages.submit(
-                    self.mailbox.user_id, fields, self._acknowledging(reference)
+                    self.mailbox.user_id, fields, partial(self._acknowledge, reference)
                 )
             except BaseException:
                 self._unacked -= 1
@@ -140,12 +140,9 @@ class TalkingReader(StreamReader):
         else:
             await self._carry_out_more(fields, reference)
 
-    def _acknowledging(self, reference: Any) -> Answer:
-        return partial(self._acknowledge, reference)
-
     def _acknowledge(self, reference: Any, answer: Appended | Unavailable) -> None:
-        self._unacked -= 1
-        if len(self._inbox or ()) + self._unacked == RESUME_FRAMES:
+        self._unacked = unacked = self._unacked - 1
+        if unacked + len(self._inbox or ()) == RESUME_FRAMES:
             self._read_again()  # just now there is room again
         if isinstance(answer, Unavailable):
             self._refuse(answer, reference)

@@ -95,11 +95,8 @@ class SocketReader(TalkingReader, FrameReading):
     def _read_again(self) -> None:
         self._resume_frames()
 
-    def _receive(self, message: framing.Received) -> None:
-        if message.opcode == framing.OP_TEXT:
-            self._receive_text(message.text)
-        elif message.opcode == framing.OP_BINARY:
-            self._bad(BadRequest("Frames are text."), None)
+    def _receive_binary(self) -> None:
+        self._bad(BadRequest("Frames are text."), None)
 
     def _close(self, code: int | None, reason: str) -> None:
         self._pong()

@@ -22,13 +22,11 @@ class Users:
     def __init__(self, store: People) -> None:
         self._store = store
         self._users: Bounded[str, User] = Bounded(USERS_REMEMBERED)
+        self.known = self._users.get
+        """The user, if in memory. Each message asks, so it is a call less."""
         self._reading: dict[str, _Reading] = {}
         self._leaving: set[str] = set()
         self._gone: Bounded[str, bool] = Bounded(GONE_REMEMBERED)
-
-    def known(self, user_id: str) -> User | None:
-        """The user, if in memory."""
-        return self._users.get(user_id)
 
     async def user(self, user_id: str) -> User:
         """The user of a login. Raises `Unauthenticated` where there is none any more."""

@@ -63,6 +63,36 @@ def test_text_of_any_length_comes_through(step: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("about_bytes", [1, 30, 512])
+def test_frames_that_are_read_at_once_say_what_they_say_one_by_one(
+    step: int, about_bytes: int
+) -> None:
+    data = (
+        client_frame(1, b"one")
+        + client_frame(1, b"x" * 200)
+        + client_frame(9, b"are you there")
+        + client_frame(1, b"")
+        + client_frame(1, b"cut in", fin=False)
+        + client_frame(0, b" two")
+        + client_frame(1, b"last")
+        + client_frame(8)
+        + client_frame(1, b"behind the end")
+    )
+    parser, one_by_one, received = FrameParser(1 << 20), FrameParser(1 << 20), list[Received]()
+    for start in range(0, len(data), step):
+        piece, at = data[start : start + step], 0
+        while at < len(piece):
+            texts, end = parser.whole_texts(piece, at, about_bytes)
+            received += [Received(1, text) for text in texts]
+            if not texts:
+                end = at + about_bytes
+                received += parser.receive_data(piece[at:end])
+            at = end
+    assert received == one_by_one.receive_data(data)
+    assert parser.frames == one_by_one.frames
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_fragments_with_control_frames_between_are_one_message(step: int) -> None:
     whole = "Grüße, 世界".encode()
     data = (

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
-from chatserver.core.hub import Hub
+from chatserver.core.hub import Hub, News
 from chatserver.core.mailbox import Mailbox
 
 USERS = ("ann", "bob", "cho", "dee")
@@ -285,9 +285,9 @@ def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        news: dict[Mailbox, int] = {}
+        news: News = {}
         hub._deliver([event], news)
-        hub._hand_out(news, [[event]])
+        hub._hand_out(news)
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
             hub._change_friends(event.change, event.seq)

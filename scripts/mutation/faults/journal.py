@@ -25,7 +25,7 @@ FAULTS = (
         "    async def _write(self, batch: list[_Waiting]) -> None:\n",
         "    async def _write(self, batch: list[_Waiting]) -> None:\n"
         "        for early in batch:\n"
-        "            first = early.entry.events[0]\n"
+        "            first = early.events[0]\n"
         "            self._answer(early, Appended(first.seq, first.at_ms, duplicate=False))\n",
         (LOCAL_TESTS,),
     ),
