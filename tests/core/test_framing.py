@@ -92,6 +92,21 @@ def test_frames_that_are_read_at_once_say_what_they_say_one_by_one(
     assert parser.frames == one_by_one.frames
 
 
+def test_no_frame_is_read_at_once_where_something_is_left_from_before() -> None:
+    mask = b"\x80" * 4
+    inner = b"\x81\x84" + mask + framing.unmask(b"trap", mask)
+    outer = b"\x81" + bytes([0x80 | len(inner)]) + mask + inner
+    parser = FrameParser(1 << 20)
+    assert parser.receive_data(outer[:6]) == []
+    assert parser.whole_texts(inner, 0, 512) == ([], 0)
+    assert parser.receive_data(inner) == [Received(1, framing.unmask(inner, mask).decode())]
+    assert parser.receive_data(client_frame(1, b"begun", fin=False)) == []
+    assert parser.whole_texts(client_frame(1, b"new"), 0, 512) == ([], 0)
+    closed = FrameParser(1 << 20)
+    closed.receive_data(client_frame(8))
+    assert closed.whole_texts(client_frame(1, b"late"), 0, 512) == ([], 0)
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_fragments_with_control_frames_between_are_one_message(step: int) -> None:
     whole = "Grüße, 世界".encode()
