@@ -8,6 +8,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 
 from chatserver.core.conversations import Range
 from chatserver.core.errors import Unavailable
+from chatserver.core.events import encode_event
+from chatserver.journal.eventlog import Entry
 from chatserver.store.contract import StoreRefused
 from chatserver.store.sqlite import database as sqlite_db
 from chatserver.store.sqlite import opening as sqlite_opening
@@ -23,7 +26,7 @@ from chatserver.store.sqlite.opening import FILE
 from chatserver.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 from chatserver.store.sqlite.store import SqliteStore
 from tests.store.appender import acknowledged_until_killed
-from tests.store.kit import Clock, SqliteHome, account, login, opened
+from tests.store.kit import Clock, SqliteHome, account, friend_draft, login, message, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -315,3 +318,37 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             assert standing.seq > max(stored) and standing.seq > head
             head = standing.seq
     assert len(acknowledged) >= 200
+
+
+async def test_a_batch_of_any_size_and_mix_is_written_whole_but_what_is_a_repeat(
+    tmp_path: Path,
+) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
+        await world.join("ann", "bob")
+        await world.befriend("ann", "bob")
+        first_seq = seq = world.journal.head_seq
+        wanted = list[tuple[Any, ...]]()
+        for size in (1, 3, 89, 340):
+            batch = list[Entry]()
+            for number in range(size):
+                seq += 1
+                to, client_id = (None, "bob")[number % 2], (None, f"c{number}")[number % 3 > 0]
+                draft = message("ann", f"text {seq}", to, client_id)
+                if number % 7 == 6:
+                    draft, client_id = friend_draft("ann", "bob", "friend"), None
+                event = encode_event(draft, seq, 1000 + seq)
+                batch.append(Entry((event,), client_id))
+            outcome = await world.log.write(batch)
+            for entry, older in zip(batch, outcome, strict=True):
+                (event,) = entry.events
+                if older is None:
+                    about = "bob" if event.type == "friend" else None
+                    said = event.type, event.audience.value, event.actor, event.to
+                    wanted.append(
+                        (event.seq, *said, event.at_ms, event.payload, entry.client_id, about)
+                    )
+                else:
+                    assert older.duplicate and older.seq < event.seq and entry.client_id
+        with closing(sqlite3.connect(tmp_path / FILE)) as db:
+            found = db.execute("SELECT * FROM events WHERE seq > ?", (first_seq,)).fetchall()
+        assert found == wanted and 200 < len(wanted) < 433

@@ -60,8 +60,12 @@ def login_row(login: Login) -> Row:
     )
 
 
+EVENT_COLUMNS = ("seq", "type", "audience", "actor", "peer", "at", "payload", "client_id", "about")
+"""All columns of `events`."""
+
+
 def event_row(event: Event, client_id: str | None) -> Row:
-    """An event as a row of `events`."""
+    """An event as a row of `EVENT_COLUMNS`."""
     return (
         event.seq,
         event.type,
@@ -69,7 +73,8 @@ def event_row(event: Event, client_id: str | None) -> Row:
         event.actor,
         event.to,
         event.at_ms,
-        event.payload,
+        # For which `sqlite3` looks for no adapter, as it does for bytes.
+        bytearray(event.payload),
         client_id,
         named(event),
     )

@@ -46,7 +46,7 @@ FAULTS = (
     Fault(
         "a clientId is not known while its message is under way",
         LOCAL,
-        "first = self._by_client.get(key)",
+        "first = None if key is None else self._by_client.get(key)",
         "first = None",
         (f"{LOCAL_TESTS}::test_a_repeat_on_its_way_never_reaches_the_log",),
     ),
