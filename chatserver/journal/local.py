@@ -228,9 +228,7 @@ class LocalJournal:
 
     def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
         at_ms = self._clock_ms()
-        first = at_ms * 1000
-        if first <= self._last_seq:
-            first = self._last_seq + 1
+        first = max(self._last_seq + 1, at_ms * 1000)
         last = first + len(drafts) - 1
         if last >= MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")

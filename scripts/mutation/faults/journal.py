@@ -32,8 +32,8 @@ FAULTS = (
     Fault(
         "an event is encoded with the seq of another",
         LOCAL,
-        "encode_event(draft, first + n, at_ms)",
-        "encode_event(draft, first, at_ms)",
+        "encode_event(each, first + n, at_ms)",
+        "encode_event(each, first, at_ms)",
         on_sqlite(CONTRACT, "test_drafts_of_one_append_stand_side_by_side"),
     ),
     Fault(
@@ -88,8 +88,8 @@ FAULTS = (
     Fault(
         "a transaction holds as many appends as there are",
         LOCAL,
-        "range(min(len(self._queue), MAX_BATCH))",
-        "range(len(self._queue))",
+        "if len(queue) <= MAX_BATCH:",
+        "if queue:",
         (f"{LOCAL_TESTS}::test_a_batch_is_bounded",),
     ),
     Fault(

@@ -94,7 +94,7 @@ FAULTS = (
     Fault(
         "an exception in a callback leaves the connection without an end",
         CONNECTION,
-        '"somebody who has gone", error)\n            self.abort()\n',
+        '"somebody who has gone", error)\n        self.abort()\n',
         '"somebody who has gone", error)\n',
         T_CONNECTION,
     ),
