@@ -81,7 +81,8 @@ class LocalJournal:
         self._last_seq = 0
         self._head = Reached("The server is behind its own database.")
         self._healthy = False
-        self._in_doubt = False
+        self._accepting = False
+        """Neither before the start, nor at the end, nor while nobody knows what was written."""
         self._closing = False
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
@@ -117,6 +118,7 @@ class LocalJournal:
         writer.add_done_callback(self._writer_ended)
         dropper = asyncio.create_task(self._drop_all(), name="journal-dropper")
         self._tasks = [writer, dropper]
+        self._accepting = True
 
     async def caught_up(self, seq: int) -> None:
         await self._head.wait(seq)
@@ -195,6 +197,7 @@ class LocalJournal:
         if self._closing or not self._tasks:
             return
         self._closing = True
+        self._accepting = False
         self._wake.set()
         writer, dropper = self._tasks
         dropper.cancel()
@@ -219,9 +222,9 @@ class LocalJournal:
         return waiting
 
     def _refuse_where_full(self) -> None:
-        if self._closing or not self._tasks:
-            raise Unavailable("The server is stopping.")
-        if self._in_doubt or self._tasks[0].done():
+        if not self._accepting:
+            if self._closing or not self._tasks:
+                raise Unavailable("The server is stopping.")
             raise Unavailable("The server cannot save messages at the moment.")
         if len(self._queue) >= MAX_WAITING or self._queued_bytes >= MAX_WAITING_BYTES:
             raise Unavailable("The server has too much to do at the moment.")
@@ -277,7 +280,7 @@ class LocalJournal:
             outcome = await self._events.write(batch)
         except InDoubt as error:
             self._note(False, error)
-            self._in_doubt = True
+            self._accepting = False
             self._fail(batch, error)
             # These are certainly not written. Answer now, their senders can try again in time.
             self._fail(self._queue, error)
@@ -286,7 +289,7 @@ class LocalJournal:
             outcome = await self._settle(batch)
             for waiting in batch:
                 self._subjects.note(waiting.events)
-            self._in_doubt = False
+            self._accepting = not self._closing
         except Unavailable as error:
             self._note(False, error)
             self._fail(batch, error)
@@ -366,7 +369,7 @@ class LocalJournal:
         self._healthy = healthy
 
     def _writer_ended(self, writer: asyncio.Task[None]) -> None:
-        self._healthy = False
+        self._healthy = self._accepting = False
         error = None if writer.cancelled() else writer.exception()
         if error is not None:
             _log.critical("the journal has stopped for good", exc_info=error)

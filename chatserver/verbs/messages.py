@@ -55,6 +55,7 @@ class Messages:
         self._prices = prices
         self._sending = prices.sending
         self._clock_s = prices.clock_s
+        self._text_chars = prices.limits.text_chars
         self.append_s = Histogram(APPEND_SECONDS)
         """How long messages took to be durable."""
         self._own: set[int] | None = None
@@ -108,7 +109,7 @@ class Messages:
 
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
-        text = rules.text(fields.get("text"), self._prices.limits.text_chars)
+        text = rules.text(fields.get("text"), self._text_chars)
         return _addressed(user_id, fields), text, client_id
 
     def _place(self, user: User, message: _Message, answer: Answer) -> bool:

@@ -92,6 +92,34 @@ def test_frames_that_are_read_at_once_say_what_they_say_one_by_one(
     assert parser.frames == one_by_one.frames
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\x05hello world",  # not masked
+        b"\x81\xfe\0\x05"
+        + MASK
+        + framing.unmask(b"hello", MASK),  # a length of more bytes than need be
+        b"\x81\xff" + struct.pack("!Q", 70) + bytes(4 + 70 + 100),
+        client_frame(1, b"\xff hello"),
+        client_frame(1, b"hello hello", first=0x40),
+        client_frame(1, b"hello hello", fin=False),
+        client_frame(2, b"hello hello"),
+        client_frame(9, b"hello hello"),
+        client_frame(1, b"x" * 301),  # too long
+        client_frame(1, b"hello hello")[:-1],
+        client_frame(1, b"x" * 127)[:9],
+        client_frame(1, b""),
+        b"\x81",
+    ],
+)
+def test_what_is_no_whole_frame_of_text_is_left_to_be_looked_at_closely(data: bytes) -> None:
+    parser = FrameParser(300)
+    assert parser.whole_texts(data, 0, 512) == ([], 0)
+    good = client_frame(1, b"good " * 3)
+    assert parser.whole_texts(good + data, 0, 512) == (["good " * 3], len(good))
+    assert parser.frames == 1
+
+
 def test_no_frame_is_read_at_once_where_something_is_left_from_before() -> None:
     mask = b"\x80" * 4
     inner = b"\x81\x84" + mask + framing.unmask(b"trap", mask)
