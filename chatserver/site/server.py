@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import signal
@@ -197,4 +198,8 @@ def describe_socket_error(error: OSError, address: str, port: int) -> str:
     """Why the address could not be had, as a sentence for the person who started the server."""
     if isinstance(error, socket.gaierror):
         return f"{address} is not an address of this machine."
+    if error.errno == errno.EADDRINUSE:
+        return f"another program listens on {address}:{port}: end it, or choose another --port."
+    if error.errno == errno.EACCES:
+        return f"this user may not listen on {address}:{port}: choose a --port from 1024 on."
     return f"cannot listen on {address}:{port}: {error.strerror or error}."

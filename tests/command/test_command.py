@@ -72,7 +72,7 @@ def test_a_taken_port_is_one_sentence_and_exit_code_2(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         sentence = refused("serve", "--data", str(data), "--port", port, "--log-level", "error")
-    assert port in sentence
+    assert f"another program listens on 127.0.0.1:{port}" in sentence and "--port" in sentence
 
 
 def test_a_data_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
