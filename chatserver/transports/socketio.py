@@ -97,6 +97,7 @@ class Desk(Links):
         self._library: dict[str, Callable[..., Awaitable[Any]]] = dict(engine.handlers)
         engine.on("connect", self._begin)
         engine.on("disconnect", self._finished)
+        engine.on("message", self._said)
         self._io.on("connect", self._connect)
         self._io.on("disconnect", self._disconnect)
 
@@ -123,6 +124,12 @@ class Desk(Links):
         if line is not None:
             line.belong_to(link)
         await self._library["connect"](sid, {"chatserver.link": link})
+
+    async def _said(self, sid: str, packet: str) -> None:
+        """The library runs each packet as a task, which may begin after the end of its link. Of a client that came so it
+        would keep its name for good, each one more a step for all who come later, and a trace in the log."""
+        if sid in self.open:
+            await self._library["message"](sid, packet)
 
     async def _finished(self, sid: str, reason: str) -> None:
         await self._library["disconnect"](sid, reason)

@@ -154,10 +154,15 @@ class Alerts:
         self.announce(login.user_id)
 
     async def unsubscribe(self, user_id: str, fields: Fields) -> None:
-        """Call this browser no more. Raises `InvalidField`."""
+        """Call this browser no more. Raises `InvalidField` and `RateLimited`."""
         endpoint = fields.get("endpoint")
-        if not isinstance(endpoint, str) or not 1 <= len(endpoint) <= ENDPOINT_CHARS:
-            raise InvalidField("endpoint", "It must be the address of a push service.")
+        # No other text is kept; half a surrogate pair could not even be looked for.
+        refusal = InvalidField("endpoint", "It must be the address of a push service.")
+        if not isinstance(endpoint, str) or not endpoint.isascii():
+            raise refusal
+        if not 1 <= len(endpoint) <= ENDPOINT_CHARS:
+            raise refusal
+        self._prices.alerts.pay(user_id)
         await self._store.drop_subscription(user_id, endpoint)
 
     def _endpoint(self, given: object) -> str:

@@ -138,6 +138,8 @@ def values() -> Iterator[str]:
                 written if len(written.encode()) < BODY_BYTES - 300 else json.dumps(pattern * 5000)
             )
     yield json.dumps("\ud800" * 10_000)
+    yield json.dumps("\udc00a\ud800")  # as short as any field may be
+    yield json.dumps("a\0\ufffe\uffff")
     yield "9" * 65_000
     yield "-" + "9" * 4_000
     yield "1e" + "9" * 60_000

@@ -15,8 +15,10 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from chatserver.transports.socketio import Desk
 from tests.conftest import FAST
 from tests.support.clients import Person
+from tests.support.inprocess import inside
 from tests.support.process import ServerProcess
 from tests.support.socketio_readers import SEPARATOR, SocketIoPollReader, SocketIoReader
 
@@ -427,3 +429,13 @@ async def test_a_hasty_client_is_heard_that_says_everything_in_one_write(
             writer.write(frame("40" + json.dumps({"token": ann.token})))
         await asyncio.wait_for(reader.readuntil(b'"presence"'), 10)
         writer.close()
+
+
+async def test_a_packet_whose_turn_comes_after_the_end_of_its_session_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    """The library begins a task for each packet; whoever asks to be let in and goes at once is gone before it runs."""
+    async with inside(tmp_path) as it:
+        desk = Desk(it.house)
+        await desk._engine.handlers["message"]("A" * 20, "0")
+        assert desk._io.manager.rooms == {} and desk._io.manager.pending_connect == {}

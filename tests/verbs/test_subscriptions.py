@@ -100,10 +100,20 @@ async def test_a_server_for_others_asks_no_address_of_its_own_network(data: Path
 
 async def test_only_an_address_is_taken_back(data: Path) -> None:
     async with opened(data) as house:
-        for endpoint in (None, 1, "", "a" * (ENDPOINT_CHARS + 1)):
+        for endpoint in (None, 1, "", "a" * (ENDPOINT_CHARS + 1), "https://\u00e9/", "\ud800"):
             with pytest.raises(InvalidField) as refused:
                 await house.alerts.unsubscribe("ann", {"endpoint": endpoint})
             assert refused.value.field == "endpoint"
+
+
+async def test_taking_back_what_is_not_there_is_paid_for(data: Path) -> None:
+    async with opened(data) as house:
+        taken = 0
+        with pytest.raises(RateLimited):
+            for _ in range(1000):
+                await house.alerts.unsubscribe("ann", {"endpoint": ENDPOINT})
+                taken += 1
+        assert taken >= 20, "all of one's browsers at once"
 
 
 NO_KEYS: tuple[tuple[str, object], ...] = (
