@@ -77,6 +77,12 @@ class Patient(Traffic):
         while len(self.tally.acknowledged) < before + messages:
             await asyncio.sleep(0.001)
 
+    async def until_refused(self) -> None:
+        """Wait until the server has refused something: what is under way when a database goes may wait for it, all of it."""
+        async with asyncio.timeout(60):
+            while not self.refused:
+                await asyncio.sleep(0.01)
+
     async def witness(self, reader: WebSocketReader) -> None:
         """Read on one connection that is never made again."""
         while not self._seen_all():
@@ -165,6 +171,7 @@ async def test_a_database_killed_and_started_again_loses_and_doubles_nothing(
     async def kill(traffic: Patient) -> None:
         await asyncio.to_thread(nx.kill)
         await until_ready(traffic.server, False, 30)
+        await traffic.until_refused()
         await asyncio.to_thread(nx.start)
 
     assert (await suffer(data, nx.uri(), kill)).refused > 0
