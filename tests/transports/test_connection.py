@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
 from chatserver.core.limits import Limits
 from chatserver.delivery.clockwork import Clockwork
@@ -232,3 +232,63 @@ async def test_closing_soon_lets_what_waits_leave_first() -> None:
         assert await asyncio.get_running_loop().sock_recv(it.peer, 10) == b"", "then its end"
         it.peer.close()
         await it.owner.until("lost")
+
+
+async def test_a_socket_is_given_away_once_and_only_where_nothing_waits() -> None:
+    async with line() as it:
+        it.connection.send(BIG)
+        with pytest.raises(ValueError):
+            it.connection.release()
+        await it.hear(len(BIG))
+        await it.owner.until("drained")
+        sock = it.connection.release()
+        with pytest.raises(ValueError):
+            it.connection.release()
+        it.connection.abort()
+        assert it.owner.events == ["drained"] and sock.fileno() >= 0
+        sock.close()
+
+
+async def test_a_stream_whose_peer_has_gone_gives_no_connection() -> None:
+    server, peer = socket.socketpair()
+    server.setblocking(False)
+    connections = Connections(Clockwork(Limits(), lambda: 0.0, lambda: 0), Limits())
+    stream = IOStream(_NoTcp(server))
+    peer.close()
+    for _ in range(2):  # the second time it is closed already
+        with pytest.raises(StreamClosedError):
+            Connection.of_stream(stream, Recorder(), connections)
+
+
+async def test_a_turn_in_which_nothing_can_be_read_or_written_changes_nothing() -> None:
+    """The kernel may wake somebody for nothing (epoll(7))."""
+    async with line() as it:
+        it.connection.send(BIG)
+        before = it.connection.bytes_down
+        it.connection._on_writable()
+        it.connection.readable()
+        assert it.connection.bytes_down == before and it.owner.events == []
+        assert await it.hear(len(BIG)) == BIG
+
+
+async def test_a_peer_that_goes_while_something_waits_ends_the_connection() -> None:
+    async with line() as it:
+        it.connection.send(BIG)
+        it.peer.close()
+        await it.owner.until("lost")
+        assert it.connection.peer is None and not it.owner.said
+        it.connection.send(b"to nobody")
+        it.connection.close_soon()
+        assert it.connection.visit(it.now_s) is None
+
+
+async def test_what_is_to_be_done_later_is_done_and_a_mistake_in_it_ends_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with line() as it:
+        done = asyncio.Event()
+        it.connection.later(0.0, done.set)
+        await asyncio.wait_for(done.wait(), 30)
+        it.connection.later(0.0, lambda: [][0])
+        await it.owner.until("lost")
+    assert "IndexError" in caplog.text

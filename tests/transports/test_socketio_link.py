@@ -8,14 +8,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chatserver.core import packets
 from chatserver.core.people import User
 from chatserver.http.admission import Arrival
+from chatserver.transports.socketio_line import Line
 from chatserver.transports.socketio_link import Link, WatchedQueue
 from chatserver.transports.socketio_reader import SocketIoReader
 from chatserver.transports.talking import SocketVerbs
 from tests.delivery.kit import Place, opened
 from tests.store.kit import login
+from tests.transports.kit import Paper
 
 MESSAGES = 12
 """Fewer than the mailboxes of this place hold."""
@@ -148,3 +152,75 @@ async def test_what_a_client_says_is_answered_by_its_number_and_refused_in_words
         reader.receive_event('427["nothing",{}]')
         await turn()
         assert take(link) == [], "nobody is there any more"
+
+
+def socket_of(link: Link, place: Place) -> tuple[Line, Paper]:
+    """A WebSocket for the link, before it belongs to it."""
+    line, paper = Line(place.delivery), Paper()
+    line.outlet = paper  # type: ignore[assignment]
+    return line, paper
+
+
+async def test_a_client_that_should_say_no_more_is_not_answered_and_not_read_until_it_may(
+    tmp_path: Path,
+) -> None:
+    async with joined(tmp_path) as (place, link, _, _):
+        line, paper = socket_of(link, place)
+        paper.sign_in = lambda user_id: None  # type: ignore[attr-defined]
+        line.belong_to(link)
+        paper.said.clear()
+        answered = asyncio.create_task(link.until_read_again())
+        await answered  # nothing keeps it
+        for _ in range(2):
+            link.pause()
+        assert link.is_paused and paper.said == ["pause", "pause"]
+        answered = asyncio.create_task(link.until_read_again())
+        await turn()
+        assert not answered.done()
+        link.resume()
+        await asyncio.wait_for(answered, 30)
+        assert not link.is_paused and paper.said[-1] == "resume"
+
+
+async def test_a_websocket_that_belongs_to_no_session_ends_alone(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, _, ended):
+        line, paper = socket_of(link, place)
+        line.receive_data(b"what a hasty client says")
+        assert paper.said == ["pause"]
+        line.drained()
+        line.stuck()
+        line.connection_lost()
+        for asked in (line.send("2"), line.wait()):
+            with pytest.raises(OSError, match="gone"):
+                await asked
+        await line.close()
+        assert paper.sent == [] and ended == []
+
+
+async def test_a_binary_frame_ends_the_websocket_and_the_session_goes_on_polling(
+    tmp_path: Path,
+) -> None:
+    async with joined(tmp_path) as (place, link, reader, ended):
+        line, paper = socket_of(link, place)
+        paper.sign_in = lambda user_id: None  # type: ignore[attr-defined]
+        line.belong_to(link)
+        line.receive_data(b"\x82\x80\0\0\0\0")
+        assert paper.said[-1] == "close_soon" and b"packets are text" in paper.sent[-1]
+        line.connection_lost()
+        assert link.line is None and ended == [] and reader.attached
+
+
+async def test_a_session_is_ended_once(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, reader, ended):
+        await place.say("ann", "what waits")
+        await turn()
+        for _ in range(2):
+            link.close_soon()
+        assert ended == [] and link.waits
+        now_s = place.delivery.clockwork.clock_s()
+        assert link.visit(now_s + place.delivery.limits.stuck_s) is None
+        assert ended == [link] and not reader.attached
+        assert place.delivery.connections.counts["stuck"] == 1
+        link.abort()
+        link.drained()
+        assert link.visit(now_s) is None and ended == [link]

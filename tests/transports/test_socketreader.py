@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from chatserver.core import framing
-from chatserver.core.errors import ChatError, Forbidden, InvalidField, RateLimited, Unavailable
+from chatserver.core.errors import (
+    SIGNED_OUT,
+    ChatError,
+    Forbidden,
+    InvalidField,
+    RateLimited,
+    Unavailable,
+)
 from chatserver.core.people import User
 from chatserver.http.admission import Arrival
 from chatserver.journal.contract import Answer, Appended
@@ -168,6 +175,30 @@ async def test_while_we_do_not_listen_no_time_of_the_peers_passes(tmp_path: Path
         visits(place, reader, b"", place.now_s + LIMITS.heartbeat_s)
         assert reader.attached and len(slow.answers) == INBOX_FRAMES
         assert reader._finish_in_s(place.now_s + 3600) == LIMITS.body_s
+
+
+async def test_what_stands_behind_the_frame_that_ends_a_connection_is_not_read(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper, slow = await joined(place)
+        paper.sent.clear()
+        reader.receive_data(frame("5") * BAD_FRAMES_MAX + SEND)
+        assert len(refusals(paper)) == BAD_FRAMES_MAX and not slow.answers
+        assert b"bad frames" in paper.sent[-1] and not reader.attached
+
+
+async def test_what_waits_for_the_next_turn_of_a_connection_that_ends_before_is_not_read(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, replace(LIMITS, turn_frames=1)) as place:
+        reader, _, slow = await joined(place)
+        reader.receive_data(SEND * 40)
+        heard = len(slow.answers)
+        assert 0 < heard < 40
+        reader.end(SIGNED_OUT)
+        await turns()
+        assert len(slow.answers) == heard
 
 
 SEND = frame('{"type":"send","text":"hi","clientId":"c"}')
