@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.connections import BACKLOG_BYTES, Connections
 from chatserver.delivery.seats import SeatedSocket
 from chatserver.transports.watched import WatchedStream
+from tests.support.inprocess import inside
 
 LIMITS = Limits(stuck_s=30.0, head_s=15.0)
 MUCH = bytes(4_000_000)
@@ -173,3 +176,33 @@ async def test_behind_the_last_request_nothing_is_read(line: Line) -> None:
     with pytest.raises(StreamClosedError):
         await stream.read_until_regex(b"\r\n\r\n")
     assert stream.closed()
+
+
+@pytest.mark.parametrize("target", ["/api/me", "/healthz", "/poll?wait=0", "/nothing"])
+async def test_whoever_asks_small_things_and_reads_no_answer_is_asked_to_stop_and_ended(
+    tmp_path: Path, target: str
+) -> None:
+    """No more is answered than the kernel takes and one answer more; then nothing is read, and the time runs."""
+    limits = Limits(meter=False, stuck_s=1.0)
+    async with inside(tmp_path, limits=limits) as it:
+        peer = it.pair(send_bytes=4096)
+        connections, loop = it.house.delivery.connections, asyncio.get_running_loop()
+        asked = (
+            f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {it.token}\r\n\r\n"
+        ).encode()
+        asking = asyncio.ensure_future(loop.sock_sendall(peer, asked * 5000))
+        most_held = 0
+        async with asyncio.timeout(30):
+            while not connections.counts["stuck"]:
+                most_held = max(most_held, *connections._backlogs.values(), 0)
+                await asyncio.sleep(0.01)
+        assert not asking.done() or asking.exception() is not None, "it was read to the end"
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        heard = b""
+        with contextlib.suppress(OSError):
+            while piece := await asyncio.wait_for(loop.sock_recv(peer, 1 << 20), 30):
+                heard += piece
+        assert 0 < heard.count(b"HTTP/1.1 ") < 500 and most_held < 16 * 1024
+        assert not connections._backlogs
+        peer.close()
