@@ -202,6 +202,14 @@ class Hub:
         if mailbox is not None and signal.about in mailbox.friends:
             self.offer((mailbox,), signal)
 
+    def is_news(self, coming: int, of: str) -> bool:
+        """Whether a friend of `of` is to hear of this coming: not who was shown the whole presence since."""
+        for mailbox in self.index.hearers(of):
+            for reader in mailbox.readers:
+                if reader.knows < coming:
+                    return True
+        return not self.may_signal()  # then nobody knows whose friends they are
+
     def offer(self, mailboxes: Iterable[Mailbox], signal: Signal) -> None:
         """Offer a signal to every reader of these mailboxes that does not know of it."""
         coming = signal.coming

@@ -56,6 +56,8 @@ class Attendance:
     ) -> None:
         self.comings = 0
         """How often somebody came online here, ever: whoever is shown the whole presence knows of all of them."""
+        self.is_news: Callable[[int, str], bool] = _always
+        """Whether anybody is to hear of this coming of somebody."""
         self._presence = presence
         self._signals = signals
         self._store = store
@@ -150,6 +152,8 @@ class Attendance:
     def _announce(self, user_id: str, online: bool, to: str | None = None, coming: int = 0) -> None:
         if not online:
             self._held.pop(user_id, None)
+        if coming and not self.is_news(coming, user_id):
+            return
         signal = vocabulary.presence(user_id, online, self._clock_ms(), coming)
         self._signals.publish(signal, to)
 
@@ -160,3 +164,7 @@ class Attendance:
         except Unavailable:
             # Worth little, and soon overwritten: not worth holding back anything.
             log.warning("could not keep when %d users were last seen", len(seen))
+
+
+def _always(coming: int, of: str) -> bool:
+    return True

@@ -73,6 +73,7 @@ def furnish(
     if neighbours.several:
         hub.may_signal = lambda: journal.fresh
     attendance = Attendance(presence, signals, store, clock_s, clock_ms, joins.crowded)
+    attendance.is_news = hub.is_news
     return Delivery(
         hub=hub,
         mailboxes=mailboxes,

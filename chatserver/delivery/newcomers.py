@@ -27,7 +27,11 @@ log = logging.getLogger(__name__)
 MOST = 64
 """In one question: it holds a thread of the database for about a millisecond."""
 
-_Waiting = tuple[Brought, Callable[[], None]]
+Then = Callable[[], Callable[[], None] | None]
+"""Goes on with somebody who was looked up, and may give what is to follow once all who were found with them have been
+gone on with. Neither may raise."""
+
+_Waiting = tuple[Brought, Then]
 
 
 class Newcomers:
@@ -49,11 +53,11 @@ class Newcomers:
         self._waiting: list[_Waiting] = []
         self._asking: dict[asyncio.Task[None], set[str]] = {}  # who has changed meanwhile
 
-    def look_up(self, brought: Brought, then: Callable[[], None]) -> None:
-        """Find out whose this is, and call `then`, which must not raise: at once where all is in memory, else soon. What is
-        not in memory then could not be had this way."""
+    def look_up(self, brought: Brought, then: Then) -> None:
+        """Find out whose this is, and call `then`: at once where all is in memory, else soon. What is not in memory then
+        could not be had this way."""
         if self._is_here(brought):
-            then()
+            go_on(then)
             return
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._ask)
@@ -98,11 +102,11 @@ class Newcomers:
         except Exception:
             log.exception("looking up newcomers failed")
             found = {}
-        for brought, then in waiting:
+        for brought, _ in waiting:
             newcomer = found.get(_key(brought))
             if newcomer is not None:
                 self._remember(brought, newcomer, changed)
-            then()
+        go_on(*[then for _, then in waiting])
 
     async def _find(self, waiting: Sequence[_Waiting]) -> Mapping[str | bytes, Newcomer]:
         keys = dict.fromkeys(_key(brought) for brought, _ in waiting)
@@ -122,6 +126,13 @@ class Newcomers:
             self._users.take(found.user)
             if found.friends is not None:
                 self._mailboxes.take(user_id, found.friends, found.seqs[0])
+
+
+def go_on(*waiting: Then) -> None:
+    """Let all of them in, and then greet them: friends who come together are shown each other by that alone."""
+    for follow in [then() for then in waiting]:
+        if follow is not None:
+            follow()
 
 
 def _key(brought: Brought) -> str | bytes:

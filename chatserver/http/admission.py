@@ -19,7 +19,7 @@ from chatserver.core.errors import AnotherAccount, BadRequest, Forbidden, Unauth
 from chatserver.core.fields import written_number
 from chatserver.core.origin import normal_origin, origin_allowed
 from chatserver.core.people import Login, User
-from chatserver.delivery.newcomers import Newcomers
+from chatserver.delivery.newcomers import Newcomers, Then, go_on
 from chatserver.delivery.readers import Readers
 from chatserver.delivery.seats import Seat
 from chatserver.delivery.tolls import Tolls
@@ -178,11 +178,11 @@ class Admission:
         user = self._users.known(login.user_id)
         return None if user is None else Arrival(login, user, ask.after, ask.client)
 
-    def look_up(self, ask: Ask, then: Callable[[], None]) -> None:
-        """Have whoever asks looked up together with others who come now, and call `then`, which must not raise: soon, or
-        at once where that is of no use. Where `known` or `Mailboxes.known` still says nothing, ask `admit`."""
+    def look_up(self, ask: Ask, then: Then) -> None:
+        """Have whoever asks looked up together with others who come now, and call `then`: soon, or at once where that is of
+        no use. Where `known` or `Mailboxes.known` still says nothing, ask `admit`."""
         if ask.brought is None:
-            then()
+            go_on(then)
         else:
             self.newcomers.look_up(ask.brought, then)
 

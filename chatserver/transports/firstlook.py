@@ -122,29 +122,39 @@ class FirstLook:
         await self._delivery.joins.enter()
         await self._go_on(comer, self._look_up_alone(comer))
 
-    def _found(self, comer: _Comer) -> None:
-        """Let in who is in memory now, and ask for anybody else alone."""
-        late: Coroutine[Any, Any, None] | None = None
+    def _found(self, comer: _Comer) -> Callable[[], None] | None:
+        """Let in who is in memory now; what greets them is for later. Anybody else is asked for alone."""
         try:
             arrival = self._admission.known(comer.ask)
             mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
             if arrival is None or mailbox is None:
-                late = self._look_up_alone(comer)
-            else:
-                late = self._let_in(comer, arrival, mailbox)
+                run_on(self._go_on(comer, self._look_up_alone(comer)))
+                return None
+            reader = self._let_in(comer, arrival, mailbox)
+            if reader is not None:
+                if reader.knows_whether_missed(arrival.after):
+                    return partial(self._greet, comer, reader, arrival)
+                run_on(self._go_on(comer, reader.join(arrival.user, arrival.after)))
+                return None
         except Exception as error:
             self._give_up(comer, error)
-        if late is None:
-            self._delivery.joins.leave()
-        else:
-            run_on(self._go_on(comer, late))
+        self._delivery.joins.leave()
+        return None
+
+    def _greet(self, comer: _Comer, reader: StreamReader, arrival: Arrival) -> None:
+        try:
+            if reader.attached:
+                reader.greet(arrival.user, arrival.after)
+        except Exception as error:
+            self._give_up(comer, error)
+        self._delivery.joins.leave()
 
     async def _look_up_alone(self, comer: _Comer) -> None:
         arrival = await self._admission.admit(comer.ask)
         mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-        late = self._let_in(comer, arrival, mailbox)
-        if late is not None:
-            await late
+        reader = self._let_in(comer, arrival, mailbox)
+        if reader is not None:
+            await reader.join(arrival.user, arrival.after)
 
     async def _go_on(self, comer: _Comer, late: Coroutine[Any, Any, None]) -> None:
         """The rest of a join that has begun."""
@@ -163,10 +173,8 @@ class FirstLook:
         elif comer.sock.fileno() >= 0:
             self._give(comer.sock, comer.address)
 
-    def _let_in(
-        self, comer: _Comer, arrival: Arrival, mailbox: Mailbox
-    ) -> Coroutine[Any, Any, None] | None:
-        """Attach a reader and greet; what is left to wait for within the join, where the journal has to be asked first."""
+    def _let_in(self, comer: _Comer, arrival: Arrival, mailbox: Mailbox) -> StreamReader | None:
+        """Attach a reader, which is to be greeted; None where the peer has gone."""
         if comer.sock.fileno() < 0:
             return None
         reader = comer.way.reader(arrival, mailbox)
@@ -175,10 +183,7 @@ class FirstLook:
         if connection is None:
             return None
         connection.cork(comer.way.answer(comer.headers))  # in one write with the greeting
-        if reader.knows_whether_missed(arrival.after):
-            reader.greet(arrival.user, arrival.after)
-            return None
-        return reader.join(arrival.user, arrival.after)
+        return reader
 
     def _connect(
         self, sock: SeatedSocket, reader: StreamReader, arrival: Arrival, head: bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,13 +23,14 @@ from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.delivery import Delivery
+from chatserver.delivery.newcomers import go_on
 from chatserver.http.admission import Admission, Arrival, Ask, Bearer
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date, parse_query, parse_seconds
 from chatserver.transports.pollreader import PollReader
-from chatserver.transports.reader import run_on
+from chatserver.transports.reader import ALL_COMINGS, run_on
 
 MARGIN_S = 10.0
 """What a client should add to the wait before it takes a poll for lost."""
@@ -131,7 +132,7 @@ class Poll:
             return
         mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
         if arrival is not None and mailbox is not None:
-            self._begin(arrival, mailbox)
+            go_on(partial(self._begin, arrival, mailbox))
         elif self._delivery.joins.try_enter():
             self._admission.look_up(ask, partial(self._found, ask))
         else:
@@ -149,9 +150,9 @@ class Poll:
 
     # Joining.
 
-    def _found(self, ask: Ask) -> None:
+    def _found(self, ask: Ask) -> Callable[[], None] | None:
         """Go on where whoever asks is in memory now, and ask for anybody else alone."""
-        arrival = mailbox = None
+        follow = None
         try:
             arrival = self._admission.known(ask)
             mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
@@ -160,9 +161,10 @@ class Poll:
         else:
             if arrival is None or mailbox is None:
                 run_on(self._look_up_alone(ask))
-                return
-            self._begin(arrival, mailbox)
+                return None
+            follow = self._begin(arrival, mailbox)
         self._delivery.joins.leave()
+        return follow
 
     async def _wait_for_room(self, ask: Ask) -> None:
         await self._delivery.joins.enter()
@@ -173,36 +175,43 @@ class Poll:
         try:
             arrival = await self._admission.admit(ask)
             mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-            self._begin(arrival, mailbox)
+            go_on(partial(self._begin, arrival, mailbox))
         except ChatError as error:
             self._refuse(error)
         finally:
             self._delivery.joins.leave()
 
-    def _begin(self, arrival: Arrival, mailbox: Mailbox) -> None:
+    def _begin(self, arrival: Arrival, mailbox: Mailbox) -> Callable[[], None] | None:
+        """Take a reader, and answer or wait; a first poll is answered by what is returned."""
         if self._connection is None:
-            return
+            return None
         delivery = self._delivery
         self._user_id, self._client, self._after = mailbox.user_id, arrival.client, arrival.after
         try:
             reader = self._take_reader(arrival, mailbox)
         except ChatError as error:
             self._refuse(error)
-            return
+            return None
         self._connection.sign_in(mailbox.user_id)
         delivery.attendance.polled(mailbox.user_id, self._wait_s)
         self._reader = reader
         if self._after is None:
-            self._after = delivery.hub.head_seq
+            self._after, reader.knows = delivery.hub.head_seq, ALL_COMINGS
+            return partial(self._greet, reader)
+        reader.cursor = self._after
+        self.waiting = True
+        self.try_answer()
+        if self.waiting:
+            self._park()
+        return None
+
+    def _greet(self, reader: PollReader) -> None:
+        """Answer a first poll with the whole presence."""
+        attendance = self._delivery.attendance
+        reader.knows = attendance.comings
+        if self._connection is not None:
             reader.take_signals()  # the whole presence stands for them
-            reader.knows = delivery.attendance.comings
-            self.answer((), (delivery.attendance.whole(mailbox),))
-        else:
-            reader.cursor = self._after
-            self.waiting = True
-            self.try_answer()
-            if self.waiting:
-                self._park()
+            self.answer((), (attendance.whole(reader.mailbox),))
 
     def _take_reader(self, arrival: Arrival, mailbox: Mailbox) -> PollReader:
         """The reader of this client, with this poll as its request. Raises as `Readers.attach`."""

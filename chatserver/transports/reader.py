@@ -21,6 +21,9 @@ SIGNALS_KEPT = 64
 """Signals that may wait for one reader; the oldest go first."""
 
 
+ALL_COMINGS = 2**62
+"""What a reader knows that is still to be shown the whole presence: whoever comes until then will be in it."""
+
 _tasks: set[asyncio.Task[None]] = set()
 
 

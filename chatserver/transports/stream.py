@@ -22,7 +22,7 @@ from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
 from chatserver.transports.encoding import Encoding
 from chatserver.transports.outlet import NOWHERE, Outlet
-from chatserver.transports.reader import Reader, Stage, run_on
+from chatserver.transports.reader import ALL_COMINGS, Reader, Stage, run_on
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class StreamReader(Reader):
 
     def __init__(self, delivery: Delivery, arrival: Arrival, mailbox: Mailbox) -> None:
         super().__init__(delivery, arrival.login, mailbox, arrival.client)
+        self.knows = ALL_COMINGS
         self._drained: asyncio.Future[None] | None = None
         self.outlet: Outlet = NOWHERE
         """Where its bytes go; `NOWHERE` before there is a connection and after it is gone."""

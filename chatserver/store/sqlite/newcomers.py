@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from sys import intern
 from typing import Any
 
@@ -11,20 +11,22 @@ import orjson
 
 from chatserver.core.people import Login, Newcomer, User
 from chatserver.store.sqlite.database import SqlitePart
-from chatserver.store.sqlite.eventlog import last_seq
-from chatserver.store.sqlite.shapes import LOGIN, USER, Row
+from chatserver.store.sqlite.shapes import LOGIN
 
-_LOGIN_COLUMNS, _SECRET = len(LOGIN.split(", ")), LOGIN.split(", ").index("secret_hash")
-# Of its account's generation.
-_LOGINS = (
-    f"SELECT {', '.join(f'logins.{column}' for column in LOGIN.split(', '))}, {USER}"
+# All of it as one row of JSON. With each row the thread gives the interpreter away and has to wait for it again, which
+# costs more than the row; and building JSON takes less than fetching columns. Of logins of their account's generation.
+_COLUMNS = (
+    *(f"logins.{column}" for column in LOGIN.split(", ") if column != "secret_hash"),
+    "hex(secret_hash)",
+    *("first_name", "last_name", "color"),
+    "(SELECT json_group_object(other_id, since) FROM friendships"
+    " WHERE friendships.user_id = users.id AND relation = 'friend')",
+)
+_NEWCOMERS = (
+    f"SELECT json_group_array(json_array({', '.join(_COLUMNS)})),"
+    " (SELECT value FROM meta WHERE key = 'last_seq')"
     " FROM logins CROSS JOIN users ON users.id = logins.user_id AND users.generation = logins.generation"
     " WHERE logins.{by} IN ({marks})"
-)
-# As JSON: a row for each friend is three times as slow to fetch.
-_FRIENDS = (
-    "SELECT user_id, json_group_object(other_id, since) FROM friendships"
-    " WHERE user_id IN ({marks}) AND relation = 'friend' GROUP BY user_id"
 )
 
 
@@ -43,36 +45,45 @@ def _newcomers(
     secret_hashes: Sequence[bytes],
     here: Container[str],
 ) -> dict[str | bytes, Newcomer]:
-    rows = [(row[0], row) for row in _rows(db, "id", login_ids)]
-    rows += [(row[_SECRET], row) for row in _rows(db, "secret_hash", secret_hashes)]
-    friends = _friends(db, {row[1] for _, row in rows if row[1] not in here})
-    seq = last_seq(db)  # one snapshot: all changes up to its place are in it, and none later
-    return {
-        # One copy of what is the same for many: the id is a friend's in other mailboxes, too.
-        key: Newcomer(
-            Login(row[0], intern(row[1]), intern(row[2]), *row[3:_LOGIN_COLUMNS]),
-            User(intern(row[1]), *row[_LOGIN_COLUMNS + 1 :]),
-            friends.get(row[1]),
-            (seq, seq),
-        )
-        for key, row in rows
-    }
-
-
-def _rows(db: sqlite3.Connection, by: str, values: Sequence[Any]) -> list[Row]:
-    if not values:
-        return []
-    return db.execute(_LOGINS.format(by=by, marks=_marks(values)), values).fetchall()
-
-
-def _friends(db: sqlite3.Connection, wanted: set[str]) -> dict[str, dict[str, int]]:
-    if not wanted:
-        return {}
-    found: dict[str, dict[str, int]] = {user_id: {} for user_id in wanted}
-    for user_id, friends in db.execute(_FRIENDS.format(marks=_marks(wanted)), tuple(wanted)):
-        found[user_id] = {intern(friend): since for friend, since in orjson.loads(friends).items()}
+    found: dict[str | bytes, Newcomer] = {}
+    for one in _find(db, "id", login_ids, here):
+        found[one.login.id] = one
+    for one in _find(db, "secret_hash", secret_hashes, here):
+        if one.login.secret_hash is not None:
+            found[one.login.secret_hash] = one
     return found
 
 
-def _marks(values: Collection[object]) -> str:
-    return ", ".join("?" * len(values))
+def _find(
+    db: sqlite3.Connection, by: str, values: Sequence[Any], here: Container[str]
+) -> list[Newcomer]:
+    if not values:
+        return []
+    statement = _NEWCOMERS.format(by=by, marks=", ".join("?" * len(values)))
+    # One snapshot: all changes up to its place are in it, and none later.
+    rows, seq = db.execute(statement, values).fetchone()
+    asked = dict(zip(values, values, strict=True))
+    return [_newcomer(row, seq, here, asked) for row in orjson.loads(rows)]
+
+
+def _newcomer(row: list[Any], seq: int, here: Container[str], asked: Mapping[Any, Any]) -> Newcomer:
+    login_id, user_id, kind, label, created_at, expires_at, used_at, generation = row[:8]
+    secret_hash, first_name, last_name, color, friends = row[8:]
+    secret = bytes.fromhex(secret_hash) if secret_hash else None
+    # One copy of what is the same for many: the id is a friend's in other mailboxes, too.
+    user_id = intern(user_id)
+    login = Login(
+        login_id,
+        user_id,
+        intern(kind),
+        intern(label),
+        asked.get(secret, secret),
+        created_at,
+        expires_at,
+        created_at if used_at == created_at else used_at,
+        generation,
+    )
+    known = None
+    if user_id not in here:
+        known = {intern(friend): since for friend, since in friends.items()}
+    return Newcomer(login, User(user_id, first_name, last_name, intern(color)), known, (seq, seq))
