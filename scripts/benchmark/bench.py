@@ -49,11 +49,16 @@ class Bench:
         """This project's server with `messages` stored, and extra options of `chatserver serve`."""
         return ChatServer(options, messages)
 
+    def versions(self, messages: int = 0) -> list[ChatServer]:
+        """This server with `messages` stored, and the other checkout of it, if there is one."""
+        versions = [self.ours(messages)]
+        if self.against is not None:
+            versions.append(ChatServer({}, messages, self.against.resolve()))
+        return versions
+
     def servers(self, way: str) -> list[Server]:
         """This server first, then the peers that can do `way` (and were asked for)."""
-        chosen: list[Server] = [self.ours()]
-        if self.against is not None:
-            chosen.append(ChatServer({}, checkout=self.against.resolve()))
+        chosen: list[Server] = [*self.versions()]
         for peer in all_peers(self.cache):
             wanted = not self.peers_wanted or any(
                 part.lower() in peer.name.lower() for part in self.peers_wanted

@@ -45,6 +45,8 @@ class ChatServer:
         unlimited = UNLIMITED if "meter:" in limits.read_text() else UNLIMITED_ONCE
         self._options = {**unlimited, **options}
         self._messages = messages
+        self.senders = 1000
+        """So many have written them."""
         self._process: Program | None = None
         self._run = token_hex(4)
         self._clients = 0
@@ -54,7 +56,7 @@ class ChatServer:
         self.folder = Path(mkdtemp(prefix="bench-"))
         # Every version opens the files of the first one.
         steps = MIGRATIONS if self._checkout is None else MIGRATIONS[:1]
-        seed.fill(self.folder / "data", crowd, self._messages, migrations=steps)
+        seed.fill(self.folder / "data", crowd, self._messages, self.senders, steps)
         self.launch()
 
     def launch(self) -> None:

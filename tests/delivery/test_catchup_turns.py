@@ -12,6 +12,7 @@ from chatserver.core.events import Event
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.visibility import View
+from chatserver.delivery import catchup
 from chatserver.http.house import House
 from tests.verbs.test_accounts import opened, person
 
@@ -49,6 +50,28 @@ async def mailbox_of(house: House, name: str) -> Mailbox:
     return await house.delivery.mailboxes.open(user.id)
 
 
+@pytest.fixture
+def slow_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has so few friends that finding what is few needs no turn."""
+    monkeypatch.setattr(catchup, "QUICK_FRIENDS", -1)
+
+
+async def test_a_herd_waits_for_no_turns_and_who_comes_over_and_over_does(data: Path) -> None:
+    async with opened(data, Limits(joins=50)) as house:
+        crowd = [await mailbox_of(house, f"p{number}") for number in range(8)]
+        ann = await mailbox_of(house, "ann")
+        slow = Slow(house)
+        joins = [asyncio.create_task(joined(house, mailbox)) for mailbox in crowd]
+        joins += [asyncio.create_task(joined(house, ann)) for _ in range(20)]
+        await slow.has(len(crowd) + 1 + 2)
+        await asyncio.sleep(0.05)
+        assert slow.under_way == len(crowd) + 1 + 2, "ann's first, and two turns of hers"
+        slow.go_on.set()
+        assert await asyncio.gather(*joins) == [None] * len(joins)
+        assert house.delivery.joins.under_way == 0
+
+
+@pytest.mark.usefixtures("slow_for_all")
 async def test_replays_of_one_user_leave_the_joins_to_others(data: Path) -> None:
     async with opened(data, Limits(joins=5)) as house:
         ann, bob = await mailbox_of(house, "ann"), await mailbox_of(house, "bob")
@@ -65,6 +88,7 @@ async def test_replays_of_one_user_leave_the_joins_to_others(data: Path) -> None
         assert slow.peak == 3 and house.delivery.joins.under_way == 0
 
 
+@pytest.mark.usefixtures("slow_for_all")
 async def test_a_reader_with_too_many_replays_asks_again(data: Path) -> None:
     async with opened(data, Limits(reads_waiting=1)) as house:
         ann = await mailbox_of(house, "ann")

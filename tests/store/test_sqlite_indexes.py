@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import sqlite3
@@ -103,6 +104,7 @@ async def _everything(world: World) -> None:
     view = await world.view("bob")
     await world.journal.replay(view, 0, 2**53, 5)
     await world.journal.backlog(view, 0, 2**53, 5)
+    await asyncio.gather(*[world.journal.few(view, 0, 2**53, 5) for _ in range(2)])
     world.clock.now_ms *= 2
     await world.journal.drop_passed()
     await world.journal._probe()  # type: ignore[attr-defined]

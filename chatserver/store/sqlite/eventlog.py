@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 
@@ -12,15 +12,20 @@ from chatserver.core.kinds import is_kept
 from chatserver.core.visibility import View
 from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry
+from chatserver.store.gathered import Gathered
 from chatserver.store.sqlite.changes import apply_change
-from chatserver.store.sqlite.database import SqlitePart
-from chatserver.store.sqlite.replay import count_visible, few, visible
+from chatserver.store.sqlite.database import Database, SqlitePart
+from chatserver.store.sqlite.replay import Look, count_visible, few_of_each, visible
 from chatserver.store.sqlite.shapes import EVENT_COLUMNS, IS_PASSING, Row, event_row
 from chatserver.store.sqlite.unread import add_unread
 
 
 class SqliteLog(SqlitePart):
     """The `EventLog` of a `SqliteStore`; usable while that is started."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._looks = Gathered(self._few_of_each)
 
     async def last_seq(self) -> int:
         return await self._db.read(last_seq)
@@ -38,7 +43,10 @@ class SqliteLog(SqlitePart):
         return await self._db.read(lambda db: visible(db, view, after, up_to, limit))
 
     async def few(self, view: View, after: int, up_to: int, most: int) -> list[Event] | None:
-        return await self._db.read(lambda db: few(db, view, after, up_to, most))
+        return await self._looks.get(Look(view, after, up_to, most))
+
+    async def _few_of_each(self, looks: Sequence[Look]) -> Mapping[Look, list[Event]]:
+        return await self._db.read(lambda db: few_of_each(db, looks))
 
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         return await self._db.read(lambda db: count_visible(db, view, after, up_to, cap))

@@ -1,9 +1,19 @@
-"""What a view shows of the order, in SQLite: the events, and how many they are."""
+"""What a view shows of the order, in SQLite: the events, and how many they are.
+
+Who come back together are often friends: `few_of_each` finds for many of them what they have missed, and reads each event once for
+all.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+import orjson
 
 from chatserver.core.events import Event
 from chatserver.core.visibility import SEEN, View, shows
@@ -86,3 +96,115 @@ def _walk(db: sqlite3.Connection, view: View, after: int, up_to: int, limit: int
     )
     shown = (row for row in rows if shows(view, row[0], row[3], row[4], row[5]))
     return [event_of(row) for row in islice(shown, limit)]
+
+
+MOST_EVENTS = 2000
+"""So many of a kind are read for all together, some 3 ms; where there are more, one after another is asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What one of them asks: see `EventLog.few`."""
+
+    view: View
+    after: int
+    up_to: int
+    most: int
+
+
+_Events = Mapping[str | None, Sequence[Event]]
+
+# The numbers are those of `Audience`, as in `ranges`.
+_EACH = "(SELECT key, value FROM json_each(:{})) AS friend CROSS JOIN events WHERE actor = friend.key AND"
+_BY_FRIENDS = _EACH.format("friends") + " audience = 2"
+_BY_THEMSELVES = _EACH.format("viewers") + " audience IN (0, 1, 2)"
+_TO_THEM = (
+    "(SELECT viewer.key AS viewer, friend.key AS key, friend.value AS value"
+    " FROM json_each(:pairs) AS viewer CROSS JOIN json_each(viewer.value) AS friend) AS friend"
+    " CROSS JOIN events WHERE peer = friend.viewer AND actor = friend.key AND audience = 1"
+)
+
+
+class _Wanted:
+    """From where on events are wanted, so that nobody's are read twice."""
+
+    def __init__(self, looks: Sequence[Look]) -> None:
+        self.friends: dict[str, int] = {}
+        self.viewers: dict[str, int] = {}
+        self.pairs: dict[str, dict[str, int]] = {}
+        self.up_to = max(look.up_to for look in looks)
+        for look in looks:
+            user_id, after = look.view.user_id, look.after
+            _lower(self.viewers, user_id, after)
+            pairs = self.pairs.setdefault(user_id, {})
+            for friend, since in look.view.friends.items():
+                start = since if since > after else after
+                _lower(self.friends, friend, start)
+                _lower(pairs, friend, start)
+
+    def read(self, db: sqlite3.Connection, where: str) -> list[Event] | None:
+        """The events there; None where they are too many."""
+        values: dict[str, Any] = {
+            "friends": orjson.dumps(self.friends).decode(),
+            "viewers": orjson.dumps(self.viewers).decode(),
+            "pairs": orjson.dumps(self.pairs).decode(),
+            "up_to": self.up_to,
+            "most": MOST_EVENTS,
+        }
+        rows = db.execute(
+            f"SELECT {EVENT} FROM {where} AND seq > friend.value AND seq <= :up_to LIMIT :most",
+            values,
+        ).fetchall()
+        return None if len(rows) == MOST_EVENTS else [event_of(row) for row in rows]
+
+
+def few_of_each(db: sqlite3.Connection, looks: Sequence[Look]) -> dict[Look, list[Event]]:
+    """As `replay.few` for each of them; left out is who has missed more than `most`, or too much."""
+    found = None if len(looks) == 1 else _together(db, looks)
+    if found is None:
+        alone = {look: few(db, look.view, look.after, look.up_to, look.most) for look in looks}
+        found = {look: events for look, events in alone.items() if events is not None}
+    return found
+
+
+def _together(db: sqlite3.Connection, looks: Sequence[Look]) -> dict[Look, list[Event]] | None:
+    """The same by few statements; None where they have missed too much in all."""
+    wanted = _Wanted(looks)
+    by_friends, own, to_them = (
+        wanted.read(db, where) for where in (_BY_FRIENDS, _BY_THEMSELVES, _TO_THEM)
+    )
+    if by_friends is None or own is None or to_them is None:
+        return None
+    told = _grouped(by_friends, _actor_of), _grouped(own, _actor_of), _grouped(to_them, _to_of)
+    seen = {look: _seen(look, *told) for look in looks}
+    return {look: events for look, events in seen.items() if len(events) <= look.most}
+
+
+def _seen(look: Look, by_friends: _Events, own: _Events, to_them: _Events) -> list[Event]:
+    user_id, friends, after, up_to = look.view.user_id, look.view.friends, look.after, look.up_to
+    found = [event for event in own.get(user_id, ()) if after < event.seq <= up_to]
+    told = [*to_them.get(user_id, ())]
+    for friend in friends:
+        told += by_friends.get(friend, ())
+    for event in told:
+        # Read from where the first of those who asked wanted them: each sees what is theirs.
+        if after < event.seq <= up_to and event.seq > friends.get(event.actor, up_to):
+            found.append(event)
+    found.sort(key=_seq_of)
+    return found
+
+
+def _grouped(events: Sequence[Event], key: Callable[[Event], str | None]) -> _Events:
+    found: dict[str | None, list[Event]] = {}
+    for event in events:
+        found.setdefault(key(event), []).append(event)
+    return found
+
+
+_actor_of, _to_of, _seq_of = attrgetter("actor"), attrgetter("to"), attrgetter("seq")
+
+
+def _lower(starts: dict[str, int], key: str, start: int) -> None:
+    before = starts.get(key)
+    if before is None or start < before:
+        starts[key] = start
