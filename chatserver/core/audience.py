@@ -23,9 +23,14 @@ class AudienceIndex:
 
     def add(self, mailbox: Mailbox) -> None:
         """Let this mailbox hear its owner's friends from now on."""
-        self.open[mailbox.user_id] = mailbox
+        user_id, hearers = mailbox.user_id, self._hearers
+        self.open[user_id] = mailbox
         for friend in mailbox.friends:
-            self._hearers.setdefault(friend, {})[mailbox.user_id] = mailbox
+            known = hearers.get(friend)
+            if known is None:
+                hearers[friend] = {user_id: mailbox}
+            else:
+                known[user_id] = mailbox
 
     def remove(self, user_id: str) -> None:
         """Forget the mailbox of this user."""

@@ -142,8 +142,8 @@ def bye(ending: Ending, reconnect_ms: int) -> Signal:
 
 
 def hello(who: User, seq: int, heartbeat_s: float, resumed: bool) -> bytes:
-    """The first item of a stream; `seq` is the cursor from which it goes on."""
-    return encode_json(
+    """The first item of a stream; `seq` is the cursor from which it goes on. To be sent, and not to be kept."""
+    return passing_json(
         {
             "type": "hello",
             "seq": seq,

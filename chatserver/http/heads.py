@@ -63,6 +63,12 @@ _NAMES = frozenset(
     ]
 )
 """What nearly every client sends, or a proxy adds: names that need not be looked at sign by sign."""
+_SPELLED = {
+    spelled: name
+    for name in _NAMES
+    for spelled in (name, name.title(), name.title().replace("Websocket", "WebSocket"))
+}
+"""The same by how they are nearly always spelled."""
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 _ENDINGS = ("keep-alive", "close")
@@ -118,6 +124,10 @@ class PlainHeaders(HTTPHeaders):
 
     def __len__(self) -> int:
         return len(self._fields)
+
+
+NO_HEADERS = PlainHeaders({})
+"""Before a request has come."""
 
 
 def poll_line(line: bytes | bytearray) -> tuple[str, str] | None:
@@ -178,10 +188,12 @@ def _parse_fields(fields: bytes, not_plain: frozenset[str]) -> dict[str, str] | 
         return None
     found: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.lower()
-        if name not in _NAMES and _NAME.fullmatch(name) is None:
-            return None
+        spelled, colon, value = line.partition(":")
+        name = _SPELLED.get(spelled)
+        if name is None:
+            name = spelled.lower()
+            if name not in _NAMES and _NAME.fullmatch(name) is None:
+                return None
         if not colon:
             return None
         found[name] = value.strip(" ")

@@ -5,7 +5,7 @@ A plain handshake is our own (`way`, for the first look); any other is Tornado's
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 from abc import ABC, abstractmethod
 from functools import partial
@@ -191,14 +191,17 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 def accept(headers: HTTPHeaders) -> bytes:
     """The answer to a plain handshake (RFC 6455, section 4.2.2)."""
     key = headers["Sec-WebSocket-Key"].encode() + _GUID
-    accepted = base64.b64encode(hashlib.sha1(key, usedforsecurity=False).digest())
+    digest = hashlib.sha1(key, usedforsecurity=False).digest()
+    accepted = binascii.b2a_base64(digest, newline=False)
     offered = headers.get("Sec-WebSocket-Protocol", "")
-    chosen = b""
-    if SUBPROTOCOL in [each.strip() for each in offered.split(",")]:
-        chosen = b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n"
+    if offered == SUBPROTOCOL or SUBPROTOCOL in [each.strip() for each in offered.split(",")]:
+        chosen = _CHOSEN
+    else:
+        chosen = b""
     return _SWITCHING % (accepted, chosen, http_date().encode())
 
 
+_CHOSEN = b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n"
 _SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\n"
     b"Upgrade: websocket\r\n"

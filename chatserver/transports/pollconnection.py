@@ -22,6 +22,7 @@ from chatserver.delivery.tolls import POLL, REST_S
 from chatserver.http.admission import Admission, Bearer
 from chatserver.http.heads import (
     HEAD_BYTES,
+    NO_HEADERS,
     has_bare_line_end,
     plain_fields,
     poll_line,
@@ -74,7 +75,7 @@ class PollConnection:
         )  # up to HEAD_BYTES and what one read brings; then nothing is read
         self._seen = 0  # so much of it is known to hold no end of a head
         self._fields: bytes | None = None  # those of the poll before, which are known to be plain
-        self._headers = HTTPHeaders()
+        self._headers: HTTPHeaders = NO_HEADERS
         self._bearer: Bearer | None = None  # of these headers, where they bring something
         self._last = False  # by these headers
         self._poll: Poll | None = None

@@ -37,11 +37,11 @@ class LoginMemory:
 
     def current(self, login: Login) -> Login | None:
         """This login as it is now; None where it has ended."""
-        if self.has_ended(login.id):
-            return None
         remembered = self._logins.get(login.id)
         if remembered is not None:
-            return remembered
+            return remembered  # what ends is forgotten
+        if self.has_ended(login.id):
+            return None
         newest = self._generations.get(login.user_id)
         if newest is None or login.generation >= newest[0]:
             return login
@@ -56,7 +56,8 @@ class LoginMemory:
             if now is None:
                 return None
             login = now
-            self._of_user[login.user_id] = (*self._of_user.get(login.user_id, ()), login.id)
+            others = self._of_user.get(login.user_id)
+            self._of_user[login.user_id] = (login.id,) if others is None else (*others, login.id)
         self._logins[login.id] = login
         if len(self._logins) > self._logins_max:
             self._forget(next(iter(self._logins)))
