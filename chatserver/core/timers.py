@@ -22,7 +22,11 @@ class TimerWheel(Generic[T]):
     def add(self, item: T, at_s: float) -> None:
         """Visit `item` once, at `at_s` or up to a tick later."""
         slot = max(int(at_s / self.tick_s) + 1, self._at + 1)
-        self._slots.setdefault(slot, set()).add(item)
+        items = self._slots.get(slot)
+        if items is None:
+            self._slots[slot] = {item}
+        else:
+            items.add(item)
 
     def drop(self, item: T) -> None:
         """Forget `item`, wherever it stands: what has ended should not live until its time comes."""

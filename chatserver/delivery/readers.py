@@ -99,7 +99,7 @@ class Readers:
         self.logins, self._neighbours, self._journal = people
         self._stale_since_s: float | None = None
         self._reaching_all: asyncio.Task[None] | None = None
-        self._by_login: dict[str, list[Attached]] = {}
+        self._by_login: dict[str, tuple[Attached, ...]] = {}  # nearly always one, and never many
         self._hub = hub
         self._mailboxes = mailboxes
         self._attendance = attendance
@@ -122,7 +122,7 @@ class Readers:
         self.refuse_while_draining()
         self.refuse_ended(reader.login)
         mailbox = reader.mailbox
-        if reader.client:
+        if reader.client and mailbox.readers:
             for older in [r for r in mailbox.readers if r.client == reader.client]:
                 older.end(SUPERSEDED)
         while len(mailbox.readers) >= self._limits.readers_per_user:
@@ -130,7 +130,7 @@ class Readers:
         mailbox.attach(reader)
         self._mailboxes.attach(mailbox)
         self.all[reader] = None
-        self._by_login.setdefault(reader.login.id, []).append(reader)
+        self._note_login(reader, reader.login)
         reader.attached = True
         self._neighbours.attached(reader)
         if reader.is_stream:
@@ -156,7 +156,7 @@ class Readers:
         self.refuse_ended(login)
         if reader.attached and reader.login.id != login.id:
             self._forget_login(reader)
-            self._by_login.setdefault(login.id, []).append(reader)
+            self._note_login(reader, login)
         reader.login = login
 
     def refuse_ended(self, login: Login) -> None:
@@ -164,11 +164,17 @@ class Readers:
         if not self.logins.is_current(login):
             raise Unauthenticated("You are signed out.")
 
+    def _note_login(self, reader: Attached, login: Login) -> None:
+        others = self._by_login.get(login.id)
+        self._by_login[login.id] = (reader,) if others is None else (*others, reader)
+
     def _forget_login(self, reader: Attached) -> None:
-        others = self._by_login[reader.login.id]
-        others.remove(reader)
-        if not others:
-            del self._by_login[reader.login.id]
+        login_id = reader.login.id
+        others = tuple([other for other in self._by_login[login_id] if other is not reader])
+        if others:
+            self._by_login[login_id] = others
+        else:
+            del self._by_login[login_id]
 
     # Ends.
 

@@ -116,11 +116,12 @@ class Seats:
 
     def sign_in(self, seat: Seat, user_id: str) -> None:
         """Let the user pay from now on, where there is room among the user's."""
-        if self.of_user(user_id) >= self._limits.connections_per_user:
+        before = self._users.get(user_id, 0)
+        if before >= self._limits.connections_per_user:
             return
         self._leave_address(seat)
         seat.user_id = user_id
-        self._users[user_id] = self.of_user(user_id) + 1
+        self._users[user_id] = before + 1
 
     def leave(self, seat: Seat) -> None:
         """The connection is closed. Once only."""

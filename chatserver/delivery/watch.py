@@ -42,7 +42,8 @@ class Watch:
 
     def add(self, fd: int, item: Readable) -> None:
         """Watch `fd` for `item`. Raises as `open`."""
-        self.open()
+        if self._epoll is None:
+            self.open()
         if self._epoll is None:
             asyncio.get_running_loop().add_reader(fd, item.readable)
             return

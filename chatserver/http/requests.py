@@ -117,7 +117,12 @@ def parse_query(query: str) -> dict[str, str]:
     """The last value of each argument. Raises `BadRequest`."""
     if "%" not in query and "+" not in query and ";" not in query:
         # What our own clients send; the general way takes ten times as long.
-        return dict(part.partition("=")[::2] for part in query.split("&") if part)
+        found = {}
+        for part in query.split("&"):
+            if part:
+                name, _, value = part.partition("=")
+                found[name] = value
+        return found
     try:
         arguments = parse_qs(query, True, errors="strict", max_num_fields=20)
     except ValueError:

@@ -196,7 +196,7 @@ class FirstLook:
             reader.connection_lost()
             return None
         connection = Connection(sock, cast(Owner, reader), self._delivery.connections)
-        connection.sign_in(arrival.user.id)
+        sock.sign_in(arrival.user.id)
         reader.outlet = connection
         self._delivery.tallies.count(
             arrival.user.id, arrival.client, reader.transport, requests=1, up=len(head)

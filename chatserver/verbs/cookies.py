@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import lru_cache
 
 COOKIE = "chatserver"
 SECURE_COOKIE = "__Host-chatserver"
 """Under https: the prefix makes browsers refuse one set by another host or over http (RFC 6265bis, 4.1.3)."""
+
+HOSTS_REMEMBERED = 64
+"""Nearly everybody asks for the same host."""
 
 _NAME = re.compile(rf"(?:{SECURE_COOKIE}|{COOKIE})(?:-[0-9]{{1,5}})?")
 
@@ -70,6 +74,7 @@ def cookie_name(secure: bool, port: str = "") -> str:
     return f"{name}-{port}" if port else name
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def port_of(host: str) -> str:
     """The port that a Host header names, as the browser sees it; '' where it names none."""
     port = host.rpartition(":")[2]

@@ -140,8 +140,8 @@ FAULTS = (
     Fault(
         "a poll that comes back with another login stays with the first",
         READERS,
-        "            self._by_login.setdefault(login.id, []).append(reader)\n        reader.login",
-        "            self._by_login.setdefault(reader.login.id, []).append(reader)\n        reader.login",
+        "            self._note_login(reader, login)\n",
+        "            self._note_login(reader, reader.login)\n",
         T_READERS,
     ),
     Fault(

@@ -156,6 +156,13 @@ FAULTS = (
         on_sqlite(CONTRACT, "test_replay_shows_what_the_view_allows"),
     ),
     Fault(
+        "who comes back with others is shown what was before a friendship",
+        "chatserver/store/sqlite/replay.py",
+        " and event.seq > friends.get(event.actor, up_to):",
+        ":",
+        ("tests/store/test_sqlite_missed.py",),
+    ),
+    Fault(
         "the place of what has no row is given out again",
         SQLITE_LOG,
         "        newest = written[-1].events[-1].seq\n",

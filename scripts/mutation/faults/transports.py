@@ -21,6 +21,7 @@ T_POLL = ("tests/transports/test_longpoll.py",)
 T_POLL_CONNECTION = "tests/transports/test_pollconnection.py"
 T_WEBSOCKET = "tests/transports/test_websocket.py"
 T_ADMISSION = "tests/http/test_admission.py"
+T_TOGETHER = ("tests/transports/test_arriving_together.py",)
 T_BAD = "tests/site/test_bad_requests.py"
 
 LINK = "chatserver/transports/socketio_link.py"
@@ -28,6 +29,20 @@ PACKETS = "chatserver/core/packets.py"
 T_LINK = ("tests/transports/test_socketio_link.py",)
 
 FAULTS = (
+    Fault(
+        "friends who come together are told of each other a second time",
+        STREAM,
+        "        self.knows = ALL_COMINGS\n",
+        "        self.knows = 0\n",
+        T_TOGETHER,
+    ),
+    Fault(
+        "who was superseded before the greeting is greeted all the same",
+        "chatserver/transports/firstlook.py",
+        "            if reader.attached:\n",
+        "            if True:\n",
+        T_TOGETHER,
+    ),
     Fault(
         "a frame that never ends is life",
         WEBSOCKET,
