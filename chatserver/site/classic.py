@@ -157,12 +157,16 @@ class ClassicHandler(PageHandler):
         values = {"user": None, "error": None, "refresh": 0, "here": HERE, **values}
         values |= shown.vocabulary(self.language)
         body = template.generate(xsrf=self.secret(login), **values)
-        client = self.argument("client") or ""
-        if login is not None and client.startswith(LAB):
-            self._count(login, client, len(body))
+        if (
+            login is not None
+        ):  # a refusal does not read the request once more, which may be what is wrong
+            self._count(login, len(body))
         self.finish(body)
 
-    def _count(self, login: Login, client: str, body_bytes: int) -> None:
+    def _count(self, login: Login, body_bytes: int) -> None:
+        client = self.argument("client") or ""
+        if not client.startswith(LAB):
+            return
         request = self.request
         up = request_bytes(request.method or "", request.uri or "", request.headers.get_all())
         down = response_bytes(200, "OK", self._headers.get_all()) + body_bytes

@@ -341,3 +341,12 @@ def test_the_end_of_a_friendship_asks_says_what_is_lost_and_can_be_undone(
     assert late.status_code == 409 and "too late" in late.text
     assert ann.relation_to(bob) == "none"
     assert one.open(f"/classic/end?id={bob.id}").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/classic/end", "/classic/friends"])
+def test_a_refusal_reads_nothing_that_is_wrong_with_the_request(
+    http: httpx.Client, page: str
+) -> None:
+    """It used to fail in the middle, with a trace in the log and an empty page."""
+    answer = http.get(f"{page}?client=%ff&with=%ff")
+    assert "<html" in answer.text and 'name="password"' in answer.text, answer.status_code
