@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.site.conftest import browser
+from tests.site.conftest import browser, http
 from tests.site.test_classic import *  # noqa: F403
 from tests.support.cluster import Cluster
 
-__all__ = ["browser", "server"]
+__all__ = ["browser", "http", "server"]
 
 BACKENDS = ("sqlite",)
 

@@ -181,15 +181,17 @@ def _together(db: sqlite3.Connection, looks: Sequence[Look]) -> dict[Look, list[
 
 
 def _seen(look: Look, by_friends: _Events, own: _Events, to_them: _Events) -> list[Event]:
-    user_id, friends, after, up_to = look.view.user_id, look.view.friends, look.after, look.up_to
-    found = [event for event in own.get(user_id, ()) if after < event.seq <= up_to]
-    told = [*to_them.get(user_id, ())]
-    for friend in friends:
+    view, after, up_to = look.view, look.after, look.up_to
+    told = [*own.get(view.user_id, ()), *to_them.get(view.user_id, ())]
+    for friend in view.friends:
         told += by_friends.get(friend, ())
-    for event in told:
-        # Read from where the first of those who asked wanted them: each sees what is theirs.
-        if after < event.seq <= up_to and event.seq > friends.get(event.actor, up_to):
-            found.append(event)
+    # They were read from where the first of those who asked wanted them: each sees what is theirs.
+    found = [
+        event
+        for event in told
+        if after < event.seq <= up_to
+        and shows(view, event.seq, event.audience, event.actor, event.to)
+    ]
     found.sort(key=_seq_of)
     return found
 
