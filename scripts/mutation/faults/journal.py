@@ -158,8 +158,8 @@ FAULTS = (
     Fault(
         "who comes back with others is shown what was before a friendship",
         "chatserver/store/sqlite/replay.py",
-        " and event.seq > friends.get(event.actor, up_to):",
-        ":",
+        "        and shows(view, event.seq, event.audience, event.actor, event.to)\n",
+        "",
         ("tests/store/test_sqlite_missed.py",),
     ),
     Fault(
