@@ -55,7 +55,8 @@ def _groups(bench: Bench, key: str, how: str, senders: list[int]) -> Table:
     )
     table = Table(key, title, GROUP_COLUMNS, rows)
     ratio_check(table, OURS, "Socket.IO on Node", "cpu_us", 1.0)
-    ratio_check(table, OURS, "ws on Node", "cpu_us", 1.0)
+    ratio_check(table, OURS, "ws on Node", "cpu_us", 1.1)
+    limit_check(table, OURS, "p99_ms", "p99 at most 5 ms", 5.0)
     table.notes.append(
         "Ours are stored before they are delivered and filtered by friendship; the peers' are not."
     )

@@ -35,7 +35,7 @@ def longpoll(bench: Bench) -> list[Table]:
         columns,
         rows,
     )
-    limit_check(table, OURS, "cpu_us", "at most 140 µs a round trip", 140)
+    limit_check(table, OURS, "cpu_us", "at most 20 µs a round trip", 20)
     ratio_check(table, OURS, "python-socketio", "cpu_us", 1.0)
     ratio_check(table, OURS, "Tornado write_message", "cpu_us", 1 / 3)
     ratio_check(table, OURS, "Socket.IO on Node", "cpu_us", 1.0)

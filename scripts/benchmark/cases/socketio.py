@@ -19,7 +19,7 @@ def socketio(bench: Bench) -> list[Table]:
         if "ocket" in server.name and "IO" in server.name.upper()
     ]
     servers: list[Server] = [bench.ours(), OnSocketIO(), *peers]
-    one, flight = fanout.tables(bench, "ws", "Socket.IO", servers)
+    one, _, flight = fanout.tables(bench, "ws", "Socket.IO", servers)
     count, rounds = (300, 1) if bench.quick else (2000, 3)
     memory = Table(
         "memory",
