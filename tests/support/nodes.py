@@ -69,7 +69,8 @@ class Stream:
     ) -> Entry | Appended:
         """Give the drafts their places; where an entry of this `client_id` stands, if there is one. Raises `Outrun`."""
         if client_id is not None:
-            for entry in self.entries[self.written :]:
+            # All of them: what was written while the store was asked is in neither, otherwise.
+            for entry in self.entries:
                 first = entry.events[0]
                 if (entry.client_id, first.actor) == (client_id, drafts[0].actor):
                     return Appended(first.seq, first.at_ms, duplicate=True)

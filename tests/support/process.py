@@ -177,5 +177,13 @@ class ServerProcess(Program):
         return [*self.command, "serve", *where, *self.options]
 
     def complaints(self) -> list[str]:
-        """Lines of the log that no healthy server writes, and those with a secret in them."""
-        return [line for line in self.log if COMPLAINTS.search(line) or SECRETS.search(line)]
+        """Lines of the log that no healthy server writes, and those with a secret in them; each with the lines that belong to it."""
+        found: list[str] = []
+        inside = False
+        for line in self.log:
+            inside = bool(COMPLAINTS.search(line) or SECRETS.search(line)) or (
+                inside and not line[:4].isdigit()
+            )
+            if inside:
+                found.append(line)
+        return found
