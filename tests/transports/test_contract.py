@@ -326,7 +326,9 @@ async def test_a_poll_answers_with_the_documented_members(server: ServerProcess)
         await ann.send(f"burst {number}")
     texts: list[str] = []
     burst = first
-    while len(texts) < 5:  # a poll answers with what is there; of several servers one may have less of it
+    while (
+        len(texts) < 5
+    ):  # a poll answers with what is there; of several servers one may have less of it
         burst = (await bob.http.get("/poll", params={"after": burst["cursor"]})).json()
         texts += [event["text"] for event in burst["events"]]
         assert burst["cursor"] == burst["events"][-1]["seq"]
