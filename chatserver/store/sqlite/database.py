@@ -24,7 +24,13 @@ from typing import Any, TypeVar
 
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
-from chatserver.store.sqlite.opening import PROGRESS_STEPS, Folder, Reader, connect_writer
+from chatserver.store.sqlite.opening import (
+    PROGRESS_STEPS,
+    Folder,
+    OpenFiles,
+    Reader,
+    connect_writer,
+)
 from chatserver.store.sqlite.schema import migrate
 
 _log = logging.getLogger("chatserver.store")
@@ -42,7 +48,7 @@ PROBE_S = 1.0
 """How often a thread that could not do its work tries whether it can again."""
 IDLE_S = 5.0
 """How often a reader without work tries whether it could do some, so that `healthy` does not speak of long ago.
-The writer does not: a write costs a sync of the disk."""
+The writer looks at the files only: a write costs a sync of the disk."""
 _CANNOT_SAVE = "The server cannot save anything at the moment."
 _CANNOT_READ = "The server cannot look this up at the moment."
 
@@ -71,6 +77,7 @@ class Database:
         self._busy_ms = busy_ms
         self._writer: sqlite3.Connection | None = None
         self._readers: list[Reader] = []
+        self._files: OpenFiles | None = None
         self._writes: _Jobs = queue.SimpleQueue()
         self._reads: _Jobs = queue.SimpleQueue()
         self._waiting_writes = 0
@@ -176,6 +183,9 @@ class Database:
             for _ in range(READERS):
                 self._readers.append(Reader(self._folder.file, self._busy_ms))
                 self._readers[-1].read(_look)
+            self._files = self._folder.opened()
+            for reader in self._readers:
+                reader.files = self._files
         except (OSError, sqlite3.Error) as error:
             refusal = self._folder.refusal(error)
             self._let_go()
@@ -254,8 +264,12 @@ class Database:
     def _write_all(self) -> None:
         while True:
             try:
-                job = self._writes.get(timeout=PROBE_S if self._writer in self._failing else None)
+                fails = self._writer in self._failing
+                job = self._writes.get(timeout=PROBE_S if fails else IDLE_S)
             except queue.Empty:
+                if not fails:
+                    self._look_at_files()
+                    continue
                 job = _Job(_touch, None)
             if job is None:
                 return
@@ -282,6 +296,7 @@ class Database:
             for job in jobs:
                 self._run(db, job, alone=len(jobs) == 1)
             if db.in_transaction:
+                self._check_files()  # as late as can be: what is acknowledged is to be there after a restart
                 db.execute("COMMIT")
             self._note_health(db, None)
         except sqlite3.Error as error:
@@ -290,6 +305,16 @@ class Database:
             for job in jobs:
                 job.error = Unavailable(_CANNOT_SAVE)
         self._hand_back(self._deliver_writes, jobs)
+
+    def _check_files(self) -> None:
+        assert self._files is not None, "threads run only while the files are open"
+        self._files.check()
+
+    def _look_at_files(self) -> None:
+        try:
+            self._check_files()
+        except sqlite3.Error as error:
+            self._note_health(self._writer, error)
 
     def _run(self, db: sqlite3.Connection, job: _Job, alone: bool) -> None:
         # A savepoint makes SQLite keep the former content of each page that changes: a third of the CPU time of

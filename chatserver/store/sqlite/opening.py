@@ -1,4 +1,5 @@
-"""How the file is opened: who may (one process at a time, or several that share a lock), by which connections, and why it could not be."""
+"""How the file is opened: who may (one process at a time, or several that share a lock), by which connections, and why it could not be;
+and whether its files still stand where they were opened."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -46,6 +47,65 @@ _PASSING = (
 )
 """Errors that say nothing of what is in the file."""
 
+CLOSELY_S = 5.0
+"""How often each file is looked at. Between, the folder tells: its time changes with each name in it, and one look is a third of
+three. Where two names change within one tick of the disk's clock, it tells of the first alone."""
+
+_Identity = tuple[int, int]
+
+
+class Displaced(sqlite3.OperationalError):
+    """A file is not the one any more that was opened; the text says which, and what to do.
+
+    SQLite goes on with a file that was deleted or replaced, and so does whoever asks it: what is written then is acknowledged,
+    and is gone with the process.
+    """
+
+
+class OpenFiles:
+    """`paths`, all in `folder`, as they are now. `clock_s` is monotonic seconds."""
+
+    def __init__(
+        self, folder: Path, paths: Sequence[Path], clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = str(folder)  # a path is as slow to become one as the look itself
+        self._opened = {path: _identity(os.stat(path)) for path in paths}
+        self._clock_s = clock_s
+        self._folder_was: tuple[_Identity, int] | None = None
+        self._closely_s = 0.0
+
+    def check(self) -> None:
+        """Raises `Displaced` where one was deleted, moved or replaced; they may come back."""
+        now_s = self._clock_s()
+        try:
+            status = os.stat(self._folder)
+        except OSError:
+            raise _displaced(self._folder) from None
+        folder_is = (_identity(status), status.st_mtime_ns)
+        if folder_is == self._folder_was and now_s < self._closely_s:
+            return
+        self._folder_was = None
+        for path, opened in self._opened.items():
+            try:
+                found = _identity(os.stat(path))
+            except OSError:
+                raise _displaced(path) from None
+            if found != opened:
+                raise _displaced(path)
+        self._folder_was = folder_is
+        self._closely_s = now_s + CLOSELY_S
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return status.st_dev, status.st_ino
+
+
+def _displaced(path: Path | str) -> Displaced:
+    return Displaced(
+        f"{path} was deleted, moved or replaced while it was in use: nothing is saved until it is back;"
+        " where it is gone, stop the server and restore a backup."
+    )
+
 
 class Folder:
     """The data folder at `path`; `shared` is for one of several processes."""
@@ -75,6 +135,15 @@ class Folder:
                 " stop that one, or choose another data folder."
             ) from error
         self._lock_fd = fd
+
+    def opened(self) -> OpenFiles:
+        """Its files, once they are all there. Raises OSError.
+
+        The lock is one of them: without it another server would begin to write here. So is the log's index, in which processes
+        that share the file see each other.
+        """
+        sides = (self.file.with_name(FILE + side) for side in ("", "-wal", "-shm"))
+        return OpenFiles(self.path, (self.path / LOCK, *sides))
 
     def let_go(self) -> None:
         """Give it free. Safe to call twice."""
@@ -206,6 +275,8 @@ class Reader:
     def __init__(self, file: Path, busy_ms: int) -> None:
         self._file = file
         self._busy_ms = busy_ms
+        self.files: OpenFiles | None = None
+        """What is to stand where it stood whenever a connection is taken; None while it is being opened."""
         self._until_s = 0.0
         self._db: sqlite3.Connection | None = None
 
@@ -233,6 +304,8 @@ class Reader:
             raise
 
     def _connect(self) -> sqlite3.Connection:
+        if self.files is not None:
+            self.files.check()  # or it would read another database than the writer writes
         db = sqlite3.connect(
             f"file:{quote(str(self._file))}?mode=ro",
             uri=True,

@@ -7,6 +7,7 @@ from scripts.mutation.fault import Fault
 LOCAL = "chatserver/journal/local.py"
 WAITING = "chatserver/journal/waiting.py"
 SQLITE_LOG = "chatserver/store/sqlite/eventlog.py"
+SQLITE = "chatserver/store/sqlite/database.py"
 
 LOCAL_TESTS = "tests/journal/test_local_journal.py"
 CONTRACT = "tests/journal/test_journal_contract.py"
@@ -28,6 +29,13 @@ FAULTS = (
         "            first = early.events[0]\n"
         "            self._answer(early, Appended(first.seq, first.at_ms, duplicate=False))\n",
         (LOCAL_TESTS,),
+    ),
+    Fault(
+        "what is written to a file that was taken away is acknowledged",
+        SQLITE,
+        "                self._check_files()  #",
+        "                #",
+        ("tests/store/test_sqlite_files.py",),
     ),
     Fault(
         "an event is encoded with the seq of another",
