@@ -97,3 +97,45 @@ def site_of(key: str) -> str | None:
 def site_or_itself(key: str) -> str:
     """The site of a `bucket_key`, or the key where it has none."""
     return key.partition(_WITHIN)[0]
+
+
+class AddressCounts:
+    """How many of something each payer has, by `bucket_key`; all of a site have `SITE_TIMES` as many.
+
+    Or whoever has a /48, which costs little, would have 65,536 times what an address has.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """How many payers and sites have any."""
+        return len(self._counts)
+
+    def of(self, key: str) -> int:
+        """How many this one has, or all of a site."""
+        return self._counts.get(key, 0)
+
+    def has_enough(self, key: str, most: int) -> bool:
+        """Whether this one has `most`, or its site `SITE_TIMES` as many."""
+        site = site_of(key)
+        return self.of(key) >= most or (site is not None and self.of(site) >= SITE_TIMES * most)
+
+    def add(self, key: str) -> None:
+        """One more."""
+        for each in _with_site(key):
+            self._counts[each] = self.of(each) + 1
+
+    def remove(self, key: str) -> None:
+        """One of them has ended."""
+        for each in _with_site(key):
+            left = self._counts[each] - 1
+            if left:
+                self._counts[each] = left
+            else:
+                del self._counts[each]
+
+
+def _with_site(key: str) -> tuple[str, ...]:
+    site = site_of(key)
+    return (key,) if site is None else (key, site)

@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any, Self
 
-from chatserver.core.addresses import SITE_TIMES, site_of
+from chatserver.core.addresses import AddressCounts
 from chatserver.core.errors import RateLimited, Unavailable
 from chatserver.core.limits import Limits
 
@@ -52,7 +52,7 @@ class Seats:
         self._limits = limits
         self._clock_s = clock_s
         self._all = 0
-        self._addresses: dict[str, int] = {}
+        self._addresses = AddressCounts()
         self._users: dict[str, int] = {}
         # Oldest first. Not a dict: taking the first out again and again is quadratic there.
         self._signed_out: OrderedDict[Seat, None] = OrderedDict()
@@ -68,7 +68,7 @@ class Seats:
 
     def of_address(self, address: str) -> int:
         """How many this address pays for, or all of a site."""
-        return self._addresses.get(address, 0)
+        return self._addresses.of(address)
 
     def of_user(self, user_id: str) -> int:
         """How many this user pays for."""
@@ -79,7 +79,8 @@ class Seats:
 
         Raises `RateLimited` where the address has enough, and `Unavailable` where there is no room in all.
         """
-        if address is not None and self._has_enough(address):
+        most = self._limits.connections_per_address
+        if address is not None and self._addresses.has_enough(address, most):
             self.counts["address"] += 1
             raise RateLimited("Too many connections come from this address.", AGAIN_S)
         now_s = self._clock_s()
@@ -91,16 +92,8 @@ class Seats:
         self._all += 1
         self._signed_out[seat] = None
         if address is not None:
-            for each in _with_site(address):
-                self._addresses[each] = self.of_address(each) + 1
+            self._addresses.add(address)
         return seat
-
-    def _has_enough(self, address: str) -> bool:
-        most = self._limits.connections_per_address
-        site = site_of(address)
-        if site is not None and self.of_address(site) >= SITE_TIMES * most:
-            return True
-        return self.of_address(address) >= most
 
     def make_room(self) -> bool:
         """End the oldest connection on which nobody has signed in, as nginx does with its idle ones. False where there
@@ -135,13 +128,7 @@ class Seats:
         seat.end = None  # or the two would hold each other, and wait for the garbage collector
         del self._signed_out[seat]
         if seat.address is not None:
-            for each in _with_site(seat.address):
-                _count_down(self._addresses, each)
-
-
-def _with_site(address: str) -> tuple[str, ...]:
-    site = site_of(address)
-    return (address,) if site is None else (address, site)
+            self._addresses.remove(seat.address)
 
 
 def _count_down(counts: dict[str, int], key: str) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
+from chatserver.core.addresses import AddressCounts
 from chatserver.core.errors import BadRequest, ChatError, RateLimited, TooLarge, Unavailable
 from chatserver.core.prices import Buckets
 from chatserver.delivery.delivery import Delivery
@@ -64,7 +65,7 @@ class Links(ABC):
         if errands is not None:
             errands.serve(KIND, self._carry_out)
         self._waiting: OrderedDict[Link, None] = OrderedDict()
-        self._addresses: Counter[str] = Counter()
+        self._addresses = AddressCounts()
         delivery.connections.links_waiting = lambda: len(self._waiting)
 
     @property
@@ -80,7 +81,7 @@ class Links(ABC):
         """Raises `RateLimited` where the address has enough links, `Unavailable` where there is no room in all."""
         self.delivery.readers.refuse_while_draining()
         limit = self.delivery.limits.connections_per_address
-        if payer is not None and self._addresses[payer] >= limit:
+        if payer is not None and self._addresses.has_enough(payer, limit):
             self.counts["address"] += 1
             raise RateLimited("Too many connections come from this address.", AGAIN_S)
         if len(self._waiting) >= WAITING_MAX:
@@ -109,14 +110,12 @@ class Links(ABC):
         if link not in self._waiting and not link.ended:
             self._waiting[link] = None
             if link.payer_address is not None:
-                self._addresses[link.payer_address] += 1
+                self._addresses.add(link.payer_address)
 
     def signed_in(self, link: Link) -> None:
         """Somebody has signed in on it."""
         if self._waiting.pop(link, self) is None and link.payer_address is not None:
-            self._addresses[link.payer_address] -= 1
-            if not self._addresses[link.payer_address]:
-                del self._addresses[link.payer_address]
+            self._addresses.remove(link.payer_address)
 
     def forget(self, link: Link) -> None:
         """It has ended."""

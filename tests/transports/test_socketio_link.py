@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from chatserver.core import packets
+from chatserver.core.addresses import SITE_TIMES, address, bucket_key
+from chatserver.core.errors import RateLimited
+from chatserver.core.limits import Limits
 from chatserver.core.people import User
 from chatserver.http.admission import Arrival
+from chatserver.http.proxies import Proxies
 from chatserver.transports.socketio_line import Line
 from chatserver.transports.socketio_link import Link, WatchedQueue
+from chatserver.transports.socketio_polls import Asked
 from chatserver.transports.socketio_reader import SocketIoReader
+from chatserver.transports.socketio_requests import Links
 from chatserver.transports.talking import SocketVerbs
 from tests.delivery.kit import Place, opened
 from tests.store.kit import login
@@ -224,3 +230,44 @@ async def test_a_session_is_ended_once(tmp_path: Path) -> None:
         link.abort()
         link.drained()
         assert link.visit(now_s) is None and ended == [link]
+
+
+class Desk(Links):
+    """The links of a place, without the library behind them."""
+
+    frames = None
+
+    async def handle(self, request: Asked) -> None:
+        raise AssertionError("nobody asks for anything here")
+
+
+async def test_all_of_a_site_have_four_times_the_links_that_one_of_its_customers_has(
+    tmp_path: Path,
+) -> None:
+    """A /48 has 65,536 of them."""
+    few = Limits(connections_per_address=2)
+    async with opened(tmp_path, few) as place:
+        desk = Desk(place.delivery, Proxies())
+
+        def key(number: int, site: int = 7) -> str:
+            where = address(f"2001:db8:{site:x}:{number:x}::1")
+            assert where is not None
+            return bucket_key(where)
+
+        def come(payer: str) -> Link:
+            desk.check_room(payer)
+            verbs = SocketVerbs(None, None)  # type: ignore[arg-type]
+            link = Link(place.delivery, verbs, Engine(), WatchedQueue(), desk.forget)
+            link.payer_address = payer
+            desk.wait(link)
+            return link
+
+        first, *_ = [come(key(number)) for number in range(2 * SITE_TIMES)]
+        for number in (0, 0xFFFF):
+            with pytest.raises(RateLimited):
+                come(key(number))
+        come(key(0, site=8))
+        first.abort()
+        come(key(0xFFFF))
+        with pytest.raises(RateLimited):
+            come(key(0xFFFE))
