@@ -18,7 +18,9 @@ from chatserver.journal.eventlog import Projection
 from chatserver.journal.jetstream import JetStreamJournal
 from chatserver.journal.nats_link import Access, NatsLink
 from chatserver.journal.nats_signals import Talk
+from chatserver.journal.refusal import OrderRefused
 from chatserver.journal.stream import Stream
+from chatserver.journal.streamfiles import StreamFiles
 from chatserver.site.metrics import Metrics
 from chatserver.store.order import stream_id
 from chatserver.store.projector import Projector
@@ -58,9 +60,22 @@ class Membership:
             shown_seq = await self._log.projected()
             await self.stream.open(shown_seq, self._clock_ms(), self._settings.nats_new_stream)
             await self.stream.refuse_without_rights()
+            self._look_after_files()
         except BaseException:
             await self.link.close()
             raise
+
+    def _look_after_files(self) -> None:
+        """Let nothing be acknowledged that only files hold which have gone, where they are in reach. Raises `OrderRefused`."""
+        folder = self._settings.order_here
+        if folder is not None:
+            try:
+                self.stream.files = StreamFiles(folder, self.stream.name)
+            except OSError as error:
+                raise OrderRefused(
+                    f"The files of the stream {self.stream.name} have gone from {folder} while they were in use: start once"
+                    " with --nats-new-stream; what the database had not shown yet is lost."
+                ) from error
 
     def measure(self, metrics: Metrics) -> None:
         """Say where the numbers are to be read."""

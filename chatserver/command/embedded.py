@@ -90,6 +90,8 @@ class EmbeddedNats:
     def __init__(self, data: Path) -> None:
         self._program = program()
         self._folder = data / FOLDER
+        self.store = self._folder / "data"
+        """Where it keeps the stream."""
         self._lock_fd = self._lock(data)
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -151,7 +153,7 @@ class EmbeddedNats:
             "port": self._port,
             "server_name": "embedded",
             "authorization": {"token": self.token},
-            "jetstream": {"store_dir": str(self._folder / "data"), "sync_interval": "always"},
+            "jetstream": {"store_dir": str(self.store), "sync_interval": "always"},
             "log_file": str(self._folder / "nats.log"),
             "logfile_size_limit": LOG_BYTES,
             "logfile_max_num": 2,

@@ -55,7 +55,9 @@ def run(
         logs.say_who(handler, f"[{number}] ")
         given = settings
         if nats is not None:
-            given = replace(settings, nats=(nats.uri,), nats_token=nats.token)
+            given = replace(
+                settings, nats=(nats.uri,), nats_token=nats.token, order_here=nats.store
+            )
         return work(given, _Worker(number, folder, voice))
 
     def announce(port: int) -> None:

@@ -266,6 +266,8 @@ class Settings:
     nats_certificate: Path | None = None
     nats_key: Path | None = None
     limits: Limits = Limits()
+    order_here: Path | None = None
+    """No option: the folder of the NATS server that `--processes` starts itself."""
 
 
 def add_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:

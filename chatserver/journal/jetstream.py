@@ -65,7 +65,7 @@ class JetStreamJournal:
         self._shown = Reached("The server is behind the order at the moment.")
         self._follower = StreamFollower(stream, f"n-{self.node}", self._hand_on)
         subjects = stream.subjects
-        self._publisher = Publisher(self._link, subjects, self.node, self._repeats)
+        self._publisher = Publisher(self._link, subjects, self.node, self._repeats, stream.is_kept)
         self._nodes = Nodes(self._link, subjects, self.node, lambda: self.head_seq)
         self._followers: Sequence[Follower] = ()
         self._fresh_s = float("-inf")
@@ -92,7 +92,7 @@ class JetStreamJournal:
 
     @property
     def healthy(self) -> bool:
-        return self.fresh and not self._closing
+        return self.fresh and not self._closing and self._stream.is_kept()
 
     def others(self) -> list[str]:
         """The other nodes that live, as far as is known."""
@@ -229,6 +229,7 @@ class JetStreamJournal:
     def _refuse_where_full(self) -> None:
         if self._closing or not self._tasks:
             raise Unavailable(_STOPPING)
+        self._stream.refuse_lost()
         self._refuse_stale()
         if self._on_way >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
             raise Unavailable("The server has too much to do at the moment.")
@@ -293,8 +294,7 @@ class JetStreamJournal:
         found: dict[tuple[str, str], Appended] | None = {}
         if keys:
             try:
-                late = self.lag_s > LAG_S
-                found = None if late else await self._log.find(list(keys))
+                found = None if self.lag_s > LAG_S else await self._log.find(list(keys))
             except Unavailable as error:
                 _log.info("repeats cannot be looked up: %s", error.detail)
                 found = None

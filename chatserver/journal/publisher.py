@@ -75,7 +75,7 @@ class Sending:
 
 class Publisher:
     """Sends for `node` through `link`. `repeats(seq, sending)` hears of an append whose id stands at `seq` already; of one that may be
-    there, 0."""
+    there, 0. What comes back counts only where it `is_kept`."""
 
     def __init__(
         self,
@@ -83,11 +83,13 @@ class Publisher:
         subjects: Subjects,
         node: str,
         repeats: Callable[[int, Sending], None],
+        is_kept: Callable[[], bool] = lambda: True,
     ) -> None:
         self._link = link
         self._subjects = subjects
         self._node = node
         self._repeats = repeats
+        self._is_kept = is_kept
         self._inbox = ""
         self._number = 0
         self._messages = 0
@@ -150,7 +152,9 @@ class Publisher:
             return
         sending.placed.append(Appended(placed.event.seq, placed.event.at_ms, False))
         if placed.index + 1 == placed.of:
-            self.end(sending, sending.placed)
+            # As late as can be: what is acknowledged is to be there after a restart.
+            kept = self._is_kept()
+            self.end(sending, sending.placed if kept else Unavailable(_CANNOT_SAVE, 2.0))
 
     def is_own(self, placed: Placed, sending: Sending) -> bool:
         """Whether an event that stands in the stream is this very append."""

@@ -16,6 +16,7 @@ from chatserver.core.errors import Unavailable
 from chatserver.journal.envelope import Placed, Subjects, decode
 from chatserver.journal.nats_link import NatsLink
 from chatserver.journal.refusal import OrderRefused
+from chatserver.journal.streamfiles import StreamFiles
 
 SECOND_NS = 1_000_000_000
 WINDOW_S = 600
@@ -61,6 +62,17 @@ class Stream:
         self.subjects = subjects
         self.name = subjects.stream
         self._replicas = replicas
+        self.files: StreamFiles | None = None
+        """Where the server keeps it, if that is in reach."""
+
+    def is_kept(self) -> bool:
+        """Whether what is acknowledged will be there after the server's next start, as far as can be seen."""
+        return self.files is None or self.files.kept()
+
+    def refuse_lost(self) -> None:
+        """Raises `Unavailable` where it would not."""
+        if not self.is_kept():
+            raise Unavailable("The server cannot save messages at the moment.", 2.0)
 
     async def open(self, shown_seq: int, now_ms: int, new: bool = False) -> State:
         """Find the stream, or make it for a database that shows `shown_seq`: seqs go on above it.

@@ -36,8 +36,13 @@ class Way:
         link: Any = self.link
         self.repeated: list[tuple[int, Sending]] = []
         self.publisher = Publisher(
-            link, Subjects("00"), "node", lambda *each: self.repeated.append(each)
+            link,
+            Subjects("00"),
+            "node",
+            lambda *each: self.repeated.append(each),
+            lambda: self.kept,
         )
+        self.kept = True
         self.outcomes: dict[str, Any] = {}
 
     def send(
@@ -75,6 +80,19 @@ def test_what_was_stored_is_answered_when_it_comes_back_and_not_before() -> None
     assert way.outcomes == {}
     way.come_back(one, 5)
     assert [each.seq for each in way.outcomes["one"]] == [5, 6] and way.publisher.idle
+
+
+def test_what_comes_back_from_files_that_have_gone_is_not_acknowledged() -> None:
+    """The stream has taken it in, and has nowhere to keep it."""
+    way = Way()
+    one, after = way.send("one", count=2), way.send("after")
+    way.come_back(one, 5, parts=1)
+    way.kept = False
+    way.come_back(one, 5)
+    assert isinstance(way.outcomes["one"], Unavailable)
+    way.kept = True
+    way.come_back(after, 7)
+    assert [each.seq for each in way.outcomes["after"]] == [7] and way.publisher.idle
 
 
 def test_of_one_actor_one_append_is_on_its_way_and_the_others_keep_their_order() -> None:

@@ -31,6 +31,13 @@ FAULTS = (
         ),
     ),
     Fault(
+        "what stands in deleted files of the stream is acknowledged",
+        PUBLISHER,
+        "            self.end(sending, sending.placed if kept else Unavailable(_CANNOT_SAVE, 2.0))\n",
+        "            self.end(sending, sending.placed)\n",
+        ("tests/journal/test_publisher.py",),
+    ),
+    Fault(
         "what was asked before a freeze is done after it",
         DECISIONS,
         "        if loop.time() > until_s:\n",
