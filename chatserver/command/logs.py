@@ -3,6 +3,8 @@
 Two nets. Tornado quotes what it cannot read, which may be a header with a secret: of its lines, only what was not said by
 a client is kept. And whatever looks like a secret of ours is taken out of every line, whoever wrote it: that is for the
 mistake that nobody has made yet.
+
+And no character that a terminal obeys: a path may hold any byte from 0x80 on, and 0x9B begins a command to it (ECMA-48, 5.4).
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ _SECRETS = (
     re.compile(r"(\$argon2id\$)()[^\s\"']+"),
     re.compile(r"(cst_)()[\w-]+"),
 )
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""But newline and tab, which our own lines have."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -62,11 +67,16 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def without_controls(text: str) -> str:
+    """`text` with each control character written out."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 class SecretFormatter(logging.Formatter):
-    """Lines without what looks like a secret."""
+    """Lines without what looks like a secret, and without what a terminal obeys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        return without_secrets(without_controls(super().format(record)))
 
 
 def _unquote(record: logging.LogRecord) -> bool:

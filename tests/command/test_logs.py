@@ -60,6 +60,13 @@ def test_what_looks_like_a_secret_is_taken_out_of_any_line(line: str) -> None:
     assert "sesame" not in shown and TOKEN not in shown and LEFT_OUT in shown
 
 
+@pytest.mark.parametrize("character", [*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029])
+def test_what_a_terminal_obeys_is_written_out(written: io.StringIO, character: int) -> None:
+    logging.getLogger("chatserver").error("GET /%s[31m 503", chr(character))
+    assert f"/\\x{character:02x}[31m 503\n" in written.getvalue()
+    assert chr(character) not in written.getvalue()
+
+
 @pytest.mark.parametrize(
     "line",
     [
