@@ -259,7 +259,7 @@ class Friendships:
         and would learn of the block if only this verb found them. `RateLimited`, and `Conflict` where there are too many.
 
         LIMIT: whoever asks, blocks and unblocks in turns cannot be blocked in between; each of their requests is paid
-        for, 60 a day at the most.
+        for, 60 a day at the most. And blocks of different people at the same instant may go past their number by a few.
         """
         await self._two(user_id, other_id)
         await self._decided(partial(self._block, user_id, other_id), user_id, other_id)

@@ -74,7 +74,7 @@ class Sessions:
         sessions_max: int,
     ) -> None:
         self._sessions_max = sessions_max
-        self._ending: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._store = store
         self._journal = journal
         self._ring = ring
@@ -280,8 +280,6 @@ class Sessions:
         It is of the generation of the login that asks, so what ends that login by a new password ends it
         too; a token makes none that lives longer than itself. Raises `Conflict` where the user has too many, `Unauthenticated` where `asker` has ended.
         """
-        if len(await self.listed(asker.user_id, "token")) >= TOKENS_MAX:
-            raise Conflict(f"You have {TOKENS_MAX} tokens already: delete one first.")
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now_ms = self._clock_ms()
         ends = [asker.expires_at if asker.kind == "token" else None]
@@ -297,12 +295,24 @@ class Sessions:
             last_used_at=now_ms,
             generation=asker.generation,
         )
-        login = await self._add(login)
+        async with self._one_at_a_time(asker.user_id):
+            login = await self._add_token(login)
         if not self.is_current(asker):
             # Signed out while it asked: what it asked for does not outlive it.
             await self.end(login)
             raise Unauthenticated(_ENDED)
         return login, token
+
+    async def _add_token(self, login: Login) -> Login:
+        """As `_add`. Raises `Conflict` where the user has too many: also of those that came at once, to whichever node."""
+        refusal = Conflict(f"You have {TOKENS_MAX} tokens already: delete one first.")
+        if len(await self.listed(login.user_id, "token")) >= TOKENS_MAX:
+            raise refusal
+        login = await self._add(login)
+        if len(await self.listed(login.user_id, "token")) > TOKENS_MAX:
+            await self.end(login)
+            raise refusal
+        return login
 
     async def _add(self, login: Login) -> Login:
         kept = await self._store.add_login(login)
@@ -342,14 +352,18 @@ class Sessions:
 
     async def end(self, login: Login) -> None:
         """End this login, for good when this returns, unless it has ended: none may be refused. Raises `Unavailable`."""
-        lock = self._ending.get(login.id)
-        if lock is None:
-            lock = self._ending[login.id] = asyncio.Lock()
-        async with lock:
+        async with self._one_at_a_time(login.id):
             if not self._logins.has_ended(login.id):
                 payment = free_of_charge("a login was paid for when it began, and ends once")
                 end = vocabulary.notice(LoginsEnd(login.user_id, (login.id,)))
                 await self._journal.append(payment, end)
+
+    def _one_at_a_time(self, key: str) -> asyncio.Lock:
+        """What is held while a login ends, by its id, or while a user's token is made, by theirs."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
 
     async def flush(self) -> None:
         """Keep when logins were last used, and drop dead ones. To be called now and then, and at the end."""

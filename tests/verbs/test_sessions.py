@@ -249,6 +249,27 @@ async def test_a_user_has_so_many_tokens_and_no_more(tmp_path: Path) -> None:
         await sessions.issue_token(asker, "script", None)
 
 
+async def test_of_tokens_that_are_asked_for_at_once_there_are_no_more_either(
+    tmp_path: Path,
+) -> None:
+    """Each sees room while none of the others is kept; two processes know of each other's by the store alone."""
+    async with opened(tmp_path) as world:
+        one, other = world.sessions(), world.sessions()
+        asker = await one.begin("ann", 0, "")
+        for _ in range(TOKENS_MAX - 10):
+            await one.issue_token(asker, "script", None)
+        asked = [one.issue_token(asker, "script", None) for _ in range(20)]
+        outcome = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [each for each in outcome if isinstance(each, Conflict)]
+        assert len(refused) == 10, outcome
+        for login in (await one.listed("ann", "token"))[:10]:
+            await one.end(login)
+        asked = [each.issue_token(asker, "script", None) for each in (one, other) * 10]
+        outcome = await asyncio.gather(*asked, return_exceptions=True)
+        made = [each for each in outcome if not isinstance(each, Conflict)]
+        assert len(await one.listed("ann", "token")) == TOKENS_MAX - 10 + len(made) <= TOKENS_MAX
+
+
 async def test_nobody_ends_the_login_of_another(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
         sessions = world.sessions()
