@@ -5,7 +5,7 @@ import { quantile, toCsv } from '../core/stats.js';
 import { LADDER } from '../core/transports.js';
 import { randomId } from '../ids.js';
 import { endThrowAway, keepThrowAway, throwAway, withoutThrowAway } from '../throwaway.js';
-import { h, say } from '../ui/dom.js';
+import { h, notice, say } from '../ui/dom.js';
 import { parts, said, t, wordsOf } from '../words.js';
 import { ClassicLane, StreamLane } from './lanes.js';
 import { SocketIoLane } from './socketio_lane.js';
@@ -102,7 +102,7 @@ function makeLanes() {
     cards.set(lane, { state, dots, bars });
     const close = h('button', { type: 'button', 'aria-label': t('lab.closeNamed', { name }) }, t('lab.close'));
     close.addEventListener('click', () => {
-      api.post('/api/lab/close', { client: lane.client }).catch((error) => say(wordsOf(error)));
+      api.post('/api/lab/close', { client: lane.client }).catch((error) => notice(wordsOf(error)));
     });
     return h('section', { class: 'lane', 'aria-label': name },
       h('h2', {}, name, ' ', state), dots, bars,
@@ -124,8 +124,8 @@ function start() {
   makeLanes();
   for (const lane of lanes) lane.start();
   running = true;
-  pace(run).catch((error) => say(wordsOf(error)));
-  count(run).catch((error) => say(wordsOf(error)));
+  pace(run).catch((error) => notice(wordsOf(error)));
+  count(run).catch((error) => notice(wordsOf(error)));
   say(t('lab.started'));
 }
 
@@ -140,7 +140,7 @@ async function pace(mine) {
   const deadline = performance.now() + 5000;
   while (lanes.some((lane) => lane.state !== 'connected') && performance.now() < deadline) await pause(50);
   while (running && run === mine) {
-    send(mine, ++numbers).catch((error) => say(wordsOf(error)));
+    send(mine, ++numbers).catch((error) => notice(wordsOf(error)));
     await pause(1000 / ratePerS);
   }
 }
@@ -240,7 +240,7 @@ async function leave() {
 async function askWhose(visitor) {
   const { friends } = await new Api('', visitor.id).get('/api/friends');
   const button = (/** @type {import('../words.js').Key} */ key, /** @type {string} */ kind, /** @type {() => Promise<void>} */ action) =>
-    h('button', { type: 'button', class: kind, onclick: () => action().catch((problem) => say(wordsOf(problem))) }, t(key));
+    h('button', { type: 'button', class: kind, onclick: () => action().catch((problem) => notice(wordsOf(problem))) }, t(key));
   controls.replaceChildren(h('div', { class: 'controls' },
     button('lab.throwAway', 'primary', join), button('lab.mine', '', () => begin(visitor, friends.length)),
     h('p', { class: 'quiet' }, t('lab.whose', { name: visitor.name, count: friends.length }))));
@@ -252,7 +252,7 @@ async function open(before = async (visitor) => visitor) {
   if (visitor && visitor.id === throwAway()?.id) return begin(visitor, 0);
   if (visitor) return askWhose(visitor);
   const make = h('button', { type: 'button', class: 'primary' }, t('lab.makeAccount'));
-  make.addEventListener('click', () => join().catch((problem) => say(wordsOf(problem))));
+  make.addEventListener('click', () => join().catch((problem) => notice(wordsOf(problem))));
   controls.replaceChildren(h('div', { class: 'controls' }, make,
     h('p', { class: 'quiet' }, parts('lab.orSignIn', { link: h('a', { href: '/#/login' }, t('lab.signIn')) }))));
 }

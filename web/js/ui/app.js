@@ -7,7 +7,7 @@ import { withoutThrowAway } from '../throwaway.js';
 import { forgetAccount, lastKnown } from '../worker.js';
 import { parts, t } from '../words.js';
 import { NOWHERE, anotherView, homeView, loginView, registerView } from './account.js';
-import { arrange, badge, h, say } from './dom.js';
+import { arrange, badge, clearNotice, h, notice, say } from './dom.js';
 import { answerFiles } from './files.js';
 import { decoded, startUntil } from './starting.js';
 import { hearTime } from './time.js';
@@ -239,7 +239,7 @@ function offer(user) {
   app.offer.replaceChildren(...(user ? [
     h('p', {}, parts('another.now', { name: h('bdi', {}, user.name) })),
     h('p', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: () => {
-      goOn(user).catch(() => say(t('page.notLoaded', { page: t('nav.chat') })));
+      goOn(user).catch(() => notice(t('page.notLoaded', { page: t('nav.chat') })));
     } },
       parts('another.goOnAs', { name: h('bdi', {}, user.name) }))),
   ] : []));
@@ -289,7 +289,7 @@ function show() {
     route.view = view;
     if (number === shows) place(name, part, t(route.title), view);
   }).catch(() => {
-    if (number === shows) say(t('page.notLoaded', { page: t(route.title) }));
+    if (number === shows) notice(t('page.notLoaded', { page: t(route.title) }));
   });
 }
 
@@ -350,14 +350,14 @@ function drawFrame() {
 }
 
 async function logout() {
-  const { api } = app;
+  clearNotice();
   try {
-    await app.leave(() => api.post('/api/logout').catch((error) => {
+    await app.leave(() => app.api.post('/api/logout').catch((error) => {
       // Signed out already.
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
     }));
   } catch {
-    if (!ended) say(t('logout.failed'));
+    if (!ended) notice(t('logout.failed'));
   }
 }
 

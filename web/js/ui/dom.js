@@ -1,6 +1,6 @@
 // Making elements. Text goes in as text nodes and nothing else: no string is ever read as HTML.
 
-import { wordsOf } from '../words.js';
+import { t, wordsOf } from '../words.js';
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
@@ -92,12 +92,11 @@ export function actionButton(label, action, props = {}) {
   const button = h('button', { type: 'button', ...props }, label);
   button.addEventListener('click', async () => {
     button.disabled = true;
+    clearNotice();
     try {
       await action();
     } catch (error) {
-      const reason = wordsOf(error);
-      say(reason);
-      button.title = reason;
+      notice(wordsOf(error));
     }
     button.disabled = false;
   });
@@ -145,6 +144,31 @@ export function say(words) {
   live.append(line);
   while (live.childElementCount > SAID_LINES) live.firstElementChild?.remove();
   setTimeout(() => line.remove(), SAID_MS);
+}
+
+/** What stands in the notice, with its way out. @type {HTMLElement | null} */
+let noticed = null;
+
+export function clearNotice() {
+  noticed?.remove();
+  noticed = null;
+}
+
+/**
+ * Tell, for eyes and ears, what failed and has no place of its own beside what caused it. It stands over the page until
+ * somebody closes it, goes elsewhere or does the next thing.
+ * @param {string} words
+ */
+export function notice(words) {
+  clearNotice();
+  const before = document.activeElement;
+  const close = () => {
+    clearNotice();
+    if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+  };
+  noticed = h('div', { class: 'bar bad', role: 'alert' }, h('span', {}, words), h('button', { type: 'button', onclick: close }, t('notice.close')));
+  document.querySelector('main')?.before(noticed);
+  addEventListener('hashchange', clearNotice, { once: true });
 }
 
 /** A count that is seen, and what it counts for whoever hears it. @param {number} count @param {string} word */

@@ -1,14 +1,14 @@
 // Files that are pasted or dropped get an answer. Without one a browser leaves the page for the file.
 
 import { t } from '../words.js';
-import { say } from './dom.js';
+import { notice } from './dom.js';
 
 /** Who shows the answer; the last one that asked for it. @type {((words: string) => void) | null} */
 let teller = null;
 
 function answer() {
   if (teller) teller(t('composer.noFiles'));
-  else say(t('composer.noFiles'));
+  else notice(t('composer.noFiles'));
 }
 
 /** @param {DataTransfer | null} data */

@@ -104,7 +104,7 @@ function makeSearch(api, buttons) {
       if (number !== asked) return undefined;
       found.replaceChildren(...(users.length
         ? users.map((/** @type {User & {relation: Relation}} */ user) => person(user, buttons(user, user.relation)))
-        : [h('li', { class: 'quiet' }, parts('friends.none', { query: h('bdi', {}, q) }))]));
+        : [h('li', { class: 'quiet' }, h('span', {}, parts('friends.none', { query: h('bdi', {}, q) })))]));
     } catch (error) {
       if (number === asked) found.replaceChildren(h('li', { class: 'bad' }, wordsOf(error)));
     }

@@ -1,7 +1,7 @@
 // Whether a conversation calls: a button beside its title.
 
 import { t, wordsOf } from '../words.js';
-import { h, say } from './dom.js';
+import { h, notice } from './dom.js';
 
 /**
  * @param {import('./app.js').App} app what calls is there a moment after the view
@@ -16,7 +16,7 @@ export function muteButton(app, conversation) {
     if (button.textContent !== words) button.textContent = words;
   };
   button.addEventListener('click', () => {
-    app.beside?.calls.mute(conversation, !isMuted()).then(draw).catch((error) => say(wordsOf(error)));
+    app.beside?.calls.mute(conversation, !isMuted()).then(draw).catch((error) => notice(wordsOf(error)));
   });
   return { element: button, draw };
 }

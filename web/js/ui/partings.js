@@ -3,7 +3,7 @@
 
 import { parts, t, wordsOf } from '../words.js';
 import { ask } from './ask.js';
-import { arrange, h, say } from './dom.js';
+import { arrange, h, notice, say } from './dom.js';
 
 /** @typedef {import('./model.js').Model} Model */
 /** @typedef {import('../core/types.js').User} User */
@@ -74,7 +74,7 @@ export class PartingBars {
       undo.disabled = true;
       stayFriends(this.#api, this.#model, friend).catch((error) => {
         undo.disabled = false;
-        say(wordsOf(error));
+        notice(wordsOf(error));
       });
     });
     const element = h('p', { class: 'bar' }, words, undo);

@@ -81,6 +81,7 @@ export default {
   "list.requestsAside": {"one": "{count} request put aside", "other": "{count} requests put aside"},
   "list.back": "All conversations",
   "ask.cancel": "Cancel",
+  "notice.close": "Close",
   "ending.ask": "End the friendship with {name}?",
   "ending.lost": {"one": "You will not see any more what {name} wrote, and {name} will not see what you wrote. Becoming friends again does not bring it back. You can undo this for {count} second.", "other": "You will not see any more what {name} wrote, and {name} will not see what you wrote. Becoming friends again does not bring it back. You can undo this for {count} seconds."},
   "ending.end": "End the friendship",

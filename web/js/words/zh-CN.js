@@ -80,6 +80,7 @@ export default {
   "list.requestsAside": {"other": "已搁置 {count} 个请求"},
   "list.back": "所有会话",
   "ask.cancel": "取消",
+  "notice.close": "关闭",
   "ending.ask": "要与 {name} 解除好友关系吗？",
   "ending.lost": {"other": "解除后，你不再看到 {name} 写的消息，{name} 也不再看到你写的消息。重新成为好友也无法恢复。{count} 秒内可以撤销。"},
   "ending.end": "解除好友关系",
