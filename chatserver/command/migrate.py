@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run(options: argparse.Namespace) -> int:
     """Move everything from one store to another. Raises `Refused` and `StoreRefused`."""
-    source, target = _where(options.source), _where(options.target)
+    source, target = _where("--from", options.source), _where("--to", options.target)
     if source == target:
         raise Refused("--from and --to are the same.")
     if isinstance(source, Path) and not source.is_dir():
@@ -29,8 +29,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _where(text: str) -> Path | str:
-    return text if text.startswith(("mongodb://", "mongodb+srv://")) else Path(text)
+def _where(flag: str, text: str) -> Path | str:
+    if text.startswith(("mongodb://", "mongodb+srv://")):
+        return text
+    if "://" in text:
+        raise Refused(f"{flag} is neither a data folder nor a mongodb:// URI.")
+    return Path(text)
 
 
 async def _move(source: AnyStore, target: AnyStore) -> None:

@@ -108,6 +108,15 @@ def _origin(text: str) -> str:
     return origin
 
 
+def data_folder(text: str) -> Path:
+    """A folder as it is given. A URI would be one too, of a name that nobody means. Raises `ValueError`."""
+    if "://" in text:
+        raise ValueError(
+            "it must be a folder; a database is given by its mongodb:// URI, as --mongodb"
+        )
+    return Path(text)
+
+
 def _log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"it must be one of {', '.join(LOG_LEVELS)}")
@@ -150,7 +159,7 @@ def _positive_number(text: str) -> float:
 _SERVER = (
     Setting("address", _text, "127.0.0.1", "the address to listen on"),
     Setting("port", _port, 8888, "the port to listen on; 0 takes a free one"),
-    Setting("data", Path, Path("data"), "the folder of the database and the keys"),
+    Setting("data", data_folder, Path("data"), "the folder of the database and the keys"),
     Setting(
         "demo", _switch, False, "make four demo accounts and show how to use them", kind="switch"
     ),
@@ -338,12 +347,18 @@ def _value(row: Setting, given: Any, environment: Mapping[str, str]) -> Any:
             given = [part for part in given.split(",") if part.strip()]
     if given is None:
         return row.default
+    if row.kind == "many":
+        return tuple(_read(row, source, text) for text in given)
+    return _read(row, source, given)
+
+
+def _read(row: Setting, source: str, text: str) -> Any:
     try:
-        if row.kind == "many":
-            return tuple(row.read(text) for text in given)
-        return row.read(given)
+        return row.read(text)
     except ValueError as error:
-        raise SettingsError(f"{source} cannot be {given!r}: {error}.") from None
+        # Not the password of a URI that was given in the place of another one: the sentence may end in a log.
+        shown = re.sub("//.*@", "//…@", text)
+        raise SettingsError(f"{source} cannot be {shown!r}: {error}.") from None
 
 
 def markdown() -> str:

@@ -202,4 +202,6 @@ def describe_socket_error(error: OSError, address: str, port: int) -> str:
         return f"another program listens on {address}:{port}: end it, or choose another --port."
     if error.errno == errno.EACCES:
         return f"this user may not listen on {address}:{port}: choose a --port from 1024 on."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address} is not an address of this machine."
     return f"cannot listen on {address}:{port}: {error.strerror or error}."

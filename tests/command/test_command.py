@@ -60,6 +60,8 @@ def test_the_help_names_every_setting() -> None:
         (("serve", "--port", "x"), "--port"),
         (("serve", "--port"), "--port"),
         (("serve", "--address", "no.such.host.invalid"), "no.such.host.invalid"),
+        (("serve", "--address", "192.0.2.1"), "192.0.2.1 is not an address of this machine"),
+        (("migrate", "--from", "http://127.0.0.1/x", "--to", "y"), "--from is neither"),
     ],
 )
 def test_a_bad_option_is_one_sentence_and_exit_code_2(

@@ -73,6 +73,7 @@ def test_what_may_be_given_more_than_once_is_comma_separated_in_the_environment(
         ("--heartbeat-s", "0"),
         ("--heartbeat-s", "soon"),
         ("--poll-wait-s", "56"),
+        ("--data", "mongodb://127.0.0.1:27017/chatserver"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_setting(
@@ -84,6 +85,16 @@ def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_setting(
         variable = "CHATSERVER_" + flag[2:].replace("-", "_").upper()
         with pytest.raises(SettingsError, match=variable):
             parse(**{variable: bad})
+
+
+def test_of_several_values_the_wrong_one_is_named_and_no_password_is() -> None:
+    with pytest.raises(SettingsError) as refused:
+        parse("--origin", "https://a.example", "--origin", "b.example")
+    assert "'b.example'" in str(refused.value) and "a.example" not in str(refused.value)
+    for flag in ("--data", "--nats"):
+        with pytest.raises(SettingsError, match=flag) as refused:
+            parse(flag, "http://ann:pass/word@127.0.0.1:1/x")
+        assert "word" not in str(refused.value)
 
 
 def test_a_misspelt_variable_is_not_passed_over() -> None:
