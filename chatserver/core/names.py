@@ -1,10 +1,11 @@
-"""How names and emails are compared: what a search takes for one word, and in which order names stand.
+"""How names are shown, and how they and emails are compared: what a search takes for one word, and in which order names stand.
 
 Pure. All stores use these keys, so that they find the same people in the same order.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 MAX_QUERY_WORDS = 8
@@ -20,6 +21,37 @@ def fold(text: str) -> str:
     """`text` as it is compared: compatibility forms and case do not count (Unicode, D145 and NFKC)."""
     text = text[:FOLD_CHARS]
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+_FAMILY_FIRST = re.compile(
+    "[\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+"""Han, Kana and Hangul: names in them have the family name first, and no space."""
+
+FAMILY_NAME_CHARS = 3
+"""The longest family name that is looked for in a name without a space: 欧阳 and 佐佐木 are such; longer ones are of a handful of families."""
+
+FULL_NAME_CHARS = 8
+"""A longer query is no name that somebody was given."""
+
+
+def full_name(first_name: str, last_name: str) -> str:
+    """A name as it is shown: first and last name with one space between, or as Chinese, Japanese and Korean names are written."""
+    if not last_name:
+        return first_name
+    if first_name.isascii() or last_name.isascii():
+        return f"{first_name} {last_name}"
+    together = last_name + first_name
+    return together if _FAMILY_FIRST.fullmatch(together) else f"{first_name} {last_name}"
+
+
+def ways_to_read(query: str) -> list[str]:
+    """The query, and where it may be a full name without a space, its parts: somebody has registered them in two fields."""
+    name = query.strip()
+    if len(name) > FULL_NAME_CHARS or not _FAMILY_FIRST.fullmatch(name):
+        return [query]
+    cuts = range(1, min(FAMILY_NAME_CHARS, len(name) - 1) + 1)
+    return [query, *(f"{name[:cut]} {name[cut:]}" for cut in cuts)]
 
 
 def email_key(email: str) -> str:

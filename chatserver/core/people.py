@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chatserver.core.names import full_name
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class User:
@@ -18,8 +20,8 @@ class User:
 
     @property
     def name(self) -> str:
-        """First and last name with one space between, as shown before a message."""
-        return f"{self.first_name} {self.last_name}".rstrip()
+        """As it is shown before a message."""
+        return full_name(self.first_name, self.last_name)
 
 
 @dataclass(frozen=True, slots=True)

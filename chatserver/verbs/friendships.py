@@ -17,6 +17,7 @@ from chatserver.core.changes import BlockChange, FriendChange
 from chatserver.core.errors import Conflict, InvalidField, NotFound, Unauthenticated, Unavailable
 from chatserver.core.events import Draft
 from chatserver.core.hub import Hub
+from chatserver.core.names import ways_to_read
 from chatserver.core.people import Friends, User
 from chatserver.core.presence import Presence
 from chatserver.core.prices import Payment, free_of_charge
@@ -81,7 +82,7 @@ class Friendships:
         if "@" in query:
             self._prices.email_searches.pay(user_id)
         async with self._prices.turns.turn(user_id):
-            found = await self._store.search(user_id, query, limit)
+            found = await self._search(user_id, query, limit)
         strangers = [other for other, relation in found if relation != "friend"]
         rows = {other.id: vocabulary.user(other) for other, _ in found}
         if strangers:
@@ -89,6 +90,13 @@ class Friendships:
             rows |= {row["id"]: row for row in marks}
             await self._tell_apart(user_id, query, rows, [one.id for one in strangers])
         return [{**rows[other.id], "relation": relation} for other, relation in found]
+
+    async def _search(self, user_id: str, query: str, limit: int) -> list[tuple[User, str]]:
+        found: dict[str, tuple[User, str]] = {}
+        for words in ways_to_read(query):
+            for other, relation in await self._store.search(user_id, words, limit):
+                found.setdefault(other.id, (other, relation))
+        return sorted(found.values(), key=lambda row: row[1] != "friend")[:limit]
 
     async def _tell_apart(
         self, user_id: str, query: str, rows: dict[str, dict[str, Any]], strangers: list[str]

@@ -6,13 +6,49 @@ import time
 
 import pytest
 
-from chatserver.core.names import FOLD_CHARS, after_prefix, email_key, fold, name_key, words
+from chatserver.core.names import (
+    FOLD_CHARS,
+    after_prefix,
+    email_key,
+    fold,
+    full_name,
+    name_key,
+    ways_to_read,
+    words,
+)
 
 
 def test_case_and_compatibility_forms_do_not_count() -> None:
     assert fold("STRASSE") == fold("straße") == fold("ｓｔｒａｓｓｅ")
     assert email_key(" Ann@Example.COM ") == "ann@example.com"
     assert name_key("Ann", "") == "ann" and name_key("Ann", "Arbor") == "ann arbor"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("Ann", "Archer", "Ann Archer"),
+        ("Ann", "", "Ann"),
+        ("小明", "王", "王小明"),
+        ("太郎", "山田", "山田太郎"),
+        ("민수", "김", "김민수"),
+        ("Ελένη", "Παπαδοπούλου", "Ελένη Παπαδοπούλου"),
+        ("小明", "Wang", "小明 Wang"),
+        ("Έλλη", "王", "Έλλη 王"),
+    ],
+)
+def test_a_name_is_shown_as_it_is_written_where_it_comes_from(
+    first: str, last: str, shown: str
+) -> None:
+    assert full_name(first, last) == shown
+
+
+def test_a_full_name_without_a_space_may_be_two_words() -> None:
+    assert ways_to_read("王小明") == ["王小明", "王 小明", "王小 明"]
+    assert ways_to_read(" 김민 ") == [" 김민 ", "김 민"]
+    assert ways_to_read("欧阳娜娜")[2] == "欧阳 娜娜"
+    for query in ("王", "ann", "王 小明", "王a", "", "王" * 9):
+        assert ways_to_read(query) == [query]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,33 @@ async def test_strangers_are_told_apart_by_friends_in_common_and_the_email_that_
         assert await find(ann.id, "nobody@example.com", 20) == []
 
 
+async def test_a_full_name_without_a_space_finds_whoever_gave_it_in_two_fields(data: Path) -> None:
+    async with opened(data) as house:
+        asker, users = await person(house, "asker"), {}
+        for number, (first, last) in enumerate(
+            [("小明", "王"), ("王小明", ""), ("小红", "王"), ("娜娜", "欧阳")]
+        ):
+            fields = {"email": f"p{number}@example.com", "password": "correct horse"}
+            users[first, last] = await house.accounts.register(
+                {**fields, "firstName": first, "lastName": last}, None
+            )
+        await _friends(house, (asker, users["王小明", ""]))
+
+        async def find(query: str, limit: int = 20) -> list[tuple[str, str]]:
+            found = await house.friendships.find_people(asker.id, query, limit)
+            by_id = {user.id: fields for fields, user in users.items()}
+            return [by_id[row["id"]] for row in found]
+
+        # A friend stands first, nobody twice, and no more than was asked for.
+        assert await find("王小明") == [("王小明", ""), ("小明", "王")]
+        assert await find("王小明", 1) == [("王小明", "")]
+        assert set(await find("王小")) == {("王小明", ""), ("小明", "王"), ("小红", "王")}
+        assert await find("欧阳娜娜") == [("娜娜", "欧阳")]
+        assert await find("王大") == []
+        (row,) = await house.friendships.find_people(asker.id, "欧阳娜娜", 20)
+        assert row["name"] == "欧阳娜娜"
+
+
 async def test_who_looks_like_a_friend_is_marked_where_one_decides_about_strangers(
     data: Path,
 ) -> None:
