@@ -147,6 +147,9 @@ def test_friends_are_found_asked_answered_and_written_to(
     one, other = classic(), classic()
     one.sign_in(ann.email)
     other.sign_in(bob.email)
+    # Whoever has no friends is told that they write for nobody, and where to find some.
+    nobody = 'nobody would read this. <a href="/classic/friends">Find some</a>.'
+    assert nobody in other.page.text
     one.open(f"/classic/friends?q={bob.email}")
     one.submit("/classic/friends", id=bob.id, action="ask")
     assert "You have asked" in one.page.text
@@ -155,9 +158,11 @@ def test_friends_are_found_asked_answered_and_written_to(
     assert ann.relation_to(bob) == "friend"
     one.open(f"/classic?with={bob.id}")
     assert f"You and <bdi>{bob.user['name']}</bdi>" in one.page.text
+    assert nobody not in one.page.text
     one.submit("/classic/messages", text="just for you")
     assert f"with={bob.id}" in str(one.page.url) and "just for you" in one.page.text
     other.open("/classic")
+    assert nobody not in other.page.text
     assert "(1 new)" in other.page.text and "just for you" not in other.page.text
     assert "just for you" in other.open(f"/classic?with={ann.id}").text
     assert "(1 new)" not in other.open("/classic").text
