@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import faulthandler
 import logging
+import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -43,6 +45,11 @@ LOOK_S = 1.0
 START_S = 3.0
 """How long a start that is asked to stop may go on by itself: a lease that is just being taken can then be given
 back. What takes longer waits for a database that does not answer."""
+
+
+STOP_S = 28.0
+"""How long a stop may take in all, whatever does not answer; 30 s are promised. A database that is frozen was waited for by one
+step after another, for 44 s."""
 
 
 class Worker(Protocol):
@@ -121,10 +128,27 @@ async def _serve(
         asyncio.create_task(_settle_now_and_then(handler)),
     )
     code = await until_stopped(stopping, lambda: server.left_behind)
+    _end_in_time(handler, code)
     await server.drain()  # closes the house too
     for task in tasks:
         task.cancel()
     return code
+
+
+def _end_in_time(handler: QuietHandler, code: int) -> None:
+    """End the process once `STOP_S` are over, if it has not ended by then: whoever waits for an answer has waited long enough.
+
+    In a thread of its own, because what holds it up may be a thread, and not the loop.
+    """
+
+    def end() -> None:
+        log.warning("the stop takes longer than %g s: what does not answer is left", STOP_S)
+        handler.settle()
+        os._exit(code)
+
+    timer = threading.Timer(STOP_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def until_stopped(stopping: asyncio.Event, left_behind: Callable[[], bool]) -> int:

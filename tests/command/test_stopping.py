@@ -137,3 +137,25 @@ def test_a_signal_during_the_start_gives_the_lease_of_the_database_back(
         assert server.stop() == 0
     assert not [line for line in server.log if "without a word" in line], "no lease was waited for"
     assert server.complaints() == []
+
+
+_HASTY = (
+    "import sys; from chatserver.command import cli, serve; serve.STOP_S = 0.5;"
+    " sys.exit(cli.main(sys.argv[1:]))"
+)
+"""The command, with half a second to stop."""
+
+
+def test_a_stop_ends_in_time_though_the_database_is_frozen(data: Path, nx_server: NxServer) -> None:
+    """Its own bounds are seconds, one after another."""
+    server = ServerProcess(data, "--mongodb", nx_server.uri())
+    server.command = [sys.executable, "-c", _HASTY]
+    with server:
+        nx_server.signal(signal.SIGSTOP)
+        try:
+            assert server.stop() == 0
+        finally:
+            nx_server.signal(signal.SIGCONT)
+    assert server.complaints() == []
+    assert any("takes longer than 0.5 s" in line for line in server.log)
+    assert not any("drained" in line for line in server.log)
