@@ -109,9 +109,13 @@ class Readers:
     def refuse_while_draining(self) -> None:
         """Raises `Unavailable` while the server sends everybody away, and while it cannot tell that it has heard of all."""
         if self.draining:
-            raise Unavailable("The server is restarting.", self.return_ms() / 1000)
+            raise self.restarting()
         if not self._journal.fresh:
             raise Unavailable("The server is cut off from the others.")
+
+    def restarting(self) -> Unavailable:
+        """What whoever asks is told while the server sends everybody away."""
+        return Unavailable("The server is restarting.", self.return_ms() / 1000)
 
     def attach(self, reader: Attached) -> None:
         """Let `reader` read its mailbox from its cursor on.

@@ -30,6 +30,9 @@ GIVE_WAY = 32
 
 LOG_EVERY_S = 60.0
 
+LAST_TAKEN = 1000
+"""Of those who wait to be accepted when the server stops, so many are answered: some tenths of a second."""
+
 
 def payer(peer: str, proxies: Proxies, metered: bool) -> str | None:
     """Who pays for a connection of `peer` before sign-in; None where it counts in all only.
@@ -67,17 +70,18 @@ class Acceptor:
         lobby.on_room = self._listen
         self._listen()
 
-    def stop(self) -> None:
-        """Take no more, and give the addresses free."""
+    def stop(self, error: ChatError) -> None:
+        """Take no more, and give the addresses free. Who has asked by then and waits for an answer is told `error`."""
         if self._stopped:
             return
         self._stopped = True
         self._unlisten()
         for sock in self._sockets:
+            self._take_last(sock)
             sock.close()
         if self._spare is not None:
             os.close(self._spare)
-        self._lobby.close()
+        self._lobby.close(error)
 
     def _listen(self) -> None:
         if self._stopped or self._pauses or self._connections.accepting:
@@ -114,6 +118,18 @@ class Acceptor:
         if not self._goes_on:
             self._goes_on = True
             self._loop.call_soon(self._accept_more, sock, kind)
+
+    def _take_last(self, sock: socket.socket) -> None:
+        """Take in who waits in the kernel's queue, or closing it would cut them off unheard."""
+        kind = kind_of(sock)
+        for _ in range(LAST_TAKEN):
+            try:
+                fd, address = sock._accept()  # type: ignore[attr-defined]
+            except ConnectionAbortedError:
+                continue
+            except OSError:
+                return
+            self._begin(SeatedSocket(kind, fd), address)
 
     def _accept_more(self, sock: socket.socket, kind: Kind) -> None:
         self._goes_on = False

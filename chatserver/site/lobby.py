@@ -140,8 +140,8 @@ class Lobby:
         since_s = self._held_since_s
         return since_s is not None and self._loop.time() - since_s < HOLD_S
 
-    def close(self) -> None:
-        """Let everybody go who waits here."""
+    def close(self, error: ChatError) -> None:
+        """Let everybody go who waits here. Who has asked for something is told `error`."""
         self._connections.clockwork.look_away(self)
         self._joins.on_room = None
         for sock in list(self._silent):
@@ -149,7 +149,10 @@ class Lobby:
         self._watch.close()
         for waiting in (self._ways_in, self._others, self._health):
             while waiting:
-                waiting.popleft()[0].close()
+                sock, _ = waiting.popleft()
+                if sock.fileno() >= 0:
+                    last_words(sock, error)
+                    sock.close()
         for refused in list(self._refused):
             self._dismiss(refused)
 

@@ -134,7 +134,7 @@ class Server:
                 while house.active_requests:
                     await asyncio.sleep(0.01)
         if self._acceptor is not None:
-            self._acceptor.stop()
+            self._acceptor.stop(house.delivery.readers.restarting())
         await house.friendships.partings.close()
         await house.journal.close()
         await house.delivery.close()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chatserver.core.addresses import network
+from chatserver.core.errors import Unavailable
 from chatserver.core.limits import Limits
 from chatserver.delivery.clockwork import Clockwork
 from chatserver.delivery.connections import Connections
@@ -29,6 +30,9 @@ from chatserver.site.lobby import LONGEST_S, REFUSED_AT_ONCE, TAKES_A_TURN, Lobb
 ASKS = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 JOINS = b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+RESTARTING = Unavailable("The server is restarting.")
 
 
 class Listener(socket.socket):
@@ -108,7 +112,7 @@ async def place(**limits: Any) -> AsyncIterator[Place]:
     try:
         yield made
     finally:
-        made.acceptor.stop()
+        made.acceptor.stop(RESTARTING)
         for sock in (*made.taken, *made.clients):
             sock.close()
     assert len(made.connections.seats) == 0
@@ -347,3 +351,17 @@ async def test_a_spare_descriptor_that_cannot_be_had_again_is_had_later(
             while it.acceptor._spare is None or not it.taken:
                 await asyncio.sleep(0.005)
         assert len(it.taken) == 1
+
+
+async def test_whoever_has_asked_when_the_server_stops_hears_that_it_restarts() -> None:
+    """Neither in the lobby nor in the kernel's queue is anybody cut off unheard."""
+    async with place() as at:
+        asked = [at.come(ASKS) for _ in range(TAKES_A_TURN + 5)]
+        silent = at.come()
+        at.acceptor.stop(RESTARTING)
+        assert len(at.taken) == TAKES_A_TURN, "these are answered as ever"
+        for client in asked[TAKES_A_TURN:]:
+            answer = await at.heard(client)
+            assert answer.startswith(b"HTTP/1.1 503") and b"restarting" in answer
+            assert await at.heard(client) == b""
+        assert await at.heard(silent) == b""
