@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,14 @@ MODULES = sorted(
 )
 
 
+@cache
 def parse(module: str) -> ast.Module:
+    """Read once for all that is asked of it."""
     return ast.parse((PACKAGE / f"{module}.py").read_text())
 
 
-def imports(module: str) -> set[str]:
+@cache
+def imports(module: str) -> frozenset[str]:
     """Everything that a module imports, as dotted names."""
     names: set[str] = set()
     for node in ast.walk(parse(module)):
@@ -49,7 +53,7 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.module is not None and node.level == 0, f"{module}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def floor(module: str) -> int:
