@@ -7,10 +7,10 @@ import asyncio
 from tests.support.process import ServerProcess
 from tests.support.socketio_clients import NodeClient
 from tests.transports.test_contract import *  # noqa: F403
-from tests.transports.test_contract import head, three
+from tests.transports.test_contract import REPLAY, head, three
 
 BACKENDS = ("sqlite",)  # type: ignore[assignment]
-OPTIONS = ("--socketio", "--processes", "3")  # type: ignore[assignment]
+OPTIONS = ("--socketio", "--processes", "3", *REPLAY)  # type: ignore[assignment]
 
 
 async def test_of_two_polls_the_newer_wins_wherever_the_two_come(server: ServerProcess) -> None:
