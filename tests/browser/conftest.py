@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
@@ -23,10 +24,11 @@ NOT_NEEDED = (
     "AcceptCHFrame,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,"
     "DialMediaRouteProvider,GlobalMediaControls,HttpsUpgrades,LensOverlay,MediaRouter,PaintHolding,"
     "ThirdPartyStoragePartitioning,Translate,AutoDeElevate,RenderDocument,OptimizationHints,"
-    "WebUIOmniboxPopup,WebUIOmniboxAimPopup"
+    "WebUIOmniboxPopup,WebUIOmniboxAimPopup,SpareRendererForSitePerProcess"
 )
-"""What Playwright switches off, whose list this one replaces; and two pages of Chromium's own that each window loads for
-its address bar. Those cost as much CPU as all that a person does there: signing up and sending a message."""
+"""What Playwright switches off, whose list this one replaces; two pages of Chromium's own that each window loads for
+its address bar, which cost as much CPU as all that a person does there: signing up and sending a message; and a process
+for a page that may come."""
 
 QUIET = (
     f"--disable-features={NOT_NEEDED}",
@@ -90,11 +92,20 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 
 @pytest.fixture
 def meet(request: pytest.FixtureRequest) -> Iterator[MeetPerson]:
-    """Makes a person at a browser of their own; at the end each page's picture is kept, and none has complained."""
+    """Makes a person at a browser of their own; at the end each page's picture is kept, and none has complained.
+
+    A module that judges what a page shows says `WORKER = False`: its pages come without the worker, which would load
+    each of the hundred files once more, to keep them for a page without a server.
+    """
     people: list[Person] = []
+    worker: Literal["allow", "block"] = (
+        "allow" if getattr(request.module, "WORKER", True) else "block"
+    )
 
     def make(browser: Browser, url: str, name: str, path: str = "/") -> Person:
-        context = browser.new_context(viewport={"width": 1000, "height": 700})
+        context = browser.new_context(
+            viewport={"width": 1000, "height": 700}, service_workers=worker
+        )
         people.append(Person(context, url, name, path))
         return people[-1]
 

@@ -10,6 +10,7 @@ from tests.browser.looks import settle
 from tests.browser.people import befriend
 from tests.support.process import ServerProcess
 
+WORKER = False
 VIEWS = ("#/home", "#/chat", "#/friends", "#/profile")
 OUT = ("#/home", "#/register", "#/login")
 CLASSIC = ("/classic", "/classic/friends", "/classic/settings")

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import MeetPerson
 from tests.support.process import ServerProcess
 
+WORKER = False
 OVERRIDE = "\u202edesrever"
 ESCAPING = "\u2069\u202eout"
 TEXTS = ("123 apples", OVERRIDE, ESCAPING, "שלום 123")

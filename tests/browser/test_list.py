@@ -10,6 +10,7 @@ from tests.browser.looks import becomes, stays
 from tests.browser.people import Person, befriend
 from tests.support.process import ServerProcess
 
+WORKER = False
 PHONES = ((390, 760), (320, 568))
 PHONE, DESK = (390, 844), (1000, 700)
 

@@ -15,6 +15,7 @@ from tests.browser.looks import becomes, settle, stays
 from tests.browser.people import PASSWORD
 from tests.support.process import ServerProcess
 
+WORKER = False
 TOPMOST = """() => {
     const box = document.querySelector('.stream');
     const edge = box.getBoundingClientRect().top;

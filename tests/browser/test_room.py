@@ -13,6 +13,7 @@ from tests.browser.looks import becomes, settle, stays
 from tests.conftest import FAST
 from tests.support.process import ServerProcess
 
+WORKER = False
 LEAST_PX = 96
 INPUT_PX = 38
 

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import MeetPerson
 from tests.support.process import ServerProcess
 
+WORKER = False
 SIGNS = ".signs button"
 
 
