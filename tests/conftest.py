@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.store.mongo_server import NxServer, given_uri
 from tests.support.clients import WAIT_S, close_opened
 from tests.support.nats_server import NatsServer
 from tests.support.process import ServerProcess
+from tests.support.temporary import temporary_folder
 
 for _step in ("connect", "read", "write", "pool"):
     # Five seconds by themselves, which a machine that does much else may take for an answer.
@@ -41,9 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say how much Hypothesis tries, before the tests are read: each keeps what is said then.
+    """Say how much Hypothesis tries, before the tests are read: each keeps what is said then. And leave no files behind.
 
-    It has no clock of its own: other things run beside the tests, and one example may wait for all of them.
+    Hypothesis has no clock of its own: other things run beside the tests, and one example may wait for all of them.
     """
     settings.register_profile(
         "tests",
@@ -52,6 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("tests")
+    ends = ExitStack()
+    ends.enter_context(temporary_folder("tests-"))
+    config.add_cleanup(ends.close)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from scripts.attacks.attacks import flood, herd, idle, unread
 from scripts.attacks.prices import nag, reads, register
 from scripts.attacks.socketio import sessions
 from scripts.attacks.target import Target
+from tests.support.temporary import temporary_folder
 
 ATTACKS: dict[str, Callable[[Target], dict[str, object]]] = {
     "herd": herd,
@@ -42,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with temporary_folder("attacks-"):
+        main()

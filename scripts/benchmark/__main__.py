@@ -4,7 +4,8 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from tempfile import mkdtemp
+
+from tests.support.temporary import temporary_folder
 
 from . import machine, report
 from .bench import Bench, pin_self
@@ -14,7 +15,9 @@ from .guard import guard
 from .load import build_load
 
 BUSY_LOAD_AVERAGE = 0.7
-CACHE = Path(__file__).parents[2] / ".cache" / "bench"
+HOME = Path(__file__).parents[2]
+CACHE = HOME / ".cache" / "bench"
+OUT = HOME / "artifacts" / "benchmark"
 
 
 def arguments() -> argparse.Namespace:
@@ -57,7 +60,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="of the case hour (60)")
     parser.add_argument(
-        "--out", type=Path, help="folder for benchmark.json, benchmark.md and the plots"
+        "--out",
+        type=Path,
+        default=OUT,
+        help="folder for benchmark.json, benchmark.md and the plots (%(default)s)",
     )
     parser.add_argument(
         "--cache", type=Path, default=CACHE, help="where peers are installed (%(default)s)"
@@ -95,7 +101,6 @@ def main() -> int:
         for table in CASES[name](bench):
             tables.append(table)
             print(report.terminal(table), flush=True)
-    out = asked.out or Path(mkdtemp(prefix="bench-out-"))
     settings: dict[str, object] = {
         "command": " ".join(["scripts/bench", *sys.argv[1:]]),
         "rounds": bench.rounds,
@@ -104,10 +109,11 @@ def main() -> int:
         "CPU time": "user and system of the server's process, on a core of its own",
         "figures": "median (lowest–highest) of the rounds",
     }
-    report.write(out, tables, described, settings)
-    print(f"\nwritten to {out} in {time.monotonic() - bench.started_at:.0f} s")
+    report.write(asked.out, tables, described, settings)
+    print(f"\nwritten to {asked.out} in {time.monotonic() - bench.started_at:.0f} s")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with temporary_folder("bench-"):
+        sys.exit(main())
