@@ -63,6 +63,10 @@ class SocketIoReader(TalkingReader):
         raise BadRequest("There is no such verb.")
 
     @property
+    def parked(self) -> bool:
+        return bool(getattr(self.outlet, "polling", False))
+
+    @property
     def is_full(self) -> bool:
         """Whether more is to be received only later."""
         return self._is_full
