@@ -7,7 +7,7 @@ const STATIC = '/static/[[digest]]/';
 const FILES = JSON.parse('[[files]]');
 /** What the page has said: who is signed in, and the words for a call. */
 const SAID = 'chat-said';
-const SIGN_OUT = ['/api/logout', '/classic/logout'];
+const SIGN_OUT = ['/api/logout', '/classic/logout', '/classic/leave'];
 /** So long the server may take for the page; then the kept one is shown. */
 const PAGE_MS = 4000;
 

@@ -1,4 +1,4 @@
-"""`/classic/settings`: the language of this browser's pages, and the time zone of the account."""
+"""`/classic/settings`: the language of this browser's pages, the time zone of the account, and the way out of it."""
 
 from __future__ import annotations
 
@@ -65,4 +65,20 @@ class SettingsPage(ClassicHandler):
         )
 
 
-PAGES: tuple[Page, ...] = ((f"{HERE}/settings", SettingsPage),)
+class LeaveForm(SettingsPage):
+    """The form to delete the account. Whoever loads its refusal again is shown the settings."""
+
+    async def post(self) -> None:
+        arrival = await self.signed_in()
+        form = self.form(arrival.login)
+        try:
+            await self.house.accounts.leave(arrival.login, {"password": form.get("password")})
+        except ChatError as error:
+            zone = (await self._own(arrival))["zone"]
+            self._show(arrival, zone, error.status, error=self.said(error))
+            return
+        self.take_cookies_away()
+        self.go(self.now())
+
+
+PAGES: tuple[Page, ...] = ((f"{HERE}/settings", SettingsPage), (f"{HERE}/leave", LeaveForm))

@@ -94,6 +94,26 @@ def test_register_write_sign_out_and_in_by_forms_alone(classic: MakeClassic) -> 
     assert "Hello from" in one.page.text
 
 
+def test_an_account_is_deleted_by_a_form_with_its_password(
+    classic: MakeClassic, browser: Make
+) -> None:
+    ann, bob = browser("Ann"), browser("Bob")
+    ann.befriend(bob)
+    one = classic()
+    one.sign_in(ann.email)
+    one.submit("/classic/messages", text="soon gone")
+    assert "soon gone" in bob.http.get("/api/messages").text
+    one.open("/classic/settings")
+    assert one.submit("/classic/leave", password="not this one").status_code == 403
+    assert "The password is wrong" in one.page.text and "Delete my account" in one.page.text
+    one.submit("/classic/leave", password=PASSWORD)
+    assert "Sign in" in one.page.text and "Sign out" not in one.page.text
+    assert "soon gone" not in bob.http.get("/api/messages").text
+    assert bob.http.get("/api/friends").json()["friends"] == []
+    answer = ann.http.post("/api/login", json={"email": ann.email, "password": PASSWORD})
+    assert answer.status_code == 401
+
+
 def test_a_form_answers_303_to_an_address_that_names_the_message(
     classic: MakeClassic, browser: Make
 ) -> None:
