@@ -184,6 +184,7 @@ async def follow(house: House) -> None:
         house.admission.newcomers.follow,
         house.reads.follow,
         house.delivery.readers.follow,
+        house.delivery.catchup.recent.follow,
         house.fanout.follow,
         house.delivery.attendance.follow,
         house.alerts.follow,
@@ -192,6 +193,7 @@ async def follow(house: House) -> None:
         followers += (house.messages.follow,)
     await house.journal.start(followers)
     house.delivery.hub.head_seq = house.journal.head_seq
+    await house.delivery.catchup.begin()
     house.delivery.start()
 
 

@@ -15,6 +15,7 @@ from chatserver.core.hub import Hub
 from chatserver.core.mailbox import Mailbox, cut_batch
 from chatserver.core.visibility import View, shows
 from chatserver.delivery.joins import Joins
+from chatserver.delivery.recent import RECENT_BYTES, RECENT_EVENTS, Recent
 from chatserver.journal.contract import Journal
 
 V = TypeVar("V")
@@ -53,7 +54,7 @@ class Missed:
 class Catchup:
     """What lies below a mailbox. `replay_events` is how much may be caught up on; more is a reset.
 
-    `missed` and `page` are called within a join (`delivery.joins`).
+    `missed` and `page` are called within a join (`delivery.joins`). `recent` follows the order, before the hub does.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Catchup:
     ) -> None:
         self.resets: Counter[str] = Counter()
         """Resets given, by reason."""
+        self.recent = Recent()
         self._hub = hub
         self._journal = journal
         self._replay_events = replay_events
@@ -68,9 +70,35 @@ class Catchup:
         self._joins = joins
         self._looking: set[str] = set()  # whose little is being looked for without a turn
 
+    async def begin(self) -> None:
+        """Know what was handed out last, also before the start."""
+        try:
+            events, floor_seq = await self._journal.latest(RECENT_EVENTS, RECENT_BYTES)
+        except Unavailable:
+            events, floor_seq = [], self._hub.head_seq
+        self.recent.begin(events, min(floor_seq, self._hub.head_seq))
+
+    def at_once(self, mailbox: Mailbox, after: int | None) -> Missed | None:
+        """As `missed`, where memory says it (`after` is None: nothing, from the present on); None where the journal is to
+        be asked."""
+        head_seq, floor_seq = self._hub.head_seq, mailbox.floor_seq
+        if after is None:
+            return Missed(None, [], head_seq)
+        if after > head_seq:
+            return None
+        if after >= floor_seq:
+            return Missed(None, [], after)
+        if len(mailbox.friends) > QUICK_FRIENDS or not self._journal.fresh:
+            return None
+        found = self.recent.few(mailbox, after, floor_seq, REPLAY_PAGE_EVENTS)
+        return None if found is None else self._judge(mailbox, after, floor_seq, found, len(found))
+
     async def missed(self, mailbox: Mailbox, after: int) -> Missed:
         """What stands between `after` and the mailbox, if it is little: else why it cannot be had exactly, or nothing of it.
         Raises `Unavailable`."""
+        missed = self.at_once(mailbox, after)
+        if missed is not None:
+            return missed
         if after > self._hub.head_seq:
             # It may be of a node that is ahead of this one.
             if after > self._journal.head_seq and after > await self._journal.newest():
@@ -99,7 +127,8 @@ class Catchup:
         return len(mailbox.friends) <= QUICK_FRIENDS and mailbox.user_id not in self._looking
 
     async def _few(self, mailbox: Mailbox, after: int, floor_seq: int) -> list[Event] | None:
-        return await self._journal.few(_view(mailbox), after, floor_seq, REPLAY_PAGE_EVENTS)
+        found = await self._journal.few(_view(mailbox), after, floor_seq, REPLAY_PAGE_EVENTS)
+        return None if found is None else _shown_now(mailbox, found)
 
     async def _look_below(
         self, mailbox: Mailbox, after: int, floor_seq: int, may_be_few: bool
@@ -126,7 +155,7 @@ class Catchup:
             return self._lost("too long ago", after)
         if count + len(mailbox.events) > self._replay_events:
             return self._lost("too much missed", after)
-        return Missed(None, *(([], after) if found is None else _page(mailbox, found, floor_seq)))
+        return Missed(None, *(([], after) if found is None else _cut(found, floor_seq)))
 
     async def page(self, mailbox: Mailbox, after: int) -> tuple[list[Event], int]:
         """The next events below the mailbox's floor, and the position they lead to. Raises `Unavailable`."""
@@ -138,7 +167,9 @@ class Catchup:
             return self._journal.replay(_view(mailbox), after, floor_seq, limit)
 
         events = await self._in_turn(mailbox.user_id, read)
-        return _page(mailbox, events, floor_seq if len(events) < limit else events[-1].seq)
+        position = floor_seq if len(events) < limit else events[-1].seq
+        events, position = _cut(events, position)
+        return _shown_now(mailbox, events), position
 
     async def _in_turn(self, user_id: str, read: Callable[[], Awaitable[V]]) -> V:
         # Who waits for others of their own keeps nobody else from joining meanwhile: fifty polls of one user would
@@ -166,15 +197,19 @@ class Catchup:
         return Missed(reason, [], after)
 
 
-def _page(mailbox: Mailbox, events: list[Event], position: int) -> tuple[list[Event], int]:
+def _cut(events: list[Event], position: int) -> tuple[list[Event], int]:
     """Of `events`, which lead to `position`, what is written at once, and the position that it leads to."""
     kept = cut_batch(events)
-    if len(kept) < len(events):
-        position = kept[-1].seq
-    # Again, as of now: a friendship may have ended while they were read.
+    return kept, position if len(kept) == len(events) else kept[-1].seq
+
+
+def _shown_now(mailbox: Mailbox, events: list[Event]) -> list[Event]:
+    """Of `events` those to be seen: a friendship may have ended while they were read."""
     return [
-        event for event in kept if shows(mailbox, event.seq, event.audience, event.actor, event.to)
-    ], position
+        event
+        for event in events
+        if shows(mailbox, event.seq, event.audience, event.actor, event.to)
+    ]
 
 
 def _view(mailbox: Mailbox) -> View:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chatserver.core.changes import Subject
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import Draft, Event, Signal
+from chatserver.core.events import MAX_SEQ, Draft, Event, Signal
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
 
@@ -48,6 +48,12 @@ def settle(future: asyncio.Future[Appended], answer: Appended | Unavailable) -> 
         future.set_result(answer)
     else:
         future.set_exception(answer)
+
+
+def since(latest: list[Event], dropped_seq: int) -> tuple[list[Event], int]:
+    """Of the newest events those after `dropped_seq`, at or below which there may be gaps, and the seq before the first."""
+    floor_seq = max(dropped_seq, latest[0].seq - 1 if latest else MAX_SEQ)
+    return [event for event in latest if event.seq > floor_seq], floor_seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,13 @@ class Journal(Protocol):
 
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         """The first `limit` events in (after, up_to] that this view shows, ascending, as first encoded."""
+        ...
+
+    async def latest(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+        """The newest events, ascending, and the seq after which they are all that there is.
+
+        They are `most` at the most, and their payloads `most_bytes`; also none, where the journal cannot say.
+        """
         ...
 
     async def close(self) -> None:

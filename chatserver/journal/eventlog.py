@@ -64,6 +64,10 @@ class EventLog(Protocol):
         """How many events `visible` would find there, counted to `cap` at the most."""
         ...
 
+    async def latest(self, most: int, most_bytes: int) -> list[Event]:
+        """The newest events, ascending: `most` at the most, and no more than `most_bytes` of payload."""
+        ...
+
     async def dropped_seq(self) -> int:
         """At or below this seq events may have been dropped by age; 0 where none were."""
         ...

@@ -17,14 +17,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from chatserver.core.changes import subject
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
-from chatserver.journal.contract import Answer, Appended, Follower, Guard, Outrun
+from chatserver.journal.contract import Answer, Appended, Follower, Guard, Outrun, since
 from chatserver.journal.envelope import Placed
 from chatserver.journal.eventlog import Projection
 from chatserver.journal.follower import StreamFollower
@@ -115,7 +113,8 @@ class JetStreamJournal:
     async def start(self, followers: Sequence[Follower]) -> None:
         self._followers = followers
         asked_s = now_s()
-        await self._link.subscribe(self._stream.subjects.signal("shown"), self._hear_shown)
+        shown = self._stream.subjects.signal("shown")
+        await self._link.subscribe(shown, lambda said: self._note_shown(int(said.data)))
         self._head.reach(await self._stream.newest())
         self._note_shown(await self._log.projected())
         # How far behind the store is already, nobody knows yet.
@@ -204,6 +203,10 @@ class JetStreamJournal:
         self._refuse_stale()
         await self.shown(min(up_to, self.head_seq))
         return await self._log.visible(view, after, up_to, limit)
+
+    async def latest(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+        await self.shown(self.head_seq)
+        return since(await self._log.latest(most, most_bytes), await self._log.dropped_seq())
 
     async def close(self) -> None:
         if self._closing or not self._tasks:
@@ -382,9 +385,6 @@ class JetStreamJournal:
                 self._prove()
 
     # what the store shows
-
-    def _hear_shown(self, message: Msg) -> None:
-        self._note_shown(int(message.data))
 
     def _note_shown(self, seq: int) -> None:
         self._log.note_shown(seq)

@@ -19,7 +19,7 @@ from chatserver.core.errors import Unavailable
 from chatserver.core.events import MAX_SEQ, Draft, Event, encode_event
 from chatserver.core.prices import Payment
 from chatserver.core.visibility import View
-from chatserver.journal.contract import Answer, Appended, Follower, Guard, settle
+from chatserver.journal.contract import Answer, Appended, Follower, Guard, settle, since
 from chatserver.journal.dropping import DropMark
 from chatserver.journal.eventlog import Entry, EventLog, InDoubt
 from chatserver.journal.guards import Subjects
@@ -183,6 +183,9 @@ class LocalJournal:
 
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         return await self._events.visible(view, after, up_to, limit)
+
+    async def latest(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+        return since(await self._events.latest(most, most_bytes), await self._mark.seq())
 
     async def drop_passed(self) -> int:
         """Drop the events whose time to be kept is over; return how many. Done every hour anyway."""

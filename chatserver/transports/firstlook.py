@@ -18,6 +18,7 @@ from tornado.httputil import HTTPHeaders
 
 from chatserver.core.errors import ChatError
 from chatserver.core.mailbox import Mailbox
+from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.seats import SeatedSocket, held_by
 from chatserver.delivery.tolls import REQUEST
@@ -132,8 +133,9 @@ class FirstLook:
                 return None
             reader = self._let_in(comer, arrival, mailbox)
             if reader is not None:
-                if reader.knows_whether_missed(arrival.after):
-                    return partial(self._greet, comer, reader, arrival)
+                missed = self._delivery.catchup.at_once(mailbox, arrival.after)
+                if missed is not None:
+                    return partial(self._greet, comer, reader, arrival, missed)
                 run_on(self._go_on(comer, reader.join(arrival.user, arrival.after)))
                 return None
         except Exception as error:
@@ -141,10 +143,10 @@ class FirstLook:
         self._delivery.joins.leave()
         return None
 
-    def _greet(self, comer: _Comer, reader: StreamReader, arrival: Arrival) -> None:
+    def _greet(self, comer: _Comer, reader: StreamReader, arrival: Arrival, missed: Missed) -> None:
         try:
             if reader.attached:
-                reader.greet(arrival.user, arrival.after)
+                reader.greet(arrival.user, arrival.after, missed)
         except Exception as error:
             self._give_up(comer, error)
         self._delivery.joins.leave()

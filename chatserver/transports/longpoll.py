@@ -22,6 +22,7 @@ from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.core.tallies import PREFIX as LAB
 from chatserver.core.tallies import request_bytes
+from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.newcomers import go_on
 from chatserver.http.admission import Admission, Arrival, Ask, Bearer
@@ -269,10 +270,17 @@ class Poll:
         known = self._after <= self._delivery.hub.head_seq
         batch = reader.mailbox.read_after(self._after) if known else None
         if batch is None:
-            self.waiting = False
-            run_on(self._answer_gap(reader, self._after))
+            missed = self._delivery.catchup.at_once(reader.mailbox, self._after)
+            if missed is None:
+                self._mind_gap(reader, self._after)
+            else:
+                self._answer_missed(reader, missed)  # or it waits on
         elif batch or reader.signals:
             self.answer(batch, reader.take_signals())
+
+    def _mind_gap(self, reader: PollReader, after: int) -> None:
+        self.waiting = False
+        run_on(self._answer_gap(reader, after))
 
     async def _answer_gap(self, reader: PollReader, after: int) -> None:
         """What the mailbox does not reach: replayed from the journal, a page at a time, or reset."""
@@ -280,18 +288,24 @@ class Poll:
             async with self._delivery.joins:
                 catchup = self._delivery.catchup
                 missed = await catchup.missed(reader.mailbox, after)
-                if missed.reason is not None:
-                    seq, payload = catchup.reset(missed.reason)
-                    self._write(vocabulary.poll_answer(seq, (payload,), False, self._timeout_ms()))
-                    return
-                events, position = missed.events, missed.position
-                if position == after:
-                    events, position = await catchup.page(reader.mailbox, after)
+                if missed.reason is None and missed.position == after:
+                    missed = Missed(None, *await catchup.page(reader.mailbox, after))
         except ChatError as error:
             self._refuse(error)
             return
+        if not self._answer_missed(reader, missed) and self._connection is not None:
+            self.waiting = True
+            self._park()
+
+    def _answer_missed(self, reader: PollReader, missed: Missed) -> bool:
+        """Answer with what was missed; False where nothing of it concerned this user: the poll goes on from its position."""
+        if missed.reason is not None:
+            seq, payload = self._delivery.catchup.reset(missed.reason)
+            self._write(seq, (payload,))
+            return True
         if self._connection is None:
-            return
+            return True
+        events, position = missed.events, missed.position
         # What the replay has led up to, the mailbox goes on with: one answer, if it is not too much.
         rest = reader.mailbox.read_after(position)
         fits = sum(len(event.payload) for event in (*events, *(rest or ()))) <= BATCH_BYTES
@@ -300,17 +314,15 @@ class Poll:
         if events or reader.signals:
             self.answer(events, reader.take_signals())
         elif rest is None:
-            run_on(self._answer_gap(reader, position))
+            self._mind_gap(reader, position)
         else:
-            # Nothing of it concerned this user: go on from where the mailbox begins.
             self._after = reader.cursor = position
-            self.waiting = True
-            self._park()
+            return False
+        return True
 
     def answer(self, events: Sequence[Event], signals: Iterable[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
-        assert self._after is not None
-        cursor, more = self._after, False
+        cursor, more = self._after or 0, False
         if events:
             cursor = events[-1].seq
             if self._reader is not None:
@@ -319,17 +331,16 @@ class Poll:
                 more = more or cursor < mailbox.floor_seq
         payloads = [event.payload for event in events]
         payloads += [signal.payload for signal in signals]
-        self._write(vocabulary.poll_answer(cursor, payloads, more, self._timeout_ms()))
-
-    def _timeout_ms(self) -> int:
-        return round((self._wait_s + MARGIN_S) * 1000)
+        self._write(cursor, payloads, more)
 
     def _refuse(self, error: ChatError) -> None:
         status, headers, body = problem_response(error)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
         self._respond(status, error.title, lines, body)
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, cursor: int, payloads: Iterable[bytes], more: bool = False) -> None:
+        timeout_ms = round((self._wait_s + MARGIN_S) * 1000)
+        body = vocabulary.poll_answer(cursor, payloads, more, timeout_ms)
         self._respond(200, "OK", f"{_HEADERS}Content-Length: {len(body)}\r\n", body)
 
     def _respond(self, status: int, reason: str, lines: str, body: bytes) -> None:
@@ -380,9 +391,7 @@ class PollHandler(StreamHandler):
         """Only what `site.dispatch` did not take comes here."""
         raise BadRequest("A poll has no body.")
 
-    def head(self) -> None:
-        """As `get`."""
-        self.get()
+    head = get
 
 
 def routes(house: House) -> list[Any]:

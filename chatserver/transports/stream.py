@@ -66,31 +66,28 @@ class StreamReader(Reader):
 
     # Joining.
 
-    def knows_whether_missed(self, after: int | None) -> bool:
-        """Whether it need not ask the journal whether `after` can be resumed exactly."""
-        return after is None or self.mailbox.floor_seq <= after <= self.delivery.hub.head_seq
-
     async def join(self, user: User, after: int | None) -> None:
         """Greet, then read from `after` on (None: from the present). The reader is attached, the outlet there."""
-        missed = None
-        if after is not None and not self.knows_whether_missed(after):
+        missed = self.delivery.catchup.at_once(self.mailbox, after)
+        if missed is None:
+            assert after is not None, "nothing is missed from the present on"
             self.cursor = after
             missed = await self._until_known(after)
             if missed is None:
                 return
         self.greet(user, after, missed)
 
-    def greet(self, user: User, after: int | None, missed: Missed | None = None) -> None:
-        """As `join`, where is known what was `missed` (None: nothing below the mailbox)."""
+    def greet(self, user: User, after: int | None, missed: Missed) -> None:
+        """As `join`, where is known what was `missed`."""
         delivery = self.delivery
         self.cursor = delivery.hub.head_seq if after is None else after
-        lost = None if missed is None else missed.reason
+        lost = missed.reason
         resumed = after is not None and lost is None
         hello = vocabulary.hello(user, self.cursor, delivery.limits.heartbeat_s, resumed)
         presence = delivery.attendance.whole(self.mailbox)
         self.knows = delivery.attendance.comings
         data = self.framed(hello, None) + self.framed(presence.payload, None)
-        if missed is not None and lost is None:
+        if lost is None:
             if missed.events:
                 data += self.encoding.of(missed.events)
             self.cursor = missed.position

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import Event
+from chatserver.core.events import MAX_SEQ, Event
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.visibility import View
@@ -18,12 +18,13 @@ from tests.verbs.test_accounts import opened, person
 
 
 class Slow:
-    """The journal's look at what is few, which ends when it is let go."""
+    """The journal's look at what is few, which ends when it is let go; nothing of it is in memory."""
 
     def __init__(self, house: House) -> None:
         self.under_way = self.peak = 0
         self.go_on = asyncio.Event()
         house.journal.few = self.few  # type: ignore[method-assign]
+        house.delivery.catchup.recent.forget(MAX_SEQ)
 
     async def has(self, count: int) -> None:
         """Return when so many are under way."""

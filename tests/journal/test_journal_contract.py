@@ -323,6 +323,23 @@ async def test_replay_keeps_its_range_and_its_limit(home: Home) -> None:
         assert await world.journal.backlog(view, seqs[7], seqs[7], 3) == 0
 
 
+async def test_the_newest_events_are_whosever_they_are(home: Home) -> None:
+    async with opened(home) as world:
+        await world.join("ann", "bob")
+        first = await world.befriend("ann", "bob")
+        seqs = [(await world.say(("ann", "bob")[n % 2], str(n))).seq for n in range(6)]
+        events, floor_seq = await world.journal.latest(99, 1 << 20)
+        assert [event.seq for event in events] == [first, first + 1, *seqs]
+        assert floor_seq == first - 1
+        assert [event.payload for event in events] == [event.payload for event in world.events]
+        events, floor_seq = await world.journal.latest(4, 1 << 20)
+        assert [event.seq for event in events] == seqs[2:]
+        assert floor_seq == seqs[2] - 1
+        two = len(events[-1].payload) * 2
+        assert [event.seq for event in (await world.journal.latest(99, two))[0]] == seqs[4:]
+        assert (await world.journal.latest(99, 1))[0] == []
+
+
 async def test_a_friend_of_the_view_counts_from_its_beginning_on(home: Home) -> None:
     async with opened(home) as world:
         seqs = [(await world.say("bob", str(n), to=("ann", None)[n % 2])).seq for n in range(6)]
@@ -368,6 +385,9 @@ async def test_a_cursor_before_what_was_dropped_cannot_be_resumed(home: Home) ->
         assert await world.journal.few(view, last - 1, last, 99) is not None
         assert await world.journal.backlog(view, last - 1, last, 99) == 1
         assert dropped > first
+        events, floor_seq = await world.journal.latest(99, 1 << 20)
+        assert [event.seq for event in events] == [last]
+        assert dropped <= floor_seq < last, "what was dropped may have stood before it"
 
 
 async def test_what_was_dropped_stays_known_over_a_restart(home: Home) -> None:

@@ -26,6 +26,7 @@ from chatserver.journal.contract import (
     Guard,
     Outrun,
     settle,
+    since,
 )
 from chatserver.journal.eventlog import Entry, EventLog
 from chatserver.journal.guards import Subjects
@@ -306,6 +307,11 @@ class Node:
     async def replay(self, view: View, after: int, up_to: int, limit: int) -> list[Event]:
         await self.shown(min(up_to, self.stream.last_seq))
         return await self.stream.log.visible(view, after, up_to, limit)
+
+    async def latest(self, most: int, most_bytes: int) -> tuple[list[Event], int]:
+        await self.shown(self.stream.last_seq)
+        log = self.stream.log
+        return since(await log.latest(most, most_bytes), await log.dropped_seq())
 
     async def drop_passed(self) -> int:
         return await self.stream.log.drop_passing(self.stream.clock_ms() - KEEP_MS, 100_000)

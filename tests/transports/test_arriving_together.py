@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.http.house import House
 from tests.store.kit import account, login
 from tests.support.inprocess import Inside, inside
 from tests.transports.test_firstlook import SOCKET
@@ -20,16 +21,16 @@ WAIT_S = 30.0
 PRESENCE = re.compile(rb'\{"type":"presence","online":\[[^]]*\]\}')
 
 
-async def friends(it: Inside) -> dict[str, str]:
+async def friends(house: House) -> dict[str, str]:
     """Friends of each other, none of whom is in memory: their cookies by name."""
     cookies = {}
     for name in NAMES:
-        await it.house.store.add_account(account(name))
+        await house.store.add_account(account(name))
         kept = login(f"c-{name}", name, expires_at=2**52, last_used_at=2**50)
-        await it.house.store.add_login(kept)
-        cookies[name] = it.house.sessions.cookie(kept, secure=False).partition(";")[0]
+        await house.store.add_login(kept)
+        cookies[name] = house.sessions.cookie(kept, secure=False).partition(";")[0]
     for one, other in (("bob", "cho"), ("cho", "bob"), ("cho", "dee"), ("dee", "cho")):
-        await it.house.friendships.befriend(one, other)
+        await house.friendships.befriend(one, other)
     return cookies
 
 
@@ -56,7 +57,7 @@ async def test_friends_who_come_together_are_shown_each_other_and_told_no_more(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with inside(tmp_path) as it:
-        cookies, offered = await friends(it), []
+        cookies, offered = await friends(it.house), []
         monkeypatch.setattr(it.house.delivery.hub, "offer", lambda *what: offered.append(what))
         ends = {name: comes(it, f"{way}?client={name}", cookie) for name, cookie in cookies.items()}
         shown = {}
@@ -73,7 +74,7 @@ async def test_friends_who_come_together_are_shown_each_other_and_told_no_more(
 @pytest.mark.parametrize("way", WAYS)
 async def test_who_comes_after_a_greeting_is_told_of(tmp_path: Path, way: str) -> None:
     async with inside(tmp_path) as it:
-        cookies = await friends(it)
+        cookies = await friends(it.house)
         bob = comes(it, f"{way}?client=bob", cookies["bob"])
         await until(bob, PRESENCE)
         cho = comes(it, f"{way}?client=cho", cookies["cho"])
@@ -92,7 +93,7 @@ async def test_of_one_client_that_comes_twice_at_once_the_newer_is_greeted(
     tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with inside(tmp_path) as it:
-        cookies = await friends(it)
+        cookies = await friends(it.house)
         older, newer = (comes(it, f"{way}?client=bob", cookies["bob"]) for _ in range(2))
         await until(newer, PRESENCE)
         said = re.compile(rb'"events":\[\]' if way == "/poll" else rb'"bye"[^}]*superseded')

@@ -21,7 +21,7 @@ from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.store.mongo.changes import apply_change
 from chatserver.store.mongo.database import MongoDb
-from chatserver.store.mongo.replay import count_visible, visible
+from chatserver.store.mongo.replay import count_visible, latest, visible
 from chatserver.store.mongo.shapes import TTL_MS, entry_of, event_document, note_of
 from chatserver.store.mongo.unread import Folds
 
@@ -90,6 +90,10 @@ class MongoLog:
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         async with self._db.answering():
             return await count_visible(self._db, view, after, min(up_to, self._db.head_seq), cap)
+
+    async def latest(self, most: int, most_bytes: int) -> list[Event]:
+        async with self._db.answering():
+            return await latest(self._db, most, most_bytes)
 
     async def dropped_seq(self) -> int:
         async with self._db.answering():

@@ -15,7 +15,7 @@ from chatserver.journal.eventlog import Entry
 from chatserver.store.gathered import Gathered
 from chatserver.store.sqlite.changes import apply_change
 from chatserver.store.sqlite.database import Database, SqlitePart
-from chatserver.store.sqlite.replay import Look, count_visible, few_of_each, visible
+from chatserver.store.sqlite.replay import Look, count_visible, few_of_each, latest, visible
 from chatserver.store.sqlite.shapes import EVENT_COLUMNS, IS_PASSING, Row, event_row
 from chatserver.store.sqlite.unread import add_unread
 
@@ -50,6 +50,9 @@ class SqliteLog(SqlitePart):
 
     async def count_visible(self, view: View, after: int, up_to: int, cap: int) -> int:
         return await self._db.read(lambda db: count_visible(db, view, after, up_to, cap))
+
+    async def latest(self, most: int, most_bytes: int) -> list[Event]:
+        return await self._db.read(lambda db: latest(db, most, most_bytes))
 
     async def dropped_seq(self) -> int:
         return await self._db.read(dropped_seq)

@@ -66,6 +66,19 @@ def few(
     return None if found is None or len(found) > most else found
 
 
+def latest(db: sqlite3.Connection, most: int, most_bytes: int) -> list[Event]:
+    """The newest events, whoever they are for; see `EventLog.latest`."""
+    found: list[Event] = []
+    for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY seq DESC LIMIT ?", (most,)):
+        event = event_of(row)
+        most_bytes -= len(event.payload)
+        if most_bytes < 0:
+            break
+        found.append(event)
+    found.reverse()
+    return found
+
+
 def count_visible(db: sqlite3.Connection, view: View, after: int, up_to: int, cap: int) -> int:
     """How many events `visible` would find, counted to `cap`; see `EventLog.count_visible`."""
     if not _are_many(db, view, after, up_to):

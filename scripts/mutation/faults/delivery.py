@@ -5,11 +5,13 @@ from __future__ import annotations
 from scripts.mutation.fault import Fault
 
 CATCHUP = "chatserver/delivery/catchup.py"
+RECENT = "chatserver/delivery/recent.py"
 READERS = "chatserver/delivery/readers.py"
 MAILBOXES = "chatserver/delivery/mailboxes.py"
 ATTENDANCE = "chatserver/delivery/attendance.py"
 NEWCOMERS = "chatserver/delivery/newcomers.py"
 
+T_RECENT = ("tests/delivery/test_recent.py",)
 T_CATCHUP = ("tests/delivery/test_catchup.py",)
 T_READERS = ("tests/delivery/test_readers.py",)
 T_MAILBOXES = ("tests/delivery/test_mailboxes.py",)
@@ -18,6 +20,27 @@ T_NEWCOMERS = ("tests/delivery/test_newcomers.py",)
 T_CLOCKWORK = ("tests/delivery/test_clockwork.py",)
 
 FAULTS = (
+    Fault(
+        "memory says what it does not reach",
+        RECENT,
+        "if after < self.floor_seq:",
+        "if False:",
+        T_RECENT,
+    ),
+    Fault(
+        "the newest events are not known after a start",
+        "chatserver/command/build.py",
+        "await house.delivery.catchup.begin()",
+        "pass",
+        T_RECENT,
+    ),
+    Fault(
+        "a node that is not fresh answers from memory",
+        CATCHUP,
+        " or not self._journal.fresh",
+        "",
+        T_RECENT,
+    ),
     Fault(
         "what changes while a newcomer is read is believed",
         NEWCOMERS,
