@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from operator import itemgetter
+from types import MappingProxyType
+from typing import Any
 
-from chatserver.core.events import Event
-from chatserver.core.kinds import is_kept
+from chatserver.core.events import Audience, Event
+from chatserver.core.kinds import MESSAGE, is_kept
 from chatserver.core.visibility import View
 from chatserver.journal.contract import Appended
 from chatserver.journal.eventlog import Entry
@@ -16,7 +17,7 @@ from chatserver.store.gathered import Gathered
 from chatserver.store.sqlite.changes import apply_change
 from chatserver.store.sqlite.database import Database, SqlitePart
 from chatserver.store.sqlite.replay import Look, count_visible, few_of_each, latest, visible
-from chatserver.store.sqlite.shapes import EVENT_COLUMNS, IS_PASSING, Row, event_row
+from chatserver.store.sqlite.shapes import EVENT_COLUMNS, IS_PASSING, event_row
 from chatserver.store.sqlite.unread import add_unread
 
 
@@ -82,24 +83,23 @@ def find_message(db: sqlite3.Connection, sender: str, client_id: str) -> tuple[i
 
 def write_batch(db: sqlite3.Connection, batch: Sequence[Entry]) -> list[Appended | None]:
     """Write a batch with what its events change; see `EventLog.write`."""
-    rows = [
-        event_row(event, entry.client_id)
-        for entry in batch
-        for event in entry.events
-        if is_kept(event)
-    ]
-    before = db.total_changes
-    _insert(db, rows)
+    shaped, change_more = _shaped(batch)
+    many, before = 0, db.total_changes
+    for shape, values in shaped.items():
+        many += len(values) // shape.width
+        shape.insert(db, values)
     outcome: list[Appended | None] = [None] * len(batch)
-    if db.total_changes - before < len(rows):
+    written = batch
+    if db.total_changes - before < many:
         outcome = [_older(db, entry) for entry in batch]
-    written = [entry for entry, older in zip(batch, outcome, strict=True) if older is None]
-    for entry in written:
-        for event in entry.events:
-            if event.to is not None:
-                add_unread(db, event)
-            if event.change is not None:
-                apply_change(db, event.change, event.seq, entry.events[0].seq)
+        written = [entry for entry, older in zip(batch, outcome, strict=True) if older is None]
+    if change_more:
+        for entry in written:
+            for event in entry.events:
+                if event.to is not None:
+                    add_unread(db, event)
+                if event.change is not None:
+                    apply_change(db, event.change, event.seq, entry.events[0].seq)
     if written:
         # Only what was written counts: a snapshot must not claim a place that nobody will ever reach. What
         # has a place and no row counts too: its place must not be given to another event.
@@ -115,41 +115,59 @@ costs more than a row does while the loop is busy; each number of rows is compil
 
 class _Shape:
     """Rows of events that say nothing in the columns left out: a NULL that is bound costs `sqlite3` as much as five values,
-    for it looks for an adapter."""
+    for it looks for an adapter. What is `always` the same is not bound at all."""
 
-    def __init__(self, *left_out: str) -> None:
-        kept = [at for at, name in enumerate(EVENT_COLUMNS) if name not in left_out]
+    def __init__(self, *left_out: str, always: Mapping[str, str] = MappingProxyType({})) -> None:
+        kept = [at for at, name in enumerate(EVENT_COLUMNS) if name not in (*left_out, *always)]
         self.said = itemgetter(*kept)
-        names, row = ", ".join(self.said(EVENT_COLUMNS)), ", ".join("?" * len(kept))
+        self.width = len(kept)
+        names = ", ".join((*self.said(EVENT_COLUMNS), *always))
+        row = f"({', '.join((*'?' * len(kept), *always.values()))})"
         self._statements = {
             # Whatever else is wrong undoes the transaction. SQLite would be ready to undo the statement alone, and write
             # what its pages held into a file of its own for that: at 50 rows as much as into the log.
-            many: f"INSERT OR ROLLBACK INTO events ({names}) VALUES {', '.join([f'({row})'] * many)}"
+            many: f"INSERT OR ROLLBACK INTO events ({names}) VALUES {', '.join([row] * many)}"
             " ON CONFLICT (actor, client_id) WHERE client_id IS NOT NULL DO NOTHING"
             for many in ROWS_AT_ONCE
         }
 
-    def insert(self, db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Write these events, but those whose `client_id` their actor has used before."""
-        at = 0
+    def insert(self, db: sqlite3.Connection, values: Sequence[Any]) -> None:
+        """Write events, the values of one after those of another, but those whose `client_id` their actor has used before."""
+        at, end, width = 0, len(values), self.width
         for many, statement in self._statements.items():
-            while len(rows) - at >= many:
-                db.execute(statement, list(chain.from_iterable(rows[at : at + many])))
-                at += many
+            size = many * width
+            while end - at >= size:
+                db.execute(statement, values[at : at + size])
+                at += size
 
 
 _TO_ALL, _TO_ONE, _ANY = _Shape("peer", "about"), _Shape("about"), _Shape()
+_BROADCAST = _Shape(
+    *("peer", "about"),
+    always={"type": f"'{MESSAGE.name}'", "audience": str(Audience.FRIENDS.value)},
+)
+_MESSAGE, _FRIENDS = MESSAGE.name, Audience.FRIENDS
 
 
-def _insert(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Write these events, in any order, but those whose `client_id` their actor has used before."""
-    shaped: dict[_Shape, list[Row]] = {}
-    for row in rows:
-        _, _, _, _, peer, _, _, _, about = row
-        shape = _ANY if about is not None else _TO_ALL if peer is None else _TO_ONE
-        shaped.setdefault(shape, []).append(shape.said(row))
-    for shape, some in shaped.items():
-        shape.insert(db, some)
+def _shaped(batch: Sequence[Entry]) -> tuple[dict[_Shape, list[Any]], bool]:
+    """The rows of a batch by shape, one after another, and whether any of its events changes more than that it is there."""
+    broadcasts: list[Any] = []
+    shaped = {_BROADCAST: broadcasts}
+    change_more = False
+    for entry in batch:
+        for event in entry.events:
+            if event.audience is _FRIENDS and event.type == _MESSAGE and event.change is None:
+                # Nearly all there are.
+                payload = bytearray(event.payload)  # as in `event_row`
+                broadcasts += event.seq, event.actor, event.at_ms, payload, entry.client_id
+                continue
+            change_more = True
+            if is_kept(event):
+                row = event_row(event, entry.client_id)
+                _, _, _, _, peer, _, _, _, about = row
+                shape = _ANY if about is not None else _TO_ALL if peer is None else _TO_ONE
+                shaped.setdefault(shape, []).extend(shape.said(row))
+    return shaped, change_more
 
 
 def _older(db: sqlite3.Connection, entry: Entry) -> Appended | None:
