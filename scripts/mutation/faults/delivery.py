@@ -93,8 +93,8 @@ FAULTS = (
     Fault(
         "what does not fit into one write is passed over",
         CATCHUP,
-        "    if len(kept) < len(events):\n",
-        "    if not kept:\n",
+        "return kept, position if len(kept) == len(events) else kept[-1].seq",
+        "return kept, position",
         T_CATCHUP,
     ),
     Fault(
