@@ -322,7 +322,8 @@ class Poll:
 
     def answer(self, events: Sequence[Event], signals: Iterable[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
-        cursor, more = self._after or 0, False
+        assert self._after is not None
+        cursor, more = self._after, False
         if events:
             cursor = events[-1].seq
             if self._reader is not None:
