@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from chatserver.core.audience import AudienceIndex
 from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
-from chatserver.core.mailbox import Mailbox, Reader, cut_batch, size_of
+from chatserver.core.mailbox import Mailbox, Reader, cut_batch, hand_out, size_of
 from chatserver.core.visibility import shows
 
 FRIENDS, PAIR, NOBODY = Audience.FRIENDS, Audience.PAIR, Audience.NOBODY
 """By names of the module: the attribute of an enumeration takes five times as long, and each message asks four times."""
 
-News = dict[Mailbox, tuple[int, list[Event] | None]]
-"""Of a batch, by mailbox: the last seq before it, and the run that is all that is new; None where there are several."""
+News = dict[Mailbox, list[Event]]
+"""What of a batch is for whom. Where it is the same, it is nearly always the very same list."""
+
+_NOTHING: list[Event] = []
 
 FLUSH_READERS = 512
 """Readers that write in one flush, about 8 ms: a herd has them all marked at once, and the others have their turn."""
@@ -101,39 +103,58 @@ class Hub:
     def apply(self, events: Sequence[Event]) -> None:
         """Take the next events of the order; a seq at or below the head was applied before and is skipped.
 
-        Readers that have everything take what is new before this returns, as one run for the whole batch; the
+        Readers that have everything are written to before this returns, as one run for the whole batch; the
         others are marked.
         """
+        runs = self._runs(events)
+        if len(runs) == 1 and not isinstance(runs[0][0].change, FriendChange):
+            self.head_seq = runs[0][-1].seq
+            self._hand_out(runs[0], self._audience(runs[0][0]))
+            return
         news: News = {}
         try:
-            self._append(events, news)
+            self._gather(runs, news)
         finally:
             # Whatever went wrong with one event: nobody may be left who never hears of what is there.
-            self._hand_out(news)
+            for run, mailboxes in _by_run(news):
+                self._hand_out(run, mailboxes)
 
-    def _append(self, events: Sequence[Event], news: News) -> None:
-        at, end = 0, len(events)
-        while at < end:
-            event = events[at]
-            at += 1
-            if event.seq <= self.head_seq:
+    def _runs(self, events: Sequence[Event]) -> list[list[Event]]:
+        """What is new of these, what one person writes to their friends in a row together: it goes to the same mailboxes."""
+        runs: list[list[Event]] = []
+        head_seq = self.head_seq
+        for event in events:
+            if event.seq <= head_seq:
                 continue
-            if event.change is not None and isinstance(event.change, FriendChange):
-                self._change_friends(event.change, event.seq)
-            run = [event]
-            # What one person writes to their friends in a row goes to the same mailboxes: one step.
-            while at < end and events[at].actor == event.actor and _same_way(event, events[at]):
-                run.append(events[at])
-                at += 1
-            self._deliver(run, news)
+            if runs and _same_way(runs[-1][0], event):
+                runs[-1].append(event)
+            else:
+                runs.append([event])
+        return runs
+
+    def _gather(self, runs: list[list[Event]], news: News) -> None:
+        """Put into `news` what of `runs` is for whom, as of each one's place in the order."""
+        for run in runs:
+            change = run[0].change
+            if change is not None and isinstance(change, FriendChange):
+                self._change_friends(change, run[0].seq, news)
+            shorter, longer = _NOTHING, run
+            for mailbox in self._audience(run[0]):
+                earlier = news.get(mailbox, _NOTHING)
+                # In a circle of friends nearly all had the very same list before, and have the very same now.
+                if earlier is not shorter:
+                    shorter, longer = earlier, earlier + run
+                news[mailbox] = longer
             self.head_seq = run[-1].seq
 
-    def _change_friends(self, change: FriendChange, seq: int) -> None:
+    def _change_friends(self, change: FriendChange, seq: int, news: News) -> None:
         self.index.change(change, seq)
         if change.relation == "none":
             for user_id in (change.asker, change.other):
                 if (mailbox := self.index.open.get(user_id)) is not None:
                     mailbox.withdraw()
+                    if mailbox in news:
+                        news[mailbox] = mailbox.visible(news[mailbox])
         if self._opening:
             for user_id in (change.asker, change.other):
                 if user_id in self._opening:
@@ -154,41 +175,24 @@ class Hub:
             mailboxes.append(own)
         return mailboxes
 
-    def _deliver(self, run: list[Event], news: News) -> None:
-        """Put `run` into the mailboxes of its audience, and into `news`."""
-        mailboxes = self._audience(run[0])
+    def _hand_out(self, run: list[Event], mailboxes: Sequence[Mailbox]) -> None:
+        """Put `run` into these mailboxes; their readers have it afterwards, or are marked."""
         self.delivered_events += len(mailboxes) * len(run)
+        if len(run) == 1 or len(cut_batch(run)) == len(run):
+            hand_out(run, mailboxes, self._offer, self._failed)
+            return
         size_bytes = size_of(run)
         for mailbox in mailboxes:
-            before = mailbox.extend(run, size_bytes)
-            news[mailbox] = (news[mailbox][0], None) if mailbox in news else (before, run)
+            mailbox.extend(run, size_bytes)
+            for reader in mailbox.readers:
+                self.mark(reader)
 
-    def _hand_out(self, news: News) -> None:
-        """Have every reader of these mailboxes take what is new, or marked."""
-        shared: list[Event] = []
-        fits = True
-        for mailbox, (before, run) in news.items():
-            readers = mailbox.readers
-            if not readers:
-                continue
-            latest = mailbox.after(before) if run is None else run
-            # Compared by identity. In a circle of friends nearly all have the same news, and whoever frames it
-            # does so once for the very same list.
-            if latest is not shared:
-                if latest == shared:
-                    latest = shared
-                else:
-                    shared = latest
-                    fits = len(latest) == 1 or len(cut_batch(latest)) == len(latest)
-            # A batch larger than the mailbox has pushed out its own beginning: what is left follows the floor.
-            if before < mailbox.floor_seq:
-                before = mailbox.floor_seq
-            for reader in readers:
-                try:
-                    if not (fits and reader.take(latest, before)):
-                        self.mark(reader)
-                except Exception as error:
-                    self._failed(reader, error)
+    def _offer(self, reader: Reader, run: list[Event], before: int) -> None:
+        try:
+            if not reader.take(run, before):
+                self.mark(reader)
+        except Exception as error:
+            self._failed(reader, error)
 
     def signal(self, signal: Signal, to: str | None) -> None:
         """Offer a signal to the readers of the friends of `signal.about`, or of the friend `to` alone."""
@@ -253,6 +257,15 @@ class Hub:
 
 def _always() -> bool:
     return True
+
+
+def _by_run(news: News) -> Iterable[tuple[list[Event], list[Mailbox]]]:
+    """Who gets the very same list."""
+    found: dict[int, tuple[list[Event], list[Mailbox]]] = {}
+    for mailbox, run in news.items():
+        if run:
+            found.setdefault(id(run), (run, []))[1].append(mailbox)
+    return found.values()
 
 
 def _same_way(first: Event, other: Event) -> bool:

@@ -6,7 +6,7 @@ whether something that it should have seen may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from chatserver.core.errors import Ending
@@ -21,6 +21,22 @@ _SURE_EVENTS = 7
 """So many events are under BATCH_BYTES without counting: 4,000 code points are 16 KB at most."""
 
 
+class Pipe(Protocol):
+    """Where the bytes of a reader may go straight to its peer: a socket on which nothing waits."""
+
+    def send(self, data: bytes, /) -> int:
+        """Send what there is room for, and say how much that was. Raises OSError; that there is no room is one, too."""
+        ...
+
+
+class Framing(Protocol):
+    """How events look on one transport."""
+
+    def of(self, events: list[Event]) -> bytes:
+        """The bytes of `events`, one after another; there is one at least."""
+        ...
+
+
 class Reader(Protocol):
     """What the hub needs to know of a reader (implementations: `chatserver.transports.reader`).
 
@@ -33,6 +49,18 @@ class Reader(Protocol):
     """The client's own name for itself; empty where it gave none."""
     knows: int
     """How many comings (`Signal.coming`) the whole presence has shown it."""
+    cursor: int
+    """The seq of the last event that it has."""
+    pipe: Pipe | None
+    """What `hand_out` may write to by itself, where the cursor stands right before a run; it moves the cursor and counts
+    `pipe_bytes` then. The reader sees to it that it is None wherever anything else would have to go first."""
+    pipe_bytes: int
+    frames: Framing | None
+    """How to write on its pipe; None for whoever never has one."""
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Of `data` only the first `sent` bytes went over the pipe: the rest goes when there is room."""
+        ...
 
     def take(self, run: list[Event], before: int) -> bool:
         """Write `run`, the newest events of the mailbox, if nothing is missing and nothing waits.
@@ -76,6 +104,7 @@ class Mailbox:
         "friends",
         "last_seq",
         "readers",
+        "sole",
         "user_id",
     )
 
@@ -88,6 +117,8 @@ class Mailbox:
         """The seq of the newest event here, or the floor where there is none."""
         self.friends = friends
         self.readers: list[Reader] = []  # oldest first
+        self.sole: Reader | None = None
+        """The one reader, where there is no other."""
         self.events: list[Event] = []
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -96,10 +127,12 @@ class Mailbox:
     def attach(self, reader: Reader) -> None:
         """Let `reader` read."""
         self.readers.append(reader)
+        self.sole = reader if len(self.readers) == 1 else None
 
     def detach(self, reader: Reader) -> None:
         """Forget a reader."""
         self.readers.remove(reader)
+        self.sole = self.readers[0] if len(self.readers) == 1 else None
 
     def extend(self, run: Sequence[Event], size_bytes: int) -> int:
         """Add the newest events, `size_bytes` in all (see `size_of`); the last seq before them.
@@ -135,13 +168,15 @@ class Mailbox:
 
         No cursor and no floor moves: it is not missing, it is not theirs.
         """
-        self.events = [
-            event
-            for event in self.events
-            if shows(self, event.seq, event.audience, event.actor, event.to)
-        ]
+        self.events = self.visible(self.events)
         self.last_seq = self.events[-1].seq if self.events else self.floor_seq
         self._bytes = size_of(self.events)
+
+    def visible(self, events: Iterable[Event]) -> list[Event]:
+        """Those of `events` that the owner may see now."""
+        return [
+            each for each in events if shows(self, each.seq, each.audience, each.actor, each.to)
+        ]
 
     def after(self, cursor: int) -> list[Event]:
         """All events here after `cursor`, oldest first."""
@@ -167,6 +202,60 @@ class Mailbox:
     def size_bytes(self) -> int:
         """What the events here hold, as if nobody shared them."""
         return self._bytes
+
+
+Offer = Callable[[Reader, list[Event], int], None]
+"""What is to be done with a reader that is not written to by `hand_out`: the run, and `before`, as `Reader.take` has them."""
+Failed = Callable[[Reader, Exception], None]
+
+
+def hand_out(run: list[Event], mailboxes: Iterable[Mailbox], offer: Offer, failed: Failed) -> None:
+    """Put `run`, newer than anything there, into `mailboxes`, and write it to each sole reader that has a pipe and all before it.
+
+    It is `Mailbox.extend` and a write in one loop, without a call of Python: this is done for each friend of each
+    sender, on memory that the caches have lost since (`docs/design/followers.md`).
+    """
+    first, last, size_bytes = run[0], run[-1].seq, size_of(run)
+    alone = len(run) == 1
+    frames: Framing | None = None
+    data, data_bytes = b"", 0
+    for mailbox in mailboxes:
+        before, mailbox.last_seq = mailbox.last_seq, last
+        events = mailbox.events
+        if alone:
+            events.append(first)
+        else:
+            events += run
+        mailbox._bytes = held_bytes = mailbox._bytes + size_bytes
+        if held_bytes > mailbox._max_bytes or len(events) > mailbox._max_events:
+            mailbox._evict()
+            # A run larger than the mailbox has pushed out its own beginning: what is left follows the floor.
+            before = max(before, mailbox.floor_seq)
+        reader = mailbox.sole
+        # The very same integer, as it nearly always is; equal ones are for `take`.
+        if reader is None or reader.cursor is not before or (pipe := reader.pipe) is None:
+            for reader in mailbox.readers:
+                offer(reader, run, before)
+            continue
+        if frames is not reader.frames and (frames := reader.frames) is not None:
+            data = frames.of(run)
+            data_bytes = len(data)
+        try:
+            sent = pipe.send(data)
+        except OSError:
+            sent = 0  # no room, or nobody there: whoever waits for room finds out
+        reader.cursor = last
+        if sent == data_bytes:
+            reader.pipe_bytes += sent
+        else:
+            _keep(reader, data, sent, failed)
+
+
+def _keep(reader: Reader, data: bytes, sent: int, failed: Failed) -> None:
+    try:
+        reader.keep(data, sent)
+    except Exception as error:
+        failed(reader, error)
 
 
 def size_of(events: Sequence[Event]) -> int:

@@ -141,7 +141,7 @@ class Connection:
         if self._closing or not data:
             return
         if self.waits:
-            self._keep(data, 0)
+            self.keep(data, 0)
             return
         try:
             sent = self._sock.send(data)
@@ -153,9 +153,14 @@ class Connection:
             return
         self.bytes_down += sent
         if sent != len(data):
-            self._keep(data, sent)
+            self.keep(data, sent)
 
-    def _keep(self, data: bytes, sent: int) -> None:
+    @property
+    def pipe(self) -> socket.socket | None:
+        """The socket, while nothing has to go first (`Outlet.pipe`)."""
+        return None if self.waits or self._closing or self._corked else self._sock
+
+    def keep(self, data: bytes, sent: int) -> None:
         """What did not leave waits for the kernel; a peer that lets too much of it gather is cut off."""
         rest = memoryview(data)[sent:]
         if self._pending is None:
@@ -164,6 +169,8 @@ class Connection:
             self._progress_s = self._connections.clockwork.clock_s()
             self._loop.add_writer(self._fd, self._on_writable)
             self._watch()
+            if self._owner is not None:
+                self._owner.clogged()
         else:
             self._pending += rest
         if len(self._pending) > PENDING_BYTES:

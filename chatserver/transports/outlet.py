@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from chatserver.core.mailbox import Pipe
+
 
 class Outlet(Protocol):
     """A way out for bytes, of which some may have to wait. Nothing here waits or raises."""
@@ -21,6 +23,18 @@ class Outlet(Protocol):
     @property
     def waits(self) -> bool:
         """Whether something has not left yet. The owner's `drained` is called when it has."""
+        ...
+
+    @property
+    def pipe(self) -> Pipe | None:
+        """Where the owner may write by itself until it is told `clogged`, corks something or ends it; None where it may not now.
+
+        `bytes_down` does not count that.
+        """
+        ...
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Send what the pipe did not take: `data` but for the first `sent` bytes."""
         ...
 
     def send(self, data: bytes) -> None:
@@ -54,6 +68,9 @@ class _Nowhere:
     bytes_up = 0
     bytes_down = 0
     waits = False
+    pipe = None
+
+    def keep(self, data: bytes, sent: int) -> None: ...
 
     def send(self, data: bytes) -> None: ...
 
@@ -78,6 +95,10 @@ class Owner(Protocol):
         """Bytes came."""
         ...
 
+    def clogged(self) -> None:
+        """From now on something has to wait, until `drained`. Called from inside `send` or `keep`."""
+        ...
+
     def drained(self) -> None:
         """Everything that had to wait has left."""
         ...
@@ -95,6 +116,8 @@ class Nobody:
     """The owner of a connection that is only told to go."""
 
     def receive_data(self, data: bytes) -> None: ...
+
+    def clogged(self) -> None: ...
 
     def drained(self) -> None: ...
 

@@ -171,6 +171,9 @@ class PollConnection:
         self._buffer += data
         self._work()
 
+    def clogged(self) -> None:
+        """Nothing is asked of it before it has `drained`."""
+
     def drained(self) -> None:
         """A long answer has left."""
         self._work()

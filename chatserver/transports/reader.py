@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from chatserver.core.errors import SUPERSEDED, Ending
 from chatserver.core.events import Event, Signal
-from chatserver.core.mailbox import Mailbox
+from chatserver.core.mailbox import Framing, Mailbox, Pipe
 from chatserver.core.people import Login
 from chatserver.delivery.delivery import Delivery
 
@@ -72,12 +72,15 @@ class Reader(ABC):
         "cursor",
         "delivery",
         "dirty",
+        "frames",
         "knows",
         "login",
         "mailbox",
         "signals",
         "stage",
         "stamp",
+        "pipe",
+        "pipe_bytes",
     )
 
     transport: ClassVar[str]
@@ -94,6 +97,9 @@ class Reader(ABC):
         self.dirty = False
         self.stage = Stage.JOINING
         self.signals: list[Signal] | None = None
+        self.frames: Framing | None = None
+        self.pipe: Pipe | None = None
+        self.pipe_bytes = 0
         self.stamp = 0
         """When it came, among all readers of its client (`delivery.neighbours`)."""
 
@@ -102,6 +108,7 @@ class Reader(ABC):
         if stage not in STAGES[self.stage]:
             raise RuntimeError(f"a reader that is {self.stage.value} cannot become {stage.value}")
         self.stage = stage
+        self.pipe = None
 
     def offer(self, signal: Signal) -> None:
         """Keep a signal for the next flush: of one kind about one user only the newest, and few in all."""
@@ -150,6 +157,10 @@ class Reader(ABC):
     def live_bytes(self) -> tuple[int, int]:
         """Bytes up and down of the open connection."""
         return (0, 0)
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """Whoever never has a pipe has nothing to keep."""
+        raise RuntimeError("something was written to the pipe of a reader that has none")
 
     @abstractmethod
     def take(self, run: list[Event], before: int) -> bool: ...

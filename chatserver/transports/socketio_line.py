@@ -175,6 +175,9 @@ class Line(FrameReading):
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
+    def clogged(self) -> None:
+        """Whoever asks the link whether something waits is told."""
+
     def drained(self) -> None:
         """The kernel has taken everything."""
         if self._bound:

@@ -153,6 +153,13 @@ class Link:
         self._bytes_up += up
         self._bytes_down += down
 
+    pipe = None
+    """What goes to a client goes in order with what the library has to say."""
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """It gives no pipe away."""
+        raise RuntimeError("a link has no pipe")
+
     def cork(self, data: bytes) -> None:
         """Have `data` leave with the next `send`."""
         self._corked += data

@@ -48,6 +48,7 @@ class StreamReader(Reader):
     def __init__(self, delivery: Delivery, arrival: Arrival, mailbox: Mailbox) -> None:
         super().__init__(delivery, arrival.login, mailbox, arrival.client)
         self.knows = ALL_COMINGS
+        self.frames = self.encoding
         self._drained: asyncio.Future[None] | None = None
         self.outlet: Outlet = NOWHERE
         """Where its bytes go; `NOWHERE` before there is a connection and after it is gone."""
@@ -132,7 +133,7 @@ class StreamReader(Reader):
             self.flush()
 
     def take(self, run: list[Event], before: int) -> bool:
-        """Write `run` at once, where it is exactly what comes next and nothing waits."""
+        """Write `run` at once, where it is exactly what comes next and nothing waits; then the next may take the pipe."""
         encoding = self.encoding
         if run is not encoding.events:
             encoding.of(run)  # the first of all who are handed it
@@ -141,8 +142,19 @@ class StreamReader(Reader):
             if not outlet.waits:
                 outlet.send(encoding.data)
                 self.cursor = encoding.last_seq
+                self.pipe = outlet.pipe
                 return True
         return False
+
+    def keep(self, data: bytes, sent: int) -> None:
+        """The pipe took only a part: the rest waits."""
+        self.pipe_bytes += sent
+        self.outlet.keep(data, sent)
+
+    def cork(self, data: bytes) -> None:
+        """Have `data` leave with what is written next."""
+        self.pipe = None
+        self.outlet.cork(data)
 
     @property
     def has_everything(self) -> bool:
@@ -222,6 +234,10 @@ class StreamReader(Reader):
 
     # The connection's own events.
 
+    def clogged(self) -> None:
+        """Something has to wait: nothing goes past it."""
+        self.pipe = None
+
     def drained(self) -> None:
         """The outlet has sent everything: go on."""
         self._wake()
@@ -252,7 +268,7 @@ class StreamReader(Reader):
 
     def live_bytes(self) -> tuple[int, int]:
         """What went over the connection since it was taken over."""
-        return (self.outlet.bytes_up, self.outlet.bytes_down)
+        return (self.outlet.bytes_up, self.outlet.bytes_down + self.pipe_bytes)
 
     def end(self, ending: Ending) -> None:
         """Tell the client and close."""

@@ -148,7 +148,7 @@ class TalkingReader(StreamReader):
             self._refuse(answer, reference)
         elif self.attached:
             # In one write with the sender's own event, which comes next; or by the flush, if there is none.
-            self.outlet.cork(self.acknowledgement(reference, answer.seq, answer.at_ms))
+            self.cork(self.acknowledgement(reference, answer.seq, answer.at_ms))
             if answer.duplicate or not self.has_everything:
                 self.delivery.hub.mark(self)
 

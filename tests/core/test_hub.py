@@ -8,7 +8,7 @@ from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
 from chatserver.core.hub import FLUSH_READERS, Hub
-from chatserver.core.mailbox import BATCH_BYTES, Mailbox
+from chatserver.core.mailbox import BATCH_BYTES, Framing, Mailbox, Pipe
 
 
 class Probe:
@@ -17,6 +17,9 @@ class Probe:
     dirty = False
     client = ""
     knows = 0
+    pipe: Pipe | None = None
+    pipe_bytes = 0
+    frames: Framing | None = None
 
     def __init__(self, mailbox: Mailbox, cursor: int, willing: bool = True) -> None:
         self.mailbox = mailbox
@@ -31,6 +34,8 @@ class Probe:
         self.taken.append(run)
         self.cursor = run[-1].seq
         return True
+
+    def keep(self, data: bytes, sent: int) -> None: ...
 
     def flush(self) -> None:
         batch = self.mailbox.read_after(self.cursor)
@@ -48,11 +53,15 @@ class Probe:
 class House:
     """A hub with the friends ann, bob and cho, each with a mailbox."""
 
-    def __init__(self, max_events: int = 100) -> None:
+    def __init__(self, max_events: int = 100, max_bytes: int = 10**7) -> None:
         self.flushes = 0
         self.failed: list[object] = []
         self.hub = Hub(
-            0, max_events, 10**7, self._schedule, lambda reader, error: self.failed.append(reader)
+            0,
+            max_events,
+            max_bytes,
+            self._schedule,
+            lambda reader, error: self.failed.append(reader),
         )
         self.boxes = {}
         for user in ("ann", "bob", "cho"):

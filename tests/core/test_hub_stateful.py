@@ -20,11 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from chatserver.core import hub as hub_module
 from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
-from chatserver.core.hub import Hub, News
-from chatserver.core.mailbox import Mailbox
+from chatserver.core.hub import Hub
+from chatserver.core.mailbox import Failed, Framing, Mailbox, Offer, Pipe, hand_out
 
 USERS = ("ann", "bob", "cho", "dee")
 MAILBOX_EVENTS = 5
@@ -34,8 +35,34 @@ users = st.sampled_from(USERS)
 pairs = st.tuples(users, users).filter(lambda pair: pair[0] != pair[1])
 
 
+class Frames:
+    """One byte an event."""
+
+    run: Sequence[Event] = ()
+
+    def of(self, events: list[Event]) -> bytes:
+        self.run = events
+        return b"x" * len(events)
+
+
+FRAMES = Frames()
+
+
+class Straight:
+    """The pipe of a probe; of the last write before it clogs it takes a part, and the connection keeps the rest."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+
+    def send(self, data: bytes) -> int:
+        assert not self.probe.full, "nothing goes past what waits"
+        self.probe.machine.take(self.probe, FRAMES.run)
+        return len(data) - self.probe.clogged
+
+
 class Probe:
-    """A reader on some transport: takes what comes next where it is `keen`, else pulls, as much as `greed` lets it.
+    """A reader on some transport: takes what comes next where it is `keen`, the first by itself and then by a pipe; else it
+    pulls, as much as `greed` lets it.
 
     `clogged`: its connection takes one more write, and then lets nothing in until it has `drained`.
     """
@@ -54,6 +81,9 @@ class Probe:
         self.dirty = False
         self.client = ""
         self.knows = 0
+        self.pipe: Pipe | None = None
+        self.pipe_bytes = 0
+        self.frames: Framing | None = FRAMES
 
     def offer(self, signal: Signal) -> None: ...
 
@@ -66,7 +96,11 @@ class Probe:
             return False
         self.machine.take(self, run)
         self.full = self.clogged
+        self.pipe = None if self.full else Straight(self)
         return True
+
+    def keep(self, data: bytes, sent: int) -> None:
+        self.full, self.pipe = True, None
 
     def flush(self) -> None:
         if self.full or self.machine.probes.get(self.user) is not self:
@@ -178,6 +212,14 @@ class Machine(RuleBasedStateMachine):
         draft = Draft("message", Audience.FRIENDS, sender, None, {"text": "x"})
         self.publish(*[draft] * count)
 
+    @rule(sender=users, clogged=st.none() | users)
+    def write_again_and_again(self, sender: str, clogged: str | None) -> None:
+        """Batch after batch before the loop turns: the first is taken, what follows may go by a pipe."""
+        for number in range(4):
+            self.write_to_all(sender, 1)
+            if clogged is not None and number == 1:
+                self.clog(clogged)
+
     @rule(pair=pairs)
     def write_to_one(self, pair: tuple[str, str]) -> None:
         self.publish(Draft("message", Audience.PAIR, pair[0], pair[1], {"text": "x"}))
@@ -285,12 +327,10 @@ def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        news: News = {}
-        hub._deliver([event], news)
-        hub._hand_out(news)
+        hub._hand_out([event], hub._audience(event))
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
-            hub._change_friends(event.change, event.seq)
+            hub._change_friends(event.change, event.seq, {})
 
 
 def keep_what_is_not_theirs_any_more(mailbox: Mailbox) -> None:
@@ -305,9 +345,26 @@ def mark_without_scheduling(hub: Hub, reader: Any) -> None:
         hub._dirty.append(reader)
 
 
-def say_that_nothing_is_missing(mailbox: Mailbox, run: Sequence[Event], size_bytes: int) -> int:
-    EXTEND(mailbox, run, size_bytes)
-    return 0
+def say_that_nothing_is_missing(
+    run: list[Event], mailboxes: Sequence[Mailbox], offer: Offer, failed: Failed
+) -> None:
+    hand_out(run, mailboxes, lambda reader, run, before: offer(reader, run, 0), failed)
+
+
+def forget_one(
+    run: list[Event], mailboxes: Sequence[Mailbox], offer: Offer, failed: Failed
+) -> None:
+    hand_out(run, mailboxes[1:], offer, failed)
+
+
+def hand_out_what_the_hub_had_before_the_change(
+    mailbox: Mailbox, events: list[Event]
+) -> list[Event]:
+    return events
+
+
+def go_on_by_the_pipe(probe: Probe, data: bytes, sent: int) -> None:
+    probe.full = True
 
 
 def take_as_if_nothing_had_been_missed(probe: Probe, run: list[Event], before: int) -> bool:
@@ -321,7 +378,7 @@ def keep_the_cursor_of_before(probe: Probe, run: list[Event], before: int) -> bo
     return taken
 
 
-EXTEND, TAKE = Mailbox.extend, Probe.take
+TAKE = Probe.take
 
 
 @pytest.mark.parametrize(
@@ -329,7 +386,10 @@ EXTEND, TAKE = Mailbox.extend, Probe.take
     [
         (Probe, "take", take_as_if_nothing_had_been_missed),
         (Probe, "take", keep_the_cursor_of_before),
-        (Mailbox, "extend", say_that_nothing_is_missing),
+        (Probe, "keep", go_on_by_the_pipe),
+        (hub_module, "hand_out", say_that_nothing_is_missing),
+        (hub_module, "hand_out", forget_one),
+        (Mailbox, "visible", hand_out_what_the_hub_had_before_the_change),
         (Mailbox, "withdraw", keep_what_is_not_theirs_any_more),
         (Mailbox, "_evict", evict_without_raising_the_floor),
         (Hub, "apply", change_friends_after_the_delivery),
@@ -337,7 +397,7 @@ EXTEND, TAKE = Mailbox.extend, Probe.take
     ],
 )
 def test_a_planted_fault_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, fault: Any
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, fault: Any
 ) -> None:
     monkeypatch.setattr(owner, name, fault)
     with pytest.raises(AssertionError):

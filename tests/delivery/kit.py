@@ -11,7 +11,7 @@ from chatserver.core.errors import Ending
 from chatserver.core.events import Event, Signal
 from chatserver.core.everywhere import Everywhere
 from chatserver.core.limits import Limits
-from chatserver.core.mailbox import Mailbox
+from chatserver.core.mailbox import Framing, Mailbox, Pipe
 from chatserver.core.people import Login
 from chatserver.core.presence import Presence
 from chatserver.delivery.clockwork import Clocks
@@ -61,6 +61,9 @@ class Probe:
         self.attached = False
         self.dirty = False
         self.cursor = mailbox.last_seq
+        self.pipe: Pipe | None = None
+        self.pipe_bytes = 0
+        self.frames: Framing | None = None
         self.got: list[int] = []
         self.signals: list[Signal] = []
         self.endings: list[Ending] = []
@@ -76,6 +79,8 @@ class Probe:
         self.got += [event.seq for event in run]
         self.cursor = run[-1].seq
         return True
+
+    def keep(self, data: bytes, sent: int) -> None: ...
 
     def flush(self) -> None: ...
 

@@ -28,6 +28,7 @@ class Recorder:
         self.said = bytearray()
         self.events: list[str] = []
         self.failing = False
+        self.clogs = 0
         self.changed = asyncio.Event()
 
     def _note(self, what: str) -> None:
@@ -39,6 +40,9 @@ class Recorder:
     def receive_data(self, data: bytes) -> None:
         self.said += data
         self._note("data")
+
+    def clogged(self) -> None:
+        self.clogs += 1
 
     def drained(self) -> None:
         self._note("drained")
@@ -69,7 +73,7 @@ class Line:
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         self.connection = Connection.of_stream(
-            IOStream(_NoTcp(server)), self.owner, self.connections
+            IOStream(NoTcp(server)), self.owner, self.connections
         )
 
     def pass_s(self, seconds: float) -> None:
@@ -89,7 +93,7 @@ class Line:
         await asyncio.get_running_loop().sock_sendall(self.peer, data)
 
 
-class _NoTcp(socket.socket):
+class NoTcp(socket.socket):
     """One of a pair of Unix sockets, which know no TCP_NODELAY."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -117,10 +121,11 @@ async def test_what_does_not_leave_at_once_leaves_in_order_and_the_owner_hears_o
     async with line() as it:
         it.connection.send(BIG)
         it.connection.send(b"end")
-        assert it.connection.waits
+        assert it.connection.waits and it.connection.pipe is None
+        assert it.owner.clogs == 1, "once, when it began"
         assert await it.hear(len(BIG) + 3) == BIG + b"end"
         await it.owner.until("drained")
-        assert not it.connection.waits
+        assert not it.connection.waits and it.connection.pipe is not None
         assert it.connection.bytes_down == len(BIG) + 3
 
 
@@ -253,7 +258,7 @@ async def test_a_stream_whose_peer_has_gone_gives_no_connection() -> None:
     server, peer = socket.socketpair()
     server.setblocking(False)
     connections = Connections(Clockwork(Limits(), lambda: 0.0, lambda: 0), Limits())
-    stream = IOStream(_NoTcp(server))
+    stream = IOStream(NoTcp(server))
     peer.close()
     for _ in range(2):  # the second time it is closed already
         with pytest.raises(StreamClosedError):

@@ -12,6 +12,7 @@ FRAMING = "chatserver/core/framing.py"
 
 T_HUB = ("tests/core/test_hub.py",)
 T_MAILBOX = ("tests/core/test_mailbox.py",)
+T_HAND_OUT = ("tests/core/test_hand_out.py",)
 T_VISIBILITY = ("tests/core/test_visibility.py",)
 T_SMALL = ("tests/core/test_small_rules.py",)
 T_FRAMING = ("tests/core/test_framing.py",)
@@ -21,8 +22,8 @@ FAULTS = (
     Fault(
         "an append is dropped on its way into one of the mailboxes",
         HUB,
-        "        for mailbox in mailboxes:\n            before =",
-        "        for mailbox in mailboxes[1:]:\n            before =",
+        "hand_out(run, mailboxes, self._offer",
+        "hand_out(run, mailboxes[1:], self._offer",
         T_HUB,
     ),
     Fault(
@@ -52,6 +53,62 @@ FAULTS = (
         "if self._bytes > self._max_bytes or len(events)",
         "if len(events)",
         T_MAILBOX,
+    ),
+    Fault(
+        "what is handed out has no bound of bytes",
+        MAILBOX,
+        "if held_bytes > mailbox._max_bytes or len(events)",
+        "if len(events)",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "what is handed out has no bound of events",
+        MAILBOX,
+        "if held_bytes > mailbox._max_bytes or len(events) > mailbox._max_events:",
+        "if held_bytes > mailbox._max_bytes:",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "a pipe is written to past what its reader has missed",
+        MAILBOX,
+        "reader.cursor is not before or",
+        "False or",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "what a pipe did not take is lost",
+        MAILBOX,
+        "        if sent == data_bytes:",
+        "        if sent >= 0:",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "a pipe that fails takes the others with it",
+        MAILBOX,
+        "        except OSError:",
+        "        except ZeroDivisionError:",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "what goes by a pipe does not move the cursor",
+        MAILBOX,
+        "        reader.cursor = last\n",
+        "",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "one of two readers of a user has nothing",
+        MAILBOX,
+        "        self.sole = reader if len(self.readers) == 1 else None\n",
+        "        self.sole = reader\n",
+        T_HAND_OUT,
+    ),
+    Fault(
+        "of a batch a former friend gets what was written before the end",
+        HUB,
+        "news[mailbox] = mailbox.visible(news[mailbox])",
+        "news[mailbox] = news[mailbox]",
+        T_HUB,
     ),
     Fault(
         "a mailbox has no bound of events",
@@ -90,27 +147,27 @@ FAULTS = (
     ),
     Fault(
         "a batch that pushes out its own beginning is no gap",
-        HUB,
-        "if before < mailbox.floor_seq:",
-        "if before < 0:",
+        MAILBOX,
+        "before = max(before, mailbox.floor_seq)",
+        "before = max(before, 0)",
         T_HUB,
     ),
     Fault(
         "a run that is too much for one write is taken all the same",
         HUB,
-        "if not (fits and reader.take(latest, before)):",
-        "if not reader.take(latest, before):",
+        "if len(run) == 1 or len(cut_batch(run)) == len(run):",
+        "if run:",
         T_HUB,
     ),
     Fault(
         "a reader that fails takes the others with it",
         HUB,
-        "                    if not (fits and reader.take(latest, before)):\n"
-        "                        self.mark(reader)\n"
-        "                except Exception as error:",
-        "                    if not (fits and reader.take(latest, before)):\n"
-        "                        self.mark(reader)\n"
-        "                except ZeroDivisionError as error:",
+        "            if not reader.take(run, before):\n"
+        "                self.mark(reader)\n"
+        "        except Exception as error:",
+        "            if not reader.take(run, before):\n"
+        "                self.mark(reader)\n"
+        "        except ZeroDivisionError as error:",
         T_HUB,
     ),
     Fault(

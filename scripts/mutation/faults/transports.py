@@ -15,6 +15,7 @@ ADMISSION = "chatserver/http/admission.py"
 
 T_CONNECTION = ("tests/transports/test_connection.py",)
 T_STREAM = ("tests/transports/test_stream.py",)
+T_PIPES = ("tests/transports/test_pipes.py",)
 T_READER = ("tests/transports/test_reader.py",)
 T_CONTRACT = "tests/transports/test_contract.py"
 T_POLL = ("tests/transports/test_longpoll.py",)
@@ -168,6 +169,34 @@ FAULTS = (
         "self.cursor = batch[-1].seq",
         "self.cursor = batch[0].seq",
         T_STREAM,
+    ),
+    Fault(
+        "a pipe goes past what waits",
+        STREAM,
+        '        """Something has to wait: nothing goes past it."""\n        self.pipe = None\n',
+        '        """Something has to wait: nothing goes past it."""\n',
+        T_PIPES,
+    ),
+    Fault(
+        "a pipe goes past what is corked",
+        STREAM,
+        "        self.pipe = None\n        self.outlet.cork(data)\n",
+        "        self.outlet.cork(data)\n",
+        T_PIPES,
+    ),
+    Fault(
+        "a pipe is there after the end",
+        READER,
+        "        self.stage = stage\n        self.pipe = None\n",
+        "        self.stage = stage\n",
+        T_PIPES,
+    ),
+    Fault(
+        "what a pipe took in part is not counted",
+        STREAM,
+        "        self.pipe_bytes += sent\n",
+        "",
+        T_PIPES,
     ),
     Fault(
         "a stream that takes does not move its cursor",
