@@ -14,6 +14,7 @@ from chatserver.core.mailbox import Mailbox
 from chatserver.core.visibility import View
 from chatserver.delivery import catchup
 from chatserver.http.house import House
+from tests.support.turns import settle
 from tests.verbs.test_accounts import opened, person
 
 
@@ -65,7 +66,7 @@ async def test_a_herd_waits_for_no_turns_and_who_comes_over_and_over_does(data: 
         joins = [asyncio.create_task(joined(house, mailbox)) for mailbox in crowd]
         joins += [asyncio.create_task(joined(house, ann)) for _ in range(20)]
         await slow.has(len(crowd) + 1 + 2)
-        await asyncio.sleep(0.05)
+        await settle(house.store)
         assert slow.under_way == len(crowd) + 1 + 2, "ann's first, and two turns of hers"
         slow.go_on.set()
         assert await asyncio.gather(*joins) == [None] * len(joins)
@@ -79,7 +80,7 @@ async def test_replays_of_one_user_leave_the_joins_to_others(data: Path) -> None
         slow = Slow(house)
         crowd = [asyncio.create_task(joined(house, ann)) for _ in range(30)]
         await slow.has(2)
-        await asyncio.sleep(0.05)
+        await settle(house.store)
         assert slow.under_way == 2, "two turns of one user"
         assert house.delivery.joins.room >= 3, "whoever waits for their own holds no join"
         other = asyncio.create_task(joined(house, bob))
@@ -96,7 +97,7 @@ async def test_a_reader_with_too_many_replays_asks_again(data: Path) -> None:
         slow = Slow(house)
         crowd = [asyncio.create_task(joined(house, ann)) for _ in range(3)]
         await slow.has(2)
-        await asyncio.sleep(0.05)
+        await settle(house.store)
         with pytest.raises(Unavailable):
             await joined(house, ann)
         slow.go_on.set()

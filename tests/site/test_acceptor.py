@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -87,6 +87,12 @@ class Place:
             client.sendall(said)
             self.clients.append(client)
         return self.clients[-1]
+
+    async def until(self, there: Callable[[], bool]) -> None:
+        """Return once it is so."""
+        async with asyncio.timeout(30):
+            while not there():
+                await asyncio.sleep(0)
 
     async def settle(self) -> None:
         for _ in range(40):
@@ -230,9 +236,7 @@ async def test_whoever_asks_for_health_does_not_wait_for_a_herd_that_is_not_acce
         def asked() -> list[bytes]:
             return [sock.recv(12, socket.MSG_PEEK) for sock in it.taken]
 
-        async with asyncio.timeout(30):
-            while HEALTH[:12] not in asked():
-                await asyncio.sleep(0)
+        await it.until(lambda: HEALTH[:12] in asked())
         before = len(it.taken) - 1
         assert before <= waiting.SHARES_A_TURN, "those who were there before the herd was seen"
         await it.settle()
@@ -246,9 +250,7 @@ async def test_a_flood_that_is_never_all_accepted_holds_nobody_back_for_long(
     async with place() as it:
         it.cheap = True
         it.come(JOINS, 6 * rules.ACCEPTS_A_TURN)
-        async with asyncio.timeout(30):
-            while len(it.taken) <= waiting.SHARES_A_TURN:
-                await asyncio.sleep(0)
+        await it.until(lambda: len(it.taken) > waiting.SHARES_A_TURN)
         assert len(it.connections.seats) < 6 * rules.ACCEPTS_A_TURN
 
 
@@ -259,9 +261,7 @@ async def test_nobody_is_held_back_where_just_so_many_came_as_are_accepted_in_on
     async with place() as it:
         it.cheap = True
         it.come(JOINS, rules.ACCEPTS_A_TURN)
-        async with asyncio.timeout(30):
-            while len(it.taken) <= waiting.SHARES_A_TURN:
-                await asyncio.sleep(0)
+        await it.until(lambda: len(it.taken) > waiting.SHARES_A_TURN)
 
 
 async def test_a_full_lobby_stops_the_accepting_until_half_of_it_has_gone() -> None:
@@ -309,20 +309,14 @@ async def test_without_descriptors_nothing_is_accepted_for_a_while_and_the_log_h
         with caplog.at_level(logging.ERROR):
             it.listener.error = errno.EMFILE
             it.come(ASKS)
-            async with asyncio.timeout(30):
-                while it.connections.accepting:
-                    await asyncio.sleep(0)
+            await it.until(lambda: not it.connections.accepting)
             assert it.connections.trouble() == "The server has run out of descriptors."
             loop, counts = asyncio.get_running_loop(), it.connections.counts
             since_s = loop.time()
-            async with asyncio.timeout(30):
-                while counts["no descriptor"] < 5:
-                    await asyncio.sleep(0)
+            await it.until(lambda: counts["no descriptor"] >= 5)
             assert loop.time() - since_s > 3 * rules.PAUSE_S, "every PAUSE_S, and not every turn"
             it.listener.error = None
-            async with asyncio.timeout(30):
-                while not it.taken:
-                    await asyncio.sleep(0.005)
+            await it.until(lambda: bool(it.taken))
         assert len(it.taken) == 1, "whoever waited is served"
         assert it.connections.seats.counts["gave way"] >= rules.GIVE_WAY
         assert await it.heard(idle[0]) == b""
@@ -343,13 +337,9 @@ async def test_a_spare_descriptor_that_cannot_be_had_again_is_had_later(
             nothing.setattr(os, "open", none)
             it.listener.error = errno.EMFILE
             it.come(ASKS)
-            async with asyncio.timeout(30):
-                while it.acceptor._spare is not None:
-                    await asyncio.sleep(0.005)
+            await it.until(lambda: it.acceptor._spare is None)
         it.listener.error = None
-        async with asyncio.timeout(30):
-            while it.acceptor._spare is None or not it.taken:
-                await asyncio.sleep(0.005)
+        await it.until(lambda: it.acceptor._spare is not None and bool(it.taken))
         assert len(it.taken) == 1
 
 

@@ -41,6 +41,11 @@ class MongoProxy(LoopbackProxy):
         self.late_s: dict[str, float] = {}
         """By command, how long it is kept back before it goes on."""
         self.late = 0
+        """Commands that are, or were, kept back."""
+        self.gone_on = 0
+        """Those that were, and have then reached the database, or nobody any more."""
+        self.asked: set[str] = set()
+        """The names of all commands so far."""
 
     def ways(self, ends: Ends) -> tuple[Way, Way]:
         return self._ask(ends.reader, ends.writer, ends.back), self._answer(ends.there, ends.writer)
@@ -59,11 +64,18 @@ class MongoProxy(LoopbackProxy):
                 self.refused += 1
                 writer.write(_error(request_id, refusal))
                 continue
-            late_s = self.late_s.get(_command(body), 0.0) if operation == OP_MSG else 0.0
-            if late_s:
+            name = _command(body) if operation == OP_MSG else ""
+            self.asked.add(name)
+            if late_s := self.late_s.get(name, 0.0):
                 self.late += 1
-                await asyncio.sleep(late_s)
-            there.write(head + body)
+                try:
+                    await asyncio.sleep(late_s)
+                    there.write(head + body)
+                    await there.drain()
+                finally:
+                    self.gone_on += 1
+            else:
+                there.write(head + body)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -25,8 +25,9 @@ async def test_a_start_that_is_cancelled_gives_the_lease_back(nx_server: NxServe
             while await db["meta"].find_one({"_id": "lease"}) is None:
                 assert not starting.done()
                 await asyncio.sleep(0.01)
-            if at == "making the indexes":
-                await asyncio.sleep(0.5)
+            while at == "making the indexes" and "createIndexes" not in proxy.asked:
+                assert not starting.done()
+                await asyncio.sleep(0.01)
             starting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await starting
@@ -51,5 +52,7 @@ async def test_a_command_that_takes_the_lease_late_is_waited_for(nx_server: NxSe
             with pytest.raises(asyncio.CancelledError):
                 await starting
             await store.close()
-            await asyncio.sleep(0.6)
+            async with asyncio.timeout(30):
+                while proxy.gone_on < proxy.late:
+                    await asyncio.sleep(0.01)
             assert await db["meta"].find_one({"_id": "lease"}) is None

@@ -21,7 +21,7 @@ from tests.store.kit import Clock, SqliteHome, opened
 
 _SLOW = (
     "CREATE TABLE numbers (n INTEGER)",
-    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000000)"
+    "WITH RECURSIVE n(x) AS (SELECT begun() UNION ALL SELECT x + 1 FROM n LIMIT 1000000000)"
     " INSERT INTO numbers SELECT x FROM n",
 )
 """A step that would take an hour, and can be interrupted."""
@@ -34,9 +34,14 @@ async def test_a_start_that_is_cancelled_while_it_migrates_closes_nothing_under_
     begun, ended = threading.Event(), threading.Event()
     found: list[str] = []
 
+    def begins() -> int:
+        begun.set()
+        return 1
+
     def slow(db: sqlite3.Connection) -> None:
         migrate(db)
-        begun.set()
+        # Only a statement that runs can be interrupted: it says so itself.
+        db.create_function("begun", 0, begins)
         try:
             migrate(db, (*MIGRATIONS, _SLOW))
         except sqlite3.Error as error:
@@ -48,8 +53,7 @@ async def test_a_start_that_is_cancelled_while_it_migrates_closes_nothing_under_
     monkeypatch.setattr(sqlite_db, "migrate", slow)
     store = SqliteStore(tmp_path, Clock())
     starting = asyncio.create_task(store.start())
-    await asyncio.to_thread(begun.wait)
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(begun.wait, 30)
     starting.cancel()
     await asyncio.sleep(0)
     starting.cancel()

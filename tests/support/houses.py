@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,9 +17,7 @@ from chatserver.store.sqlite.store import SqliteStore
 from chatserver.verbs.keys import KeyRing
 from chatserver.verbs.webpush import PushKey
 from tests.support.nodes import Node, Stream
-
-TURNS = 50
-"""Turns of the loop after which what can happen without time or help has happened."""
+from tests.support.turns import settle
 
 
 @dataclass
@@ -36,9 +33,7 @@ class Nodes:
 
     async def settle(self) -> None:
         """Let what is under way come to where it waits."""
-        await self.store.relation("nobody", "anybody")  # a way to the threads of the store and back
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await settle(self.store)
 
     async def until_followed(self) -> None:
         """Wait until something was appended that was not shown yet, and both nodes have followed everything."""

@@ -14,6 +14,10 @@ from chatserver.command.build import build
 from chatserver.command.settings import Settings
 from chatserver.http.house import House
 from chatserver.site.server import Server
+from chatserver.store.contract import Store
+
+SETTLED_TURNS = 50
+"""Turns of the loop after which what can happen without time or help has happened."""
 
 
 @contextmanager
@@ -29,6 +33,14 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+async def settle(*stores: Store) -> None:
+    """Let what is under way come to where it waits: in the loop, and in the threads of these stores."""
+    for store in stores:
+        await store.relation("nobody", "anybody")  # a way to the threads and back
+    for _ in range(SETTLED_TURNS):
+        await asyncio.sleep(0)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from chatserver.verbs.cookies import cookie_name
 from chatserver.verbs.keys import KEY_FILE, KeyRing
 from tests.support.clients import Person, WebSocketReader, opened
 from tests.support.process import ServerProcess
+from tests.support.turns import settle
 from tests.transports.test_fast_paths import here
 
 
@@ -246,7 +247,7 @@ async def test_what_comes_behind_a_poll_that_waits_is_bounded(data: Path) -> Non
         async with asyncio.timeout(30):
             while not (held := held_by_polls()):
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await settle()
         assert held <= held_by_polls() <= HEAD_BYTES + READ_BYTES
         writer.transport.abort()
 

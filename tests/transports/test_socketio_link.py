@@ -163,6 +163,7 @@ async def test_what_a_client_says_is_answered_by_its_number_and_refused_in_words
 def socket_of(link: Link, place: Place) -> tuple[Line, Paper]:
     """A WebSocket for the link, before it belongs to it."""
     line, paper = Line(place.delivery), Paper()
+    paper.sign_in = lambda user_id: None  # type: ignore[attr-defined]
     line.outlet = paper  # type: ignore[assignment]
     return line, paper
 
@@ -172,7 +173,6 @@ async def test_a_client_that_should_say_no_more_is_not_answered_and_not_read_unt
 ) -> None:
     async with joined(tmp_path) as (place, link, _, _):
         line, paper = socket_of(link, place)
-        paper.sign_in = lambda user_id: None  # type: ignore[attr-defined]
         line.belong_to(link)
         paper.said.clear()
         answered = asyncio.create_task(link.until_read_again())
@@ -208,7 +208,6 @@ async def test_a_binary_frame_ends_the_websocket_and_the_session_goes_on_polling
 ) -> None:
     async with joined(tmp_path) as (place, link, reader, ended):
         line, paper = socket_of(link, place)
-        paper.sign_in = lambda user_id: None  # type: ignore[attr-defined]
         line.belong_to(link)
         line.receive_data(b"\x82\x80\0\0\0\0")
         assert paper.said[-1] == "close_soon" and b"packets are text" in paper.sent[-1]

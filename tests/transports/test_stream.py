@@ -15,6 +15,7 @@ from chatserver.transports import stream as rules
 from chatserver.transports.outlet import NOWHERE
 from chatserver.transports.reader import Stage
 from tests.delivery.kit import LIMITS, Place, opened
+from tests.support.turns import settle
 from tests.transports.kit import Paper, stream
 
 
@@ -92,7 +93,7 @@ async def test_what_left_the_mailbox_is_replayed_page_by_page_each_after_the_one
         reader, paper = await stream(place, "ann", after=start)
         paper.stays_full = True
         await until(lambda: len(paper.ids) == 3)
-        await asyncio.sleep(0.2)  # reading a page takes a thread
+        await settle(place.store)  # reading a page takes a thread
         assert paper.ids == seqs[:3], "the next page is not read before this one has left"
         while paper.waits or reader.stage is Stage.MENDING:
             paper.waits = False

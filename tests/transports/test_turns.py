@@ -12,6 +12,7 @@ from chatserver.transports.frames import SLICE_BYTES
 from chatserver.transports.websocket import SocketReader
 from tests.support.herd import socket_request
 from tests.support.inprocess import Inside, inside
+from tests.support.turns import settle
 from tests.traffic.test_attacks import PING, frame
 
 TURN_FRAMES = 10
@@ -79,7 +80,7 @@ async def test_a_user_pays_for_all_of_his_sockets_together(data: Path) -> None:
         async with asyncio.timeout(30):
             while not house.house.delivery.connections.paused:
                 await asyncio.sleep(0.005)
-        await asyncio.sleep(0.1)  # in which nothing more may be read
+        await settle()  # in which nothing more may be read
         readers = house.house.delivery.readers.of(house.user_id)
         read = sum(each._parser.frames for each in readers if isinstance(each, SocketReader))
         assert read <= 45 + 2 * A_SLICE, "the rest is in the kernel until there are tokens again"
