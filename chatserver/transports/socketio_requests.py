@@ -243,6 +243,7 @@ class SocketIoHandler(StreamHandler, Beginning, Polls):
             link = self.find()
             if self._wants_websocket:
                 self._check_upgrade(link)
+        await self.flush()  # no length, for that of `get` is not known (RFC 9110, section 8.6)
         self.finish()
 
     @property

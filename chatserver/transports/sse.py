@@ -108,6 +108,8 @@ class EventsHandler(StreamHandler):
         self.set_header("Cache-Control", "no-store, no-transform")
         self.set_header("X-Accel-Buffering", "no")
         self.set_header("X-Content-Type-Options", "nosniff")
+        # Before anybody adds a length, which `get` does not have (RFC 9110, section 8.6).
+        await self.flush()
 
     def _refuse_or_stop(self, error: Unauthenticated) -> None:
         if "Authorization" in self.request.headers:

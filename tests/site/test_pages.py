@@ -113,6 +113,8 @@ def test_the_metrics_and_the_event_stream_answer_head(
         head = client.head(path, timeout=10)
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"].startswith(kind)
+        # A length is that of GET (RFC 9110, section 8.6), and a stream has none.
+        assert ("content-length" in head.headers) is (path == "/metrics")
     assert http.head("/events", timeout=10).status_code == 204
 
 
