@@ -9,7 +9,7 @@ from tests.support.temporary import temporary_folder
 
 from . import machine, report
 from .bench import Bench, pin_self
-from .cases import CASES, ON_REQUEST
+from .cases import BESIDE, CASES, ON_REQUEST
 from .figures import Table
 from .guard import guard
 from .load import build_load
@@ -47,7 +47,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="counted rounds (5; with --quick 3)")
     parser.add_argument("--round-s", type=float, help="seconds a round (2; with --quick 0.2)")
     parser.add_argument(
-        "--against", type=Path, metavar="FOLDER", help="another checkout, measured in the same run"
+        "--against",
+        type=Path,
+        metavar="FOLDER",
+        help=f"another checkout, measured in the same rounds of {', '.join(BESIDE)}",
     )
     parser.add_argument(
         "--guard",
@@ -98,6 +101,8 @@ def main() -> int:
         )
     for name in asked.only or [name for name in CASES if name not in ON_REQUEST]:
         bench.say(name)
+        if bench.against is not None and name not in BESIDE:
+            bench.say(f"{name} measures this version alone")
         for table in CASES[name](bench):
             tables.append(table)
             print(report.terminal(table), flush=True)

@@ -166,6 +166,17 @@ def add_ratios(rows: list[Row], key: str = "cpu_us") -> None:
             row.figures["ratio"] = mine.figures[key].over(row.figures[key])
 
 
+def by_traffic(rows: dict[str, list[Row]]) -> list[Row]:
+    """What `side_by_side` found, as one table: a traffic's row is this version's, with another version's right under it."""
+    found = []
+    for name, each in rows.items():
+        add_ratios(each)
+        for row in each:
+            row.name = name if row.name == OURS else f"{name}: {row.name}"
+            found.append(row)
+    return found
+
+
 def pin_self() -> None:
     """Keeps the benchmark itself off the server's core."""
     os.sched_setaffinity(0, {machine.load_core()})

@@ -38,5 +38,7 @@ CASES: dict[str, Case] = {
     "start": start,
     "hour": hour,
 }
+BESIDE = ("ws", "sse", "groups", "longpoll", "commit", "message", "arrive", "memory")
+"""Cases that measure another checkout in the same rounds, where one is given; the others are of this version alone."""
 ON_REQUEST = ("hour",)
 """Cases that are run only where they are asked for by name."""

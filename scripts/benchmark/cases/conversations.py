@@ -2,7 +2,16 @@
 
 from random import Random
 
-from ..bench import FAILURES, Bench, Counted, add_ratios, figures_of, measure, shorter
+from ..bench import (
+    FAILURES,
+    Bench,
+    Counted,
+    add_ratios,
+    by_traffic,
+    figures_of,
+    measure,
+    shorter,
+)
 from ..crowd import circles, friends_of, strangers, town
 from ..figures import Column, Row, Table, limit_check, ratio_check
 from ..load import Conn, Traffic
@@ -114,17 +123,9 @@ def commit(bench: Bench) -> list[Table]:
     traffics = {
         f"{rate:,.0f} a second": Traffic(bench.round_s, rate, 0, 2) for rate in COMMIT_RATES
     }
-    rows = bench.side_by_side([bench.ours()], crowd, plan, traffics, "delivered")
-    table = Table(
-        "commit",
-        "Storing: 100 pairs of friends, each message durable before it is delivered",
-        [column for column in GROUP_COLUMNS if column.key != "ratio"],
-        [],
-    )
-    for name, (row,) in rows.items():
-        row.name = name
-        table.rows.append(row)
-    return [table]
+    rows = bench.side_by_side([*bench.versions()], crowd, plan, traffics, "delivered")
+    title = "Storing: 100 pairs of friends, each message durable before it is delivered"
+    return [Table("commit", title, GROUP_COLUMNS, by_traffic(rows))]
 
 
 def message(bench: Bench) -> list[Table]:
@@ -140,20 +141,18 @@ def message(bench: Bench) -> list[Table]:
     traffics = {
         f"{flight:,} on the way": Traffic(bench.round_s, 0, flight, 1) for flight in IN_FLIGHT
     }
-    rows = bench.side_by_side([bench.ours()], crowd, plan, traffics, "sent")
+    rows = bench.side_by_side([*bench.versions()], crowd, plan, traffics, "sent")
     table = Table(
         "message",
         f"A message that nobody else hears: {SENDERS} senders in turn, each message durable before it is acknowledged",
         [
             Column("cpu_us", "CPU µs a message", 1),
+            Column("ratio", "ours ÷ it", 2),
             Column("per_s", "messages a second", 0),
             Column("p50_ms", "p50 ms"),
             Column("p99_ms", "p99 ms"),
         ],
-        [],
+        by_traffic(rows),
     )
-    for name, (row,) in rows.items():
-        row.name = name
-        table.rows.append(row)
     limit_check(table, f"{IN_FLIGHT[-1]:,} on the way", "cpu_us", "at most 50 µs a message", 50)
     return [table]
