@@ -222,3 +222,8 @@ def read_state(state: ReadState) -> dict[str, Any]:
         "unread": [{"with": peer_of(talk), "count": count} for talk, count in state.unread.items()],
         "seq": state.seq,
     }
+
+
+def alive() -> dict[str, str]:
+    """The server's loop turns."""
+    return {"status": "ok"}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
+from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.iostream import StreamClosedError
@@ -30,14 +31,21 @@ ALL_HEADERS = {
 }
 
 
+def json_answer(value: Any) -> tuple[HTTPHeaders, bytes]:
+    """Headers and body of an answer that is JSON and is not to be kept."""
+    body = encode_json(value)
+    headers = HTTPHeaders(ALL_HEADERS)
+    headers["Content-Type"] = "application/json"
+    headers["Cache-Control"] = "no-store"
+    headers["Content-Length"] = str(len(body))
+    return headers, body
+
+
 def problem_response(error: ChatError) -> tuple[int, HTTPHeaders, bytes]:
     """Status, headers and body of the answer that refuses with `error` (RFC 9457)."""
     problem = error.problem()
-    body = encode_json(problem)
-    headers = HTTPHeaders(ALL_HEADERS)
+    headers, body = json_answer(problem)
     headers["Content-Type"] = "application/problem+json"
-    headers["Cache-Control"] = "no-store"
-    headers["Content-Length"] = str(len(body))
     if "retryAfter" in problem:
         headers["Retry-After"] = str(problem["retryAfter"])
     if isinstance(error, Unauthenticated):

@@ -15,12 +15,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from tornado.httputil import HTTPHeaders
+
+from chatserver.core import vocabulary
 from chatserver.core.errors import ChatError, Unavailable
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.joins import Joins
 from chatserver.delivery.seats import SeatedSocket
 from chatserver.delivery.watch import Watch
-from chatserver.http.problems import problem_response
+from chatserver.http.problems import json_answer, problem_response
 from chatserver.http.requests import http_date
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,8 @@ HEAR_S = 1.0
 PEEK_BYTES = 16
 
 HEALTH = (b"GET /healthz", b"GET /readyz", b"HEAD /healthz", b"HEAD /readyz", b"GET /metrics")
+ALIVE = (b"GET /healthz ", b"HEAD /healthz ")
+"""Answered also where there is no seat: a server that is full is alive, and whoever ended it for that would help nobody."""
 WAYS_IN = (b"GET /ws", b"GET /events", b"GET /poll")
 
 _NOTHING: Mapping[str, str] = {}
@@ -293,13 +298,18 @@ class Lobby:
         """Somebody has come for whom there is no seat: say so to what is asked, where that is soon."""
         sock.setblocking(False)
         if len(self._refused) >= REFUSED_AT_ONCE:
-            sock.close()
-            return
+            self._dismiss(next(iter(self._refused)))  # it has had the longest time to ask
         self._refused[sock] = (self._connections.clockwork.clock_s(), error)
         self._loop.add_reader(sock.fileno(), self._answer_refused, sock)
 
     def _answer_refused(self, sock: socket.socket) -> None:
-        last_words(sock, self._refused[sock][1])
+        asked = b""
+        with contextlib.suppress(OSError):
+            asked = sock.recv(PEEK_BYTES, socket.MSG_PEEK)
+        if asked.startswith(ALIVE):
+            _say(sock, 200, "OK", *json_answer(vocabulary.alive()), not asked.startswith(b"HEAD"))
+        else:
+            last_words(sock, self._refused[sock][1])
         self._dismiss(sock)
 
     def _dismiss(self, sock: socket.socket) -> None:
@@ -314,9 +324,15 @@ def last_words(
     """Refuse what is asked, with `more` headers, before the connection is closed."""
     status, headers, body = problem_response(error)
     headers.update(more)
+    _say(sock, status, error.title, headers, body, body_too)
+
+
+def _say(
+    sock: socket.socket, status: int, title: str, headers: HTTPHeaders, body: bytes, body_too: bool
+) -> None:
     headers["Date"] = http_date()
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
-    head = f"HTTP/1.1 {status} {error.title}\r\n{lines}Connection: close\r\n\r\n"
+    head = f"HTTP/1.1 {status} {title}\r\n{lines}Connection: close\r\n\r\n"
     with contextlib.suppress(OSError):
         # What is read does not come back as a reset, which could destroy the answer (RFC 9112, section 9.6).
         sock.recv(64 * 1024)

@@ -54,7 +54,12 @@ def refuse_open_folder(folder: Path) -> None:
 
 
 def _refuse_open_file(path: Path) -> None:
-    if path.stat().st_mode & OTHERS:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise KeysRefused(
+            f"Cannot use the key file {path}: Something that is no file is in its place."
+        )
+    if mode & OTHERS:
         mended = f"chmod 600 {shlex.quote(str(path))}"
         raise KeysRefused(
             "The key file can be read by other users of this machine, who can sign in as anybody with it: "

@@ -173,6 +173,24 @@ async def test_with_no_room_in_all_one_more_is_answered_503_and_the_server_is_no
         assert it.connections.trouble() is None
 
 
+@pytest.mark.parametrize("full", [{"connections": 1}, {"connections_per_address": 1}])
+async def test_a_full_server_says_that_it_is_alive_and_nothing_else(full: dict[str, int]) -> None:
+    """Or whoever keeps it up would end it, and everybody on it."""
+    async with place(**full) as it:
+        it.come(ASKS)
+        await it.settle()
+        it.come(b"", 2 * REFUSED_AT_ONCE)  # whoever says nothing keeps nobody from being heard
+        head, _, body = (await it.heard(it.come(HEALTH))).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n") and body == b'{"status":"ok"}'
+        assert b"Connection: close" in head and b"Content-Length: 15" in head
+        answer = await it.heard(it.come(b"HEAD" + HEALTH[3:]))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"\r\n\r\n")
+        for other in (b"/healthzz", b"/readyz", b"/metrics"):
+            answer = await it.heard(it.come(HEALTH.replace(b"/healthz", other)))
+            assert not answer.startswith(b"HTTP/1.1 2")
+        assert len(it.taken) == 1
+
+
 async def test_those_who_are_refused_have_a_moment_to_hear_it_and_are_bounded_too() -> None:
     async with place(connections=1) as it:
         it.come(ASKS)

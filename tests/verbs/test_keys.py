@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import stat
 import subprocess
@@ -150,7 +151,11 @@ def test_where_no_file_can_be_the_refusal_says_why(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(0o700)
     (folder / KEY_FILE).mkdir(0o700)
-    for where in (tmp_path / "file", folder):
+    (tmp_path / "pipe").mkdir(0o700)
+    os.mkfifo(
+        tmp_path / "pipe" / KEY_FILE, 0o600
+    )  # whoever opened it would wait for somebody who writes
+    for where in (tmp_path / "file", folder, tmp_path / "pipe"):
         for use in (lambda at: KeyRing.load(at, 0), lambda at: KeyRing.rotate(at, 0, LIFE_MS)):
             with pytest.raises(KeysRefused, match=r"Cannot use the key file .*: [A-Z]\w+"):
                 use(where)

@@ -6,6 +6,7 @@ import hmac
 import re
 from typing import Any
 
+from chatserver.core import vocabulary
 from chatserver.core.addresses import address
 from chatserver.core.errors import Forbidden, Unauthenticated, Unavailable
 from chatserver.http.house import House
@@ -21,7 +22,7 @@ class Health(RowHandler):
     shared = False
 
     def get(self) -> None:
-        self.answer({"status": "ok"})
+        self.answer(vocabulary.alive())
 
 
 class Ready(RowHandler):
