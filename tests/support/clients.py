@@ -19,7 +19,7 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.support.connection import Connection, Refused, read_head
+from tests.support.connection import Connection, Lines, Refused, read_head
 
 WAIT_S = 30.0
 """For anything that a server does at once: far more than it takes, on a machine that does much else."""
@@ -215,9 +215,10 @@ class EventsReader(Reader):
         last = {} if after is None else {"Last-Event-ID": str(after)}
         self._line.drop()
         reader = await self._line.begin(f"/events{self._query(None)}", last)
-        status, _ = await asyncio.wait_for(read_head(reader), WAIT_S)
+        status, headers = await asyncio.wait_for(read_head(reader), WAIT_S)
         if status != 200:
             raise Refused(f"GET /events was answered {status}")
+        self._lines = Lines(reader, headers)
         self.hello = json.loads(await asyncio.wait_for(self.receive(), WAIT_S))
         assert self.hello["type"] == "hello", self.hello
         self.cursor = self.hello["seq"]
@@ -225,14 +226,14 @@ class EventsReader(Reader):
     async def receive(self) -> bytes:
         seq = None
         while True:
-            line = (await self.reader.readuntil(b"\n")).rstrip(b"\n")
+            line = await self._lines.next_line()
             if line.startswith(b"id: "):
                 seq = int(line[4:])
             elif line.startswith(b"data: "):
                 payload = line[6:]
                 if seq is not None:
                     assert json.loads(payload)["seq"] == seq
-                assert await self.reader.readuntil(b"\n") == b"\n"
+                assert await self._lines.next_line() == b""
                 return payload
 
     @property

@@ -91,3 +91,36 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
         await reader.readexactly(2)
     await reader.readexactly(2)
     return b"".join(parts)
+
+
+class Lines:
+    """The lines of a body that comes bit by bit, in whatever chunks a balancer has cut it (RFC 9112, section 7.1)."""
+
+    def __init__(self, reader: asyncio.StreamReader, headers: Mapping[str, str]) -> None:
+        self._reader = reader
+        self._chunked = "chunked" in headers.get("transfer-encoding", "")
+        self._left = 0  # of the chunk, with the line end behind it
+        self._buffer = b""
+
+    async def next_line(self) -> bytes:
+        """Without its end. Raises EOFError where the body has ended; nothing is lost where this is cancelled."""
+        while b"\n" not in self._buffer:
+            self._buffer += await self._more()
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    async def _more(self) -> bytes:
+        if self._left == 2:
+            await self._reader.readexactly(2)
+            self._left = 0
+        if self._chunked and not self._left:
+            size = int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16)
+            self._left = size + 2 if size else 0
+        if self._chunked and not self._left:
+            raise EOFError
+        data = await self._reader.read(self._left - 2 if self._chunked else 64 * 1024)
+        if not data:
+            raise EOFError
+        if self._chunked:
+            self._left -= len(data)
+        return data

@@ -7,6 +7,7 @@ Everybody here is a friend of everybody. A hopper's only state is its cursor; a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from tests.support.clients import READERS, Person, Reader
 from tests.support.socketio_readers import SOCKETIO_READERS
 
 ALL = [*READERS, *SOCKETIO_READERS]
+
+PATIENCE_S = 120.0
+"""So long may it take until all has been read that was written."""
 
 AGAIN_S = 0.02
 """Between two tries of whoever found no server: sooner than any client comes back, and no turn of the loop for nothing."""
@@ -124,7 +128,11 @@ class Traffic:
             writers = [group.create_task(self._write(person, messages)) for person in self.people]
             await asyncio.gather(*writers)
             self.writers_done.set()
-            await asyncio.gather(*hoppers)
+            with contextlib.suppress(
+                TimeoutError
+            ):  # whoever has not got it by then: the verdict tells
+                async with asyncio.timeout(PATIENCE_S):
+                    await asyncio.gather(*hoppers)
 
     # Reading.
 
