@@ -103,7 +103,7 @@ class Lines:
         self._buffer = b""
 
     async def next_line(self) -> bytes:
-        """Without its end. Raises EOFError where the body has ended; nothing is lost where this is cancelled."""
+        """Without its end. Raises IncompleteReadError where the body has ended; nothing is lost where this is cancelled."""
         while b"\n" not in self._buffer:
             self._buffer += await self._more()
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -117,10 +117,10 @@ class Lines:
             size = int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16)
             self._left = size + 2 if size else 0
         if self._chunked and not self._left:
-            raise EOFError
+            raise asyncio.IncompleteReadError(self._buffer, None)
         data = await self._reader.read(self._left - 2 if self._chunked else 64 * 1024)
         if not data:
-            raise EOFError
+            raise asyncio.IncompleteReadError(self._buffer, None)
         if self._chunked:
             self._left -= len(data)
         return data
