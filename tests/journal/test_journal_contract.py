@@ -201,12 +201,15 @@ async def test_repeats_within_one_batch_and_among_others_are_found(home: Home) -
 
 async def test_a_client_id_is_remembered_over_restarts(home: Home) -> None:
     async with opened(home) as world:
-        await world.say("ann", "one", client_id="c")
+        first = await world.say("ann", "one", client_id="c")
+        second = await world.say("ann", "two", "bob", client_id="d")
     async with opened(home) as world:
         world.clock.now_ms += 400 * DAY_MS
         head = world.journal.head_seq
         again = await world.say("ann", "one", client_id="c")
-        assert again.duplicate and again.seq == START_MS * 1000 and not world.batches
+        assert again.duplicate and again.seq == first.seq == START_MS * 1000
+        to_one = await world.say("ann", "two", "bob", client_id="d")
+        assert to_one.duplicate and to_one.seq == second.seq and not world.batches
         assert world.journal.head_seq == head
         page = await world.store.history("ann", Range())
         assert page.seq == head, "a snapshot claims a place that nobody reaches"

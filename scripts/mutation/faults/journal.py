@@ -59,6 +59,13 @@ FAULTS = (
         (f"{LOCAL_TESTS}::test_a_repeat_on_its_way_never_reaches_the_log",),
     ),
     Fault(
+        "a clientId is not known once its message to all friends is stored",
+        SQLITE_LOG,
+        "event.at_ms, payload, entry.client_id",
+        "event.at_ms, payload, None",
+        on_sqlite(CONTRACT, "test_a_client_id_is_remembered_over_restarts"),
+    ),
+    Fault(
         "a clientId is not known once its message is stored",
         SQLITE_LOG,
         "event_row(event, entry.client_id)",
