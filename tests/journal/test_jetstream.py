@@ -161,7 +161,9 @@ async def test_a_change_waits_for_a_node_that_lags_and_not_for_one_that_is_gone(
         monkeypatch.setattr(follower, "_hand_on", lambda *turn: held.append(turn))
         change = asyncio.create_task(world_of(quick, home.clock).befriend("ann", "bob"))
         await until(lambda: held)
-        await quick.journal.shown(quick.journal.head_seq)
+        # What is said after it is shown after it: by then the change was shown, and could have been answered.
+        later = await world_of(quick, home.clock).say("cho", "later")
+        await quick.journal.shown(later.seq)
         assert not change.done(), "answered before the other node knew of it"
         monkeypatch.setattr(follower, "_hand_on", hand_on)
         for turn in held:
