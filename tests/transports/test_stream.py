@@ -16,7 +16,7 @@ from chatserver.transports.outlet import NOWHERE
 from chatserver.transports.reader import Stage
 from tests.delivery.kit import LIMITS, Place, opened
 from tests.support.turns import settle
-from tests.transports.kit import Paper, stream
+from tests.transports.kit import stream
 
 
 async def write(place: Place, count: int) -> list[int]:
@@ -86,20 +86,27 @@ async def test_what_left_the_mailbox_is_replayed_page_by_page_each_after_the_one
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catchup, "REPLAY_PAGE_EVENTS", 3)
+    page, asked = Catchup.page, list[int]()
+
+    async def noted(self: Catchup, mailbox: object, after: int) -> object:
+        asked.append(after)
+        return await page(self, mailbox, after)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Catchup, "page", noted)
     async with opened(tmp_path) as place:
         start = (await place.say("ann")).seq
         seqs = await write(place, 10)
-        paper = Paper()
         reader, paper = await stream(place, "ann", after=start)
         paper.stays_full = True
         await until(lambda: len(paper.ids) == 3)
-        await settle(place.store)  # reading a page takes a thread
-        assert paper.ids == seqs[:3], "the next page is not read before this one has left"
+        await settle()
+        assert asked == [start], "the next page is not asked for before this one has left"
         while paper.waits or reader.stage is Stage.MENDING:
             paper.waits = False
             reader.drained()
             await asyncio.sleep(0.005)
         assert paper.ids == seqs and reader.stage is Stage.OPEN
+        assert asked == [start, seqs[2], seqs[5], seqs[8]]
 
 
 async def test_more_than_may_be_replayed_is_a_reset_on_the_stream(tmp_path: Path) -> None:
