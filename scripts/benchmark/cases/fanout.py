@@ -38,6 +38,7 @@ def tables(bench: Bench, way: str, title: str, servers: list[Server]) -> list[Ta
 
     traffics = {
         "one": Traffic(bench.round_s, RATE_ONE_AT_A_TIME, 1, crowd.users),
+        "next": Traffic(bench.round_s, 0, 1, crowd.users),
         **{key: Traffic(bench.round_s, 0, many, crowd.users) for key, many in IN_FLIGHT.items()},
     }
     rows = bench.side_by_side(servers, crowd, plan, traffics, "delivered")
@@ -49,6 +50,12 @@ def tables(bench: Bench, way: str, title: str, servers: list[Server]) -> list[Ta
         COLUMNS,
         rows["one"],
     )
+    following = Table(
+        f"{way}-next",
+        f"{title}: one sender, {SUBSCRIBERS:,} friends, each message when all have the one before",
+        COLUMNS,
+        rows["next"],
+    )
     flights = [
         Table(
             f"{way}-{key}",
@@ -58,12 +65,12 @@ def tables(bench: Bench, way: str, title: str, servers: list[Server]) -> list[Ta
         )
         for key, many in IN_FLIGHT.items()
     ]
-    return [one, *flights]
+    return [one, following, *flights]
 
 
 def ws(bench: Bench) -> list[Table]:
     """WebSocket fan-out."""
-    one, eight, flight = tables(bench, "ws", "WebSocket", bench.servers("ws"))
+    one, following, eight, flight = tables(bench, "ws", "WebSocket", bench.servers("ws"))
     ratio_check(one, OURS, "Python loop of send()", "cpu_us", 1.3)
     ratio_check(one, OURS, "Nchan on nginx", "cpu_us", 1.0)
     ratio_check(one, OURS, "Bun publish", "cpu_us", 1.2)
@@ -72,19 +79,19 @@ def ws(bench: Bench) -> list[Table]:
     limit_check(flight, OURS, "per_s", "over 1,000,000 deliveries a second", 1e6, least=True)
     for several in (eight, flight):
         ratio_check(several, OURS, "Bun publish", "cpu_us", 1.0)
-    return [one, eight, flight]
+    return [one, following, eight, flight]
 
 
 def sse(bench: Bench) -> list[Table]:
     """Event-stream fan-out."""
     on_ws = bench.ours()
     on_ws.name = OURS_ON_WS
-    one, eight, flight = tables(bench, "sse", "Event streams", [*bench.servers("sse"), on_ws])
+    one, following, eight, flight = tables(bench, "sse", "Event streams", [*bench.servers("sse"), on_ws])
     ratio_check(one, OURS, OURS_ON_WS, "cpu_us", 1.2)
     ratio_check(flight, OURS, OURS_ON_WS, "cpu_us", 1.2)
     ratio_check(one, OURS, "Nchan on nginx", "cpu_us", 1.0)
     ratio_check(flight, OURS, "Nchan on nginx", "cpu_us", 1.0)
-    return [one, eight, flight]
+    return [one, following, eight, flight]
 
 
 def growth(bench: Bench) -> list[Table]:
