@@ -86,7 +86,9 @@ def sse(bench: Bench) -> list[Table]:
     """Event-stream fan-out."""
     on_ws = bench.ours()
     on_ws.name = OURS_ON_WS
-    one, following, eight, flight = tables(bench, "sse", "Event streams", [*bench.servers("sse"), on_ws])
+    one, following, eight, flight = tables(
+        bench, "sse", "Event streams", [*bench.servers("sse"), on_ws]
+    )
     ratio_check(one, OURS, OURS_ON_WS, "cpu_us", 1.2)
     ratio_check(flight, OURS, OURS_ON_WS, "cpu_us", 1.2)
     ratio_check(one, OURS, "Nchan on nginx", "cpu_us", 1.0)
