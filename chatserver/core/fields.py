@@ -15,7 +15,7 @@ import orjson
 
 from chatserver.core.errors import BadRequest, InvalidField
 from chatserver.core.events import MAX_SEQ
-from chatserver.core.visible import holds_no_character, moves_others, shows_something
+from chatserver.core.visible import holds_no_character, moves_others, shows_something, stands_alone
 
 Fields = Mapping[str, object]
 """A parsed JSON object; nothing is known about its values."""
@@ -196,13 +196,13 @@ def _name(value: object, field: str) -> str:
         raise InvalidField(
             field, "A name cannot hold control characters, nor marks that reorder text."
         )
-    if text and not shows_something(text):
+    if text and not stands_alone(text):
         raise InvalidField(field, "A name that shows nothing is none.")
     return text
 
 
 def first_name(value: object) -> str:
-    """A first name: 1 to 50 characters, at least one of which can be seen."""
+    """A first name: 1 to 50 characters that show something by themselves."""
     text = _name(value, "firstName")
     if not text:
         raise InvalidField("firstName", "The first name is missing.")
@@ -210,7 +210,7 @@ def first_name(value: object) -> str:
 
 
 def last_name(value: object) -> str:
-    """A last name: 0 to 50 characters; where there are any, at least one can be seen."""
+    """A last name: 0 to 50 characters; where there are any, they show something by themselves."""
     return _name(value, "lastName")
 
 
@@ -299,11 +299,11 @@ def optional_id(value: object, field: str) -> str | None:
 
 
 def label(value: object) -> str:
-    """A token's label: 1 to 100 characters in one line, at least one of which can be seen."""
+    """A token's label: 1 to 100 characters in one line that show something by themselves."""
     wrong = f"A label has 1 to {LABEL_CHARS} characters in one line."
     clean = _bounded(value, "label", LABEL_CHARS, wrong, _trimmed)
     moves = moves_others(clean) or holds_no_character(clean)
-    if moves or not shows_something(clean) or _CONTROL.search(clean):
+    if moves or not stands_alone(clean) or _CONTROL.search(clean):
         raise InvalidField("label", wrong)
     return clean
 

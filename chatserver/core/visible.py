@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _INVISIBLE = (
     # Default_Ignorable_Code_Point (Unicode 15, DerivedCoreProperties.txt).
@@ -46,6 +47,16 @@ def shows_something(text: str) -> bool:
     """Whether there is anything to be seen. Not by category: U+3164 is a letter and U+2800 a symbol, and both blank."""
     # Nearly every text begins with a letter that this tells at once.
     return "!" <= text[:1] <= "~" or _SEEN.search(text) is not None
+
+
+def stands_alone(text: str) -> bool:
+    """Whether it shows something by itself: the first that is seen of it is no combining mark.
+
+    A mark is drawn on what stands before it, which for a name is somebody else's text, a quote or nothing. No name of any
+    script begins with one (Unicode, D57: a defective combining character sequence).
+    """
+    seen = _SEEN.search(text)
+    return seen is not None and unicodedata.category(seen[0])[0] != "M"
 
 
 def without_invisible(text: str) -> str:

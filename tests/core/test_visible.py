@@ -14,6 +14,7 @@ from chatserver.core.visible import (
     isolated,
     moves_others,
     shows_something,
+    stands_alone,
     without_invisible,
 )
 
@@ -64,6 +65,56 @@ def test_a_name_a_label_and_a_text_that_show_nothing_are_refused(nothing: str) -
 def test_what_is_drawn_is_something(something: str) -> None:
     assert shows_something(something)
     assert fields.text(something, 9) == something
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *"\u0301\u0338\u0345\u0488\u0489\u20dd\u20e3\u3099\ua802",
+        *"\u05b0\u064b\u0901\u0903\u093e\u0e31\u0e4c\u1ab0\u1dc0\ufe20\U0001d165\U0001e944",
+    ],
+    ids=lambda each: f"{ord(each):04X}",
+)
+def test_a_name_or_a_label_that_begins_with_a_mark_is_drawn_on_what_stands_before_it(
+    mark: str,
+) -> None:
+    """A lone U+0301 was a name: an accent on the quote or the name that stood before it."""
+    for defective in (
+        mark,
+        mark * 9,
+        f"\u200d{mark}",
+        f"\u00a0{mark}",
+        f"{mark}Ann",
+        f"\u2800{mark}",
+    ):
+        assert not stands_alone(defective)
+        for rule in (fields.first_name, fields.last_name, fields.label):
+            with pytest.raises(InvalidField):
+                rule(defective)
+    assert fields.text(mark, 9) == mark
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0938\u0940\u0924\u093e",
+        "\u0b9a\u0bc0\u0ba4\u0bbe",
+        "\u0e40\u0e1e\u0e47\u0e0d",
+        "\u0e2a\u0e38\u0e14\u0e32\u0e23\u0e31\u0e15\u0e19\u0e4c",
+        "\u1019\u103c\u1004\u1037\u103a",
+        "\u1785\u17d0\u1793\u17d2\u1791",
+        "\u0645\u064f\u062d\u0645\u0651\u062f",
+        "\u05d3\u05b8\u05bc\u05d5\u05b4\u05d3",
+        "\u0f56\u0f66\u0f7c\u0f51",
+        "\u1112\u1161\u11ab",
+        "z\u0301\u0338",
+        "1\ufe0f\u20e3",
+        "\U0001f44d\U0001f3fd",
+    ],
+)
+def test_names_whose_marks_stand_on_their_own_letters_are_names(name: str) -> None:
+    assert stands_alone(name)
+    assert fields.first_name(name) == fields.last_name(name) == unicodedata.normalize("NFC", name)
 
 
 def test_every_space_of_this_pythons_unicode_is_nothing() -> None:
