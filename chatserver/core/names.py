@@ -77,6 +77,27 @@ def words(text: str) -> list[str]:
     return list(found)
 
 
+_GIVEN_NAME_CHARS = 2
+"""A shorter given name is not looked for behind a family name: one character begins the names of too many."""
+
+
+def given_names(word: str) -> list[str]:
+    """Where a word may be a full name without a space, what may be the given name in it: 小明 of 王小明. At most three.
+
+    Not where it begins in Kana, as names from elsewhere are written.
+    """
+    if len(word) > FULL_NAME_CHARS or word < "\u3400" or not _FAMILY_FIRST.fullmatch(word):
+        return []
+    cuts = range(1, min(FAMILY_NAME_CHARS, len(word) - _GIVEN_NAME_CHARS) + 1)
+    return [word[cut:] for cut in cuts]
+
+
+def name_words(first_name: str, last_name: str) -> list[str]:
+    """What somebody is found by: the words of the name, and what may be a given name in one of them."""
+    own = words(f"{first_name} {last_name}")
+    return list(dict.fromkeys([*own, *(given for word in own for given in given_names(word))]))
+
+
 def after_prefix(word: str) -> str:
     """A string above every string that begins with `word`, for a range over an index.
 

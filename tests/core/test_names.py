@@ -12,7 +12,9 @@ from chatserver.core.names import (
     email_key,
     fold,
     full_name,
+    given_names,
     name_key,
+    name_words,
     ways_to_read,
     words,
 )
@@ -49,6 +51,34 @@ def test_a_full_name_without_a_space_may_be_two_words() -> None:
     assert ways_to_read("欧阳娜娜")[2] == "欧阳 娜娜"
     for query in ("王", "ann", "王 小明", "王a", "", "王" * 9):
         assert ways_to_read(query) == [query]
+
+
+@pytest.mark.parametrize(
+    ("word", "given"),
+    [
+        ("王小明", ["小明"]),
+        ("김민수", ["민수"]),
+        ("司马相如", ["马相如", "相如"]),
+        ("佐佐木太郎", ["佐木太郎", "木太郎", "太郎"]),
+        ("王明", []),
+        ("王", []),
+        ("王" * 9, []),
+        ("アレクサンドロ", []),
+        ("さくら", []),
+        ("ann", []),
+        ("王小m", []),
+    ],
+)
+def test_in_a_full_name_without_a_space_there_is_a_given_name(word: str, given: list[str]) -> None:
+    assert given_names(word) == given
+
+
+def test_somebody_is_found_by_the_words_of_the_name_and_the_given_name_in_one_of_them() -> None:
+    assert name_words("王小明", "") == ["王小明", "小明"]
+    assert name_words("王小明", "Wang") == ["王小明", "wang", "小明"]
+    assert name_words("小明", "王") == ["小明", "王"]
+    assert name_words("Ann", "O'Neil") == ["ann", "o", "neil"]
+    assert len(name_words("王" * 8, "李" * 8)) == 8
 
 
 @pytest.mark.parametrize(

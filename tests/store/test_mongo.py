@@ -29,6 +29,7 @@ from tests.store.kit import (
     Clock,
     MongoHome,
     World,
+    account,
     friend_draft,
     login,
     opened,
@@ -382,6 +383,19 @@ async def test_documents_without_a_generation_are_of_generation_0(mongo: MongoHo
         async with database(mongo.uri) as db:
             schema = await db["meta"].find_one({"_id": "schema"})
             assert schema["version"] == SCHEMA
+
+
+async def test_whoever_was_there_before_is_found_by_the_given_name_in_a_full_name(
+    mongo: MongoHome,
+) -> None:
+    async with opened(mongo) as world:
+        await world.join("me")
+        await world.store.add_account(account("wang", "王小明"))
+    async with database(mongo.uri) as db:
+        await db["words"].delete_many({"word": "小明"})
+        await db["meta"].update_one({"_id": "schema"}, {"$set": {"version": 2}})
+    async with opened(mongo) as world:
+        assert [user.id for user, _ in await world.store.search("me", "小明", 9)] == ["wang"]
 
 
 async def test_an_old_attempt_that_the_server_carries_out_late_changes_nothing(

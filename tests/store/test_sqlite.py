@@ -171,6 +171,20 @@ async def test_a_file_of_the_first_version_opens_with_everybody_signed_in(tmp_pa
         assert await store.login("new") is None and await store.login_by_secret(b"\x00") is None
 
 
+async def test_whoever_was_there_before_is_found_by_the_given_name_in_a_full_name(
+    tmp_path: Path,
+) -> None:
+    async with opened(SqliteHome(tmp_path)) as world:
+        await world.join("me")
+        await world.store.add_account(account("wang", "王小明"))
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("DELETE FROM name_words WHERE word = '小明'")
+        db.execute("PRAGMA user_version = 7")
+    db.close()
+    async with opened(SqliteHome(tmp_path)) as world:
+        assert [user.id for user, _ in await world.store.search("me", "小明", 9)] == ["wang"]
+
+
 async def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
     await _once(tmp_path)
     bad = (("ALTER TABLE users ADD COLUMN motto TEXT", "UPDATE users SET nothing = 1"),)

@@ -96,6 +96,22 @@ async def test_search_finds_words_by_their_beginnings(home: Home) -> None:
         assert await _search(world, "an", limit=2) == ["u1", "u4"]
 
 
+async def test_search_finds_the_given_name_in_a_full_name_that_was_given_as_one(home: Home) -> None:
+    """小明 used to find nobody who had put 王小明 into one field."""
+    async with opened(home) as world:
+        people = [("u1", "王小明", ""), ("u2", "小明", "王"), ("u3", "김민수", "")]
+        for id_, first, last in [*people, ("u4", "アレクサンドロ", ""), ("me", "小明", "Self")]:
+            await world.store.add_account(account(id_, first, last))
+        assert sorted(await _search(world, "小明")) == ["u1", "u2"]
+        assert sorted(await _search(world, "王 小明")) == ["u1", "u2"]
+        assert await _search(world, "王小明") == ["u1"]
+        assert await _search(world, "민") == ["u3"]
+        assert await _search(world, "レクサ") == []
+        await world.rename("u1", "李小红", "")
+        assert await _search(world, "小明") == ["u2"]
+        assert await _search(world, "小红") == ["u1"]
+
+
 async def test_search_takes_no_pattern_and_no_nothing(home: Home) -> None:
     async with opened(home) as world:
         await world.join("ann", "me")

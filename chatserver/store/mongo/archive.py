@@ -11,7 +11,7 @@ from pymongo import errors
 from chatserver.core.alerts import Subscription
 from chatserver.core.events import Audience, Event
 from chatserver.core.kinds import FOR_GOOD
-from chatserver.core.names import words
+from chatserver.core.names import name_words
 from chatserver.core.people import Account, Login, User
 from chatserver.store.archive import FIELDS, KINDS, LATER, Record
 from chatserver.store.contract import StoreRefused
@@ -165,7 +165,7 @@ def _record(kind: str, doc: dict[str, Any]) -> Record:
 
 
 def _words(user: dict[str, Any]) -> list[dict[str, Any]]:
-    found = dict.fromkeys(words(f"{user['first_name']} {user['last_name']}"))
+    found = name_words(user["first_name"], user["last_name"])
     return [
         {"_id": compound(user["_id"], each), "word": each, "user": user["_id"]} for each in found
     ]

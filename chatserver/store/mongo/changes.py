@@ -22,7 +22,7 @@ from chatserver.core.changes import (
     ProfileChange,
     ReadChange,
 )
-from chatserver.core.names import name_key, words
+from chatserver.core.names import name_key, name_words
 from chatserver.core.visibility import SEEN
 from chatserver.store.archive import conversation_key
 from chatserver.store.mongo.database import MongoDb
@@ -66,9 +66,9 @@ async def upsert(collection: Any, where: dict[str, Any], update: dict[str, Any])
         await collection.update_one(where, update, upsert=True)
 
 
-async def write_words(db: MongoDb, user_id: str, name: str) -> None:
-    """Make a user findable by the words of `name`. New ones first: there is no moment without any."""
-    fresh = {compound(user_id, word): word for word in words(name)}
+async def write_words(db: MongoDb, user_id: str, first_name: str, last_name: str) -> None:
+    """Make a user findable by the words of this name. New ones first: there is no moment without any."""
+    fresh = {compound(user_id, word): word for word in name_words(first_name, last_name)}
     for key, word in fresh.items():
         await upsert(db["words"], {"_id": key}, {"$set": {"word": word, "user": user_id}})
     for old in await db["words"].find({"user": user_id}, {"_id": 1}).to_list(None):
@@ -116,7 +116,7 @@ async def _profile(db: MongoDb, change: ProfileChange, seq: int) -> None:
     guard = {"_id": change.user_id, "seq": {"$lte": seq}}
     changed = await db["users"].update_one(guard, {"$set": fields})
     if changed.matched_count:
-        await write_words(db, change.user_id, f"{first} {last}")
+        await write_words(db, change.user_id, first, last)
 
 
 async def _read(db: MongoDb, change: ReadChange) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import errors
 
 from chatserver.core.errors import Conflict
-from chatserver.core.names import MAX_QUERY_WORDS, after_prefix, email_key, words
+from chatserver.core.names import MAX_QUERY_WORDS, after_prefix, email_key, name_words, words
 from chatserver.core.people import Account, User
 from chatserver.store.mongo.changes import write_words
 from chatserver.store.mongo.database import MongoPart
@@ -38,7 +38,7 @@ class MongoPeople(MongoPart):
                 if await self._db["users"].find_one(taken, {"_id": 1}) is not None:
                     raise Conflict(_TAKEN)
             # The words first: a crash in between leaves words of nobody, not somebody who is never found.
-            await write_words(self._db, user.id, f"{user.first_name} {user.last_name}")
+            await write_words(self._db, user.id, user.first_name, user.last_name)
             try:
                 await self._db["users"].insert_one(doc)
             except errors.DuplicateKeyError as error:
@@ -131,5 +131,5 @@ class MongoPeople(MongoPart):
 
 
 def _has_words(doc: Mapping[str, Any], wanted: list[str]) -> bool:
-    own = words(f"{doc['first_name']} {doc['last_name']}")
+    own = name_words(doc["first_name"], doc["last_name"])
     return all(any(word.startswith(each) for word in own) for each in wanted)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatserver.core.events import Audience, Event
 from chatserver.core.kinds import FOR_GOOD
-from chatserver.store.mongo.database import MongoDb
+
+if TYPE_CHECKING:
+    from chatserver.store.mongo.database import MongoDb
 
 WALK_EVENTS = 200
 """So much more than the ranges a walk may cost. At 0 there is none: for tests of the ranges."""

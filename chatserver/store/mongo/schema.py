@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from chatserver.store.contract import StoreRefused
+from pymongo import errors
 
-SCHEMA = 2
-"""2: accounts and logins have a generation; a document without one is of generation 0."""
+from chatserver.core.names import given_names, words
+from chatserver.store.contract import StoreRefused
+from chatserver.store.mongo.ranges import compound
+
+SCHEMA = 3
+"""2: accounts and logins have a generation; a document without one is of generation 0.
+3: the given name in a full name that was given as one is among the words of a name."""
 
 # Fields, which of a compound index stand with a space between them, and options.
 _INDEXES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -69,4 +75,17 @@ async def make_indexes(db: Any) -> None:
     if (await db.command("buildInfo")).get("storageEngines"):
         field, options = _TTL_INDEX
         await db["events"].create_index([(field, 1)], **options)
+    schema = await db["meta"].find_one({"_id": "schema"})
+    if schema["version"] < 3:
+        await _add_given_names(db)
     await db["meta"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA}})
+
+
+async def _add_given_names(db: Any) -> None:
+    """Step 3; may be repeated, and done by several servers at once."""
+    async for user in db["users"].find({}, {"first_name": 1, "last_name": 1}):
+        for own in words(f"{user['first_name']} {user['last_name']}"):
+            for word in given_names(own):
+                row = {"_id": compound(user["_id"], word), "word": word, "user": user["_id"]}
+                with suppress(errors.DuplicateKeyError):
+                    await db["words"].insert_one(row)

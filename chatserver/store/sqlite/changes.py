@@ -14,7 +14,7 @@ from chatserver.core.changes import (
     ProfileChange,
     ReadChange,
 )
-from chatserver.core.names import name_key, words
+from chatserver.core.names import name_key, name_words
 from chatserver.store.archive import conversation_key
 from chatserver.store.sqlite.unread import recount
 
@@ -54,7 +54,7 @@ def write_name(db: sqlite3.Connection, user_id: str, first_name: str, last_name:
     db.execute("DELETE FROM name_words WHERE user_id = ?", (user_id,))
     db.executemany(
         "INSERT INTO name_words VALUES (?, ?)",
-        [(word, user_id) for word in words(f"{first_name} {last_name}")],
+        [(word, user_id) for word in name_words(first_name, last_name)],
     )
 
 

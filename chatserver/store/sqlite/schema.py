@@ -6,9 +6,11 @@ released is never edited: a change is one more entry.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
+from chatserver.core.names import given_names
 from chatserver.store.contract import StoreRefused
 
 APPLICATION_ID = 0x63684174
@@ -112,9 +114,15 @@ _ENDED = (
     "CREATE TABLE ended (user_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
+# Whoever gave a full name in Han or Hangul as one is found by the given name in it.
+_GIVEN_NAMES = (
+    "INSERT OR IGNORE INTO name_words SELECT given.value, user_id"
+    " FROM name_words JOIN json_each(given_names(word)) AS given WHERE word >= '\u3400'",
+)
+
 MIGRATIONS: Sequence[Sequence[str]] = (
     *(_FIRST, _GENERATIONS, _UNREAD, _LAST_MESSAGES, _ALERTS),
-    *(_ZONES, _ENDED),
+    *(_ZONES, _ENDED, _GIVEN_NAMES),
 )
 
 
@@ -138,6 +146,7 @@ def migrate(db: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRAT
             f"The database has schema version {version}, made by a newer chatserver than this one"
             f" (which knows {len(migrations)}): install that newer version."
         )
+    db.create_function("given_names", 1, lambda word: json.dumps(given_names(word)))
     for number, statements in enumerate(migrations[version:], version + 1):
         _step(db, number, statements)
 
