@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     add_options(command(commands, "serve", "Run the server.", serve.run))
     key = commands.add_parser("key", help="The keys that seal cookies.")
     rotate = key.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    text = "Seal with a new key from the next start on; older ones open until they expire."
+    text = (
+        "Add a key that seals from now on, beside a running server too; older ones open until a rotation"
+        " that comes 30 days later."
+    )
     add_options(command(rotate, "rotate", text, keys.rotate), ["data"])
     orders = commands.add_parser("order", help="Who gives out the places of events.")
     ways = orders.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)

@@ -18,6 +18,7 @@ from chatserver.command.refusal import Refused
 from chatserver.command.settings import Settings
 from chatserver.http.house import House
 from chatserver.store.order import OrderIsStream, stream_id
+from chatserver.verbs.keys import refuse_open_folder
 
 if TYPE_CHECKING:
     from chatserver.command.build import AnyStore
@@ -38,6 +39,7 @@ OPTIONS = (
 @contextlib.asynccontextmanager
 async def taking_part(settings: Settings) -> AsyncIterator[House]:
     """The house for one command, closed after it. Raises `Refused`, `StoreRefused`, `KeysRefused` and `OrderRefused`."""
+    refuse_open_folder(settings.data)
     if settings.nats:
         refuse_missing()
     elif settings.mongodb or not _runs_here(settings):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 
 from chatserver.command.build import now_ms
-from chatserver.command.refusal import Refused
+from chatserver.command.refusal import refuse_missing_folder
 from chatserver.command.settings import from_given
 from chatserver.verbs.keys import KeyRing
-from chatserver.verbs.sessions import COOKIE_LIFE_MS
+from chatserver.verbs.sessions import COOKIE_LIFE_MS, DAY_MS
 
 
 def rotate(options: argparse.Namespace) -> int:
-    """Seal with a new key from the next start on. Raises `Refused` and `KeysRefused`."""
+    """Have a new key seal. Raises `Refused` and `KeysRefused`."""
     settings = from_given(options)
-    if not settings.data.is_dir():
-        raise Refused(f"there is no data folder {settings.data}.")
+    refuse_missing_folder(settings.data)
     kept, dropped = KeyRing.rotate(settings.data, now_ms(), COOKIE_LIFE_MS)
-    print(f"A new key seals; {kept - 1} older still open, {dropped} dropped.")
+    print(
+        "A new key seals: from the next start on, and beside a running server within a minute (with --mongodb within"
+        f" five). {kept - 1} older still open until a rotation {COOKIE_LIFE_MS // DAY_MS} days later, {dropped} dropped."
+    )
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatserver.command.build import open_store
-from chatserver.command.refusal import Refused
+from chatserver.command.refusal import Refused, refuse_missing_folder
 from chatserver.store.archive import migrate
 from chatserver.store.order import OrderIsStream, stream_id
 
@@ -23,8 +23,8 @@ def run(options: argparse.Namespace) -> int:
     source, target = _where("--from", options.source), _where("--to", options.target)
     if source == target:
         raise Refused("--from and --to are the same.")
-    if isinstance(source, Path) and not source.is_dir():
-        raise Refused(f"there is no data folder {source}.")
+    if isinstance(source, Path):
+        refuse_missing_folder(source)
     asyncio.run(_move(open_store(source), open_store(target, unfinished=True)))
     return 0
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chatserver.command.build import now_ms, open_store
 from chatserver.command.joining import reachable, refuse_missing
-from chatserver.command.refusal import Refused
+from chatserver.command.refusal import Refused, refuse_missing_folder
 from chatserver.command.settings import Settings, from_given
 from chatserver.store.order import new_number, stream_id
 
@@ -42,8 +42,8 @@ def local(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Settings:
     settings = from_given(options)
-    if settings.mongodb is None and not settings.data.is_dir():
-        raise Refused(f"there is no data folder {settings.data}.")
+    if settings.mongodb is None:
+        refuse_missing_folder(settings.data)
     return settings
 
 

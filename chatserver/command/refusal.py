@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from chatserver.core.errors import ChatError
 from chatserver.journal.refusal import OrderRefused
 from chatserver.store.contract import StoreRefused
-from chatserver.verbs.keys import KeysRefused
+from chatserver.verbs.keys import KeysRefused, refuse_open_folder
 
 
 class Refused(Exception):
@@ -14,6 +16,13 @@ class Refused(Exception):
 
 class SettingsError(Refused):
     """A setting makes no sense; the text names it."""
+
+
+def refuse_missing_folder(folder: Path) -> None:
+    """Raises `Refused` where there is no data folder, and `KeysRefused` where this user may not use it."""
+    refuse_open_folder(folder)
+    if not folder.is_dir():
+        raise Refused(f"there is no data folder {folder}.")
 
 
 def sentence_of(error: BaseException) -> str | None:

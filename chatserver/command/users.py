@@ -9,7 +9,7 @@ import sys
 
 from chatserver.command.joining import shown, taking_part
 from chatserver.command.output import plain
-from chatserver.command.refusal import Refused
+from chatserver.command.refusal import Refused, refuse_missing_folder
 from chatserver.command.settings import from_given
 
 
@@ -50,8 +50,8 @@ def _password(from_stdin: bool) -> str:
 def show(options: argparse.Namespace) -> int:
     """Print the accounts. Raises `Refused`."""
     settings = from_given(options)
-    if settings.mongodb is None and not settings.data.is_dir():
-        raise Refused(f"there is no data folder {settings.data}.")
+    if settings.mongodb is None:
+        refuse_missing_folder(settings.data)
 
     async def print_all() -> None:
         async with shown(settings) as store:

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 import os
+import pwd
 import secrets
 import shlex
 import stat
@@ -47,10 +48,36 @@ class KeysRefused(Exception):
 
 
 def refuse_open_folder(folder: Path) -> None:
-    """Raises `KeysRefused` where others may enter or list a data folder; nothing where there is none yet."""
-    if folder.is_dir() and folder.stat().st_mode & OTHERS:
+    """Raises `KeysRefused` where a data folder is another user's, or others may enter or list it; nothing where there is none yet.
+
+    Root may enter what is another user's, but the files that it makes there are its own: the server, which runs as that
+    user, would not start with them.
+    """
+    try:
+        status = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise KeysRefused(
+            f"The data folder {folder} cannot be used ({error.strerror}): name one that this user may read and write."
+        ) from error
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    if status.st_uid != os.geteuid():
+        owner = _user_name(status.st_uid)
+        raise KeysRefused(
+            f"The data folder {folder} belongs to the user {owner}: put `sudo -u {shlex.quote(owner)}` before the command."
+        )
+    if status.st_mode & OTHERS:
         mended = f"chmod 700 {shlex.quote(str(folder))}"
         raise KeysRefused(f"The data folder is open to other users of this machine: {mended}")
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # such as that of a container
+        return f"#{uid}"
 
 
 def _refuse_open_file(path: Path) -> None:
@@ -61,9 +88,10 @@ def _refuse_open_file(path: Path) -> None:
         )
     if mode & OTHERS:
         mended = f"chmod 600 {shlex.quote(str(path))}"
+        harm = "sign in as anybody" if path.name == KEY_FILE else "call browsers in our name"
         raise KeysRefused(
-            "The key file can be read by other users of this machine, who can sign in as anybody with it: "
-            f"{mended} (and chatserver key rotate, if somebody may have)"
+            f"The key file can be read by other users of this machine, who can {harm} with it: {mended}"
+            " (where somebody may have read it, remove it, and with --mongodb the one in the database too)"
         )
 
 
@@ -151,11 +179,11 @@ class KeyRing:
         return opened.decode()
 
     async def renew(self) -> None:
-        """Learn of the keys of other servers, where they are shared. To be called now and then."""
+        """Take over a key that was added: to the file, or by other servers, where they share. To be called now and then."""
         if self.renewing is not None:
             self._now_ms = await self.renewing()
             self._stamp = (0, 0)
-            self._look_again()
+        self._look_again()
 
     def _use(self, keys: Sequence[_Key]) -> None:
         self._ciphers = {key.id: AESGCM(key.secret) for key in keys}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import socket
 import stat
@@ -133,6 +134,52 @@ def test_data_that_is_open_to_others_is_refused_by_every_command_that_uses_it(da
     data.chmod(0o700)
     with ServerProcess(data) as running:
         assert running.stop() == 0
+
+
+def test_no_command_is_carried_out_on_the_data_of_another_user(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root could, and left keys that the server, which runs as the owner, could not read any more."""
+    with ServerProcess(data) as running:
+        running.stop()
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 65534, 65534)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in data.rglob("*")}
+    owner = pwd.getpwuid(65534).pw_name
+    for command in (
+        ("serve", "--port", "0", "--data", str(data)),
+        ("serve", "--port", "0", "--processes", "2", "--data", str(data)),
+        ("user", "list", "--data", str(data)),
+        (
+            "user",
+            "add",
+            "x@example.com",
+            "--first-name",
+            "X",
+            "--password-stdin",
+            "--data",
+            str(data),
+        ),
+        ("key", "rotate", "--data", str(data)),
+        ("order", "stream", "--data", str(data)),
+        ("order", "local", "--data", str(data)),
+        ("migrate", "--from", str(data), "--to", str(tmp_path / "new")),
+        ("migrate", "--from", str(tmp_path), "--to", str(data)),
+    ):
+        assert f"`sudo -u {owner}` before the command" in refused(*command, stdin="long enough\n")
+    after = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in data.rglob("*")}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["serve --port 0", "serve --port 0 --processes 2", "user list", "key rotate", "order local"],
+)
+def test_a_data_folder_that_cannot_be_looked_at_is_refused_with_a_sentence(command: str) -> None:
+    """It used to be a traceback. (A folder that this user may not reach says so in the same way, but not to root.)"""
+    assert "cannot be used (File name too long)" in refused(*command.split(), "--data", "a" * 5000)
 
 
 def test_an_account_is_made_by_hand_and_can_sign_in(data: Path) -> None:
