@@ -6,21 +6,17 @@ the loop. Nothing here waits or publishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from chatserver.core.audience import AudienceIndex
 from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
-from chatserver.core.mailbox import Mailbox, Reader, cut_batch, hand_out, size_of
+from chatserver.core.mailbox import Bounds, Mailbox, Reader, cut_batch, hand_out, size_of
+from chatserver.core.news import News
 from chatserver.core.visibility import shows
 
 FRIENDS, PAIR, NOBODY = Audience.FRIENDS, Audience.PAIR, Audience.NOBODY
 """By names of the module: the attribute of an enumeration takes five times as long, and each message asks four times."""
-
-News = dict[Mailbox, list[Event]]
-"""What of a batch is for whom. Where it is the same, it is nearly always the very same list."""
-
-_NOTHING: list[Event] = []
 
 FLUSH_READERS = 512
 """Readers that write in one flush, about 8 ms: a herd has them all marked at once, and the others have their turn."""
@@ -50,8 +46,7 @@ class Hub:
         """Whether this process knows who is a friend of whom now; while not, no signal is offered to anybody."""
         self.signals_missed = False
         """Whether one was not offered since this was last set to False."""
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._bounds = Bounds(max_events, max_bytes)
         self._schedule_flush = schedule_flush
         self._failed = failed
         self._dirty: list[Reader] = []
@@ -84,7 +79,7 @@ class Hub:
                     known.setdefault(other, seq)
                 else:
                     known.pop(other, None)
-        mailbox = Mailbox(user_id, self.head_seq, known, self._max_events, self._max_bytes)
+        mailbox = Mailbox(user_id, self.head_seq, known, self._bounds)
         self.index.add(mailbox)
         return mailbox
 
@@ -111,12 +106,12 @@ class Hub:
             self.head_seq = runs[0][-1].seq
             self._hand_out(runs[0], self._audience(runs[0][0]))
             return
-        news: News = {}
+        news = News()
         try:
             self._gather(runs, news)
         finally:
             # Whatever went wrong with one event: nobody may be left who never hears of what is there.
-            for run, mailboxes in _by_run(news):
+            for run, mailboxes in news:
                 self._hand_out(run, mailboxes)
 
     def _runs(self, events: Sequence[Event]) -> list[list[Event]]:
@@ -138,13 +133,7 @@ class Hub:
             change = run[0].change
             if change is not None and isinstance(change, FriendChange):
                 self._change_friends(change, run[0].seq, news)
-            shorter, longer = _NOTHING, run
-            for mailbox in self._audience(run[0]):
-                earlier = news.get(mailbox, _NOTHING)
-                # In a circle of friends nearly all had the very same list before, and have the very same now.
-                if earlier is not shorter:
-                    shorter, longer = earlier, earlier + run
-                news[mailbox] = longer
+            news.add(run, self._audience(run[0]))
             self.head_seq = run[-1].seq
 
     def _change_friends(self, change: FriendChange, seq: int, news: News) -> None:
@@ -153,8 +142,7 @@ class Hub:
             for user_id in (change.asker, change.other):
                 if (mailbox := self.index.open.get(user_id)) is not None:
                     mailbox.withdraw()
-                    if mailbox in news:
-                        news[mailbox] = mailbox.visible(news[mailbox])
+                    news.withdraw(mailbox)
         if self._opening:
             for user_id in (change.asker, change.other):
                 if user_id in self._opening:
@@ -175,11 +163,11 @@ class Hub:
             mailboxes.append(own)
         return mailboxes
 
-    def _hand_out(self, run: list[Event], mailboxes: Sequence[Mailbox]) -> None:
+    def _hand_out(self, run: list[Event], mailboxes: Collection[Mailbox]) -> None:
         """Put `run` into these mailboxes; their readers have it afterwards, or are marked."""
         self.delivered_events += len(mailboxes) * len(run)
         if len(run) == 1 or len(cut_batch(run)) == len(run):
-            hand_out(run, mailboxes, self._offer, self._failed)
+            hand_out(run, mailboxes, self._bounds, self._offer, self._failed)
             return
         size_bytes = size_of(run)
         for mailbox in mailboxes:
@@ -257,15 +245,6 @@ class Hub:
 
 def _always() -> bool:
     return True
-
-
-def _by_run(news: News) -> Iterable[tuple[list[Event], list[Mailbox]]]:
-    """Who gets the very same list."""
-    found: dict[int, tuple[list[Event], list[Mailbox]]] = {}
-    for mailbox, run in news.items():
-        if run:
-            found.setdefault(id(run), (run, []))[1].append(mailbox)
-    return found.values()
 
 
 def _same_way(first: Event, other: Event) -> bool:

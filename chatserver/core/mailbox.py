@@ -7,7 +7,7 @@ whether something that it should have seen may be missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chatserver.core.errors import Ending
 from chatserver.core.events import EVENT_BYTES, Event, Signal
@@ -88,17 +88,24 @@ class Reader(Protocol):
         ...
 
 
+class Bounds(NamedTuple):
+    """Of each mailbox."""
+
+    max_events: int
+    max_bytes: int
+    """Of what its events hold."""
+
+
 class Mailbox:
     """The events of one user, from `floor_seq` (exclusive) to the present.
 
-    Bounded by `max_events` and `max_bytes` (of what the events hold); past either the oldest leave and the floor
+    Past either of its `bounds`, the same object for all, the oldest leave and the floor
     rises. `friends` holds each friend with the seq at which the friendship began, as of the hub's head.
     """
 
     __slots__ = (
+        "_bounds",
         "_bytes",
-        "_max_bytes",
-        "_max_events",
         "events",
         "floor_seq",
         "friends",
@@ -109,29 +116,28 @@ class Mailbox:
     )
 
     def __init__(
-        self, user_id: str, floor_seq: int, friends: dict[str, int], max_events: int, max_bytes: int
+        self, user_id: str, floor_seq: int, friends: dict[str, int], bounds: Bounds
     ) -> None:
         self.user_id = user_id
         self.floor_seq = floor_seq
         self.last_seq = floor_seq
         """The seq of the newest event here, or the floor where there is none."""
         self.friends = friends
-        self.readers: list[Reader] = []  # oldest first
+        self.readers: tuple[Reader, ...] = ()  # oldest first
         self.sole: Reader | None = None
         """The one reader, where there is no other."""
         self.events: list[Event] = []
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._bounds = bounds
         self._bytes = 0
 
     def attach(self, reader: Reader) -> None:
         """Let `reader` read."""
-        self.readers.append(reader)
+        self.readers += (reader,)
         self.sole = reader if len(self.readers) == 1 else None
 
     def detach(self, reader: Reader) -> None:
         """Forget a reader."""
-        self.readers.remove(reader)
+        self.readers = tuple([other for other in self.readers if other is not reader])
         self.sole = self.readers[0] if len(self.readers) == 1 else None
 
     def extend(self, run: Sequence[Event], size_bytes: int) -> int:
@@ -146,14 +152,15 @@ class Mailbox:
         events = self.events
         events += run
         self._bytes += size_bytes
-        if self._bytes > self._max_bytes or len(events) > self._max_events:
+        if self._bytes > self._bounds.max_bytes or len(events) > self._bounds.max_events:
             self._evict()
         return before
 
     def _evict(self) -> None:
         # A sixteenth more than needed, so that a full mailbox does not move its list at every append.
-        keep_events = self._max_events - self._max_events // 16
-        keep_bytes = self._max_bytes - self._max_bytes // 16
+        max_events, max_bytes = self._bounds
+        keep_events = max_events - max_events // 16
+        keep_bytes = max_bytes - max_bytes // 16
         events = self.events
         gone = max(0, len(events) - keep_events)
         self._bytes -= size_of(events[:gone])
@@ -209,16 +216,17 @@ Offer = Callable[[Reader, list[Event], int], None]
 Failed = Callable[[Reader, Exception], None]
 
 
-def hand_out(run: list[Event], mailboxes: Iterable[Mailbox], offer: Offer, failed: Failed) -> None:
+def hand_out(
+    run: list[Event], mailboxes: Iterable[Mailbox], bounds: Bounds, offer: Offer, failed: Failed
+) -> None:
     """Put `run`, newer than anything there, into `mailboxes`, and write it to each sole reader that has a pipe and all before it.
 
-    It is `Mailbox.extend` and a write in one loop, without a call of Python: this is done for each friend of each
-    sender, on memory that the caches have lost since (`docs/design/followers.md`).
+    `bounds` are those of each mailbox. It is `Mailbox.extend` and a write in one loop, without a call of Python: this is
+    done for each friend of each sender, on memory that the caches have lost since (`docs/design/followers.md`).
     """
-    first, last, size_bytes = run[0], run[-1].seq, size_of(run)
-    alone = len(run) == 1
+    first, last, size_bytes, alone = run[0], run[-1].seq, size_of(run), len(run) == 1
     frames: Framing | None = None
-    data, data_bytes = b"", 0
+    data, data_bytes, (max_events, max_bytes) = b"", 0, bounds
     for mailbox in mailboxes:
         before, mailbox.last_seq = mailbox.last_seq, last
         events = mailbox.events
@@ -227,7 +235,7 @@ def hand_out(run: list[Event], mailboxes: Iterable[Mailbox], offer: Offer, faile
         else:
             events += run
         mailbox._bytes = held_bytes = mailbox._bytes + size_bytes
-        if held_bytes > mailbox._max_bytes or len(events) > mailbox._max_events:
+        if held_bytes > max_bytes or len(events) > max_events:
             mailbox._evict()
             # A run larger than the mailbox has pushed out its own beginning: what is left follows the floor.
             before = max(before, mailbox.floor_seq)
@@ -238,8 +246,7 @@ def hand_out(run: list[Event], mailboxes: Iterable[Mailbox], offer: Offer, faile
                 offer(reader, run, before)
             continue
         if frames is not reader.frames and (frames := reader.frames) is not None:
-            data = frames.of(run)
-            data_bytes = len(data)
+            data_bytes = len(data := frames.of(run))
         try:
             sent = pipe.send(data)
         except OSError:

@@ -7,7 +7,7 @@ parts at the end, to show that it would notice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import hypothesis.strategies as st
@@ -25,7 +25,8 @@ from chatserver.core.changes import FriendChange
 from chatserver.core.errors import Ending
 from chatserver.core.events import Audience, Draft, Event, Signal, encode_event
 from chatserver.core.hub import Hub
-from chatserver.core.mailbox import Failed, Framing, Mailbox, Offer, Pipe, hand_out
+from chatserver.core.mailbox import Bounds, Failed, Framing, Mailbox, Offer, Pipe, hand_out
+from chatserver.core.news import News
 
 USERS = ("ann", "bob", "cho", "dee")
 MAILBOX_EVENTS = 5
@@ -330,7 +331,7 @@ def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None
         hub._hand_out([event], hub._audience(event))
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
-            hub._change_friends(event.change, event.seq, {})
+            hub._change_friends(event.change, event.seq, News())
 
 
 def keep_what_is_not_theirs_any_more(mailbox: Mailbox) -> None:
@@ -346,15 +347,15 @@ def mark_without_scheduling(hub: Hub, reader: Any) -> None:
 
 
 def say_that_nothing_is_missing(
-    run: list[Event], mailboxes: Sequence[Mailbox], offer: Offer, failed: Failed
+    run: list[Event], mailboxes: Sequence[Mailbox], bounds: Bounds, offer: Offer, failed: Failed
 ) -> None:
-    hand_out(run, mailboxes, lambda reader, run, before: offer(reader, run, 0), failed)
+    hand_out(run, mailboxes, bounds, lambda reader, run, before: offer(reader, run, 0), failed)
 
 
 def forget_one(
-    run: list[Event], mailboxes: Sequence[Mailbox], offer: Offer, failed: Failed
+    run: list[Event], mailboxes: Collection[Mailbox], bounds: Bounds, offer: Offer, failed: Failed
 ) -> None:
-    hand_out(run, mailboxes[1:], offer, failed)
+    hand_out(run, list(mailboxes)[1:], bounds, offer, failed)
 
 
 def hand_out_what_the_hub_had_before_the_change(

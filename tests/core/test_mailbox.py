@@ -3,7 +3,7 @@
 import pytest
 
 from chatserver.core.events import Audience, Draft, Event, encode_event
-from chatserver.core.mailbox import BATCH_BYTES, Mailbox, size_of
+from chatserver.core.mailbox import BATCH_BYTES, Bounds, Mailbox, size_of
 
 
 def event(seq: int, text: str = "hi") -> Event:
@@ -11,7 +11,7 @@ def event(seq: int, text: str = "hi") -> Event:
 
 
 def mailbox(floor_seq: int = 0, max_events: int = 16, max_bytes: int = 10**6) -> Mailbox:
-    return Mailbox("a", floor_seq, {}, max_events, max_bytes)
+    return Mailbox("a", floor_seq, {}, Bounds(max_events, max_bytes))
 
 
 def add(box: Mailbox, *run: Event) -> None:

@@ -10,7 +10,7 @@ import gc, os, sys
 from chatserver.core import vocabulary
 from chatserver.core.conversations import BROADCASTS
 from chatserver.core.events import encode_event
-from chatserver.core.mailbox import Mailbox, size_of
+from chatserver.core.mailbox import Bounds, Mailbox, size_of
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -22,7 +22,7 @@ text = sys.argv[1] * int(sys.argv[2])
 def fill(count):
     boxes = []
     for n in range(count):
-        box = Mailbox(f"user{n}", 0, {}, 1000, 2**30)
+        box = Mailbox(f"user{n}", 0, {}, Bounds(1000, 2**30))
         for at in range(1, 1001):
             seq = 1795443674328000 + n * 1000 + at
             draft = vocabulary.message(sender, BROADCASTS, text, f"c{seq}")

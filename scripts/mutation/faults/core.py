@@ -5,12 +5,14 @@ from __future__ import annotations
 from scripts.mutation.fault import Fault
 
 HUB = "chatserver/core/hub.py"
+NEWS = "chatserver/core/news.py"
 MAILBOX = "chatserver/core/mailbox.py"
 VISIBILITY = "chatserver/core/visibility.py"
 PRICES = "chatserver/core/prices.py"
 FRAMING = "chatserver/core/framing.py"
 
 T_HUB = ("tests/core/test_hub.py",)
+T_NEWS = ("tests/core/test_news.py",)
 T_MAILBOX = ("tests/core/test_mailbox.py",)
 T_HAND_OUT = ("tests/core/test_hand_out.py",)
 T_VISIBILITY = ("tests/core/test_visibility.py",)
@@ -22,8 +24,8 @@ FAULTS = (
     Fault(
         "an append is dropped on its way into one of the mailboxes",
         HUB,
-        "hand_out(run, mailboxes, self._offer",
-        "hand_out(run, mailboxes[1:], self._offer",
+        "hand_out(run, mailboxes, self._bounds",
+        "hand_out(run, list(mailboxes)[1:], self._bounds",
         T_HUB,
     ),
     Fault(
@@ -50,22 +52,22 @@ FAULTS = (
     Fault(
         "a mailbox has no bound of bytes",
         MAILBOX,
-        "if self._bytes > self._max_bytes or len(events)",
+        "if self._bytes > self._bounds.max_bytes or len(events)",
         "if len(events)",
         T_MAILBOX,
     ),
     Fault(
         "what is handed out has no bound of bytes",
         MAILBOX,
-        "if held_bytes > mailbox._max_bytes or len(events)",
+        "if held_bytes > max_bytes or len(events)",
         "if len(events)",
         T_HAND_OUT,
     ),
     Fault(
         "what is handed out has no bound of events",
         MAILBOX,
-        "if held_bytes > mailbox._max_bytes or len(events) > mailbox._max_events:",
-        "if held_bytes > mailbox._max_bytes:",
+        "if held_bytes > max_bytes or len(events) > max_events:",
+        "if held_bytes > max_bytes:",
         T_HAND_OUT,
     ),
     Fault(
@@ -105,16 +107,44 @@ FAULTS = (
     ),
     Fault(
         "of a batch a former friend gets what was written before the end",
-        HUB,
-        "news[mailbox] = mailbox.visible(news[mailbox])",
-        "news[mailbox] = news[mailbox]",
+        NEWS,
+        "self._form({mailbox}, mailbox.visible(circle.run))",
+        "self._form({mailbox}, circle.run)",
         T_HUB,
+    ),
+    Fault(
+        "what is written to some of a circle is handed to all of it",
+        NEWS,
+        "if len(some) == len(circle.mailboxes):",
+        "if some:",
+        T_NEWS,
+    ),
+    Fault(
+        "who hears one of a circle hears all of it",
+        NEWS,
+        "if circle is not None and circle.mailboxes == hearers:",
+        "if circle is not None:",
+        T_NEWS,
+    ),
+    Fault(
+        "who is parted from a circle gets its events twice",
+        NEWS,
+        "                circle.mailboxes -= some\n",
+        "",
+        T_NEWS,
+    ),
+    Fault(
+        "who had news already gets the next twice",
+        NEWS,
+        "hearers -= self._part(run, audience)",
+        "self._part(run, audience)",
+        T_NEWS,
     ),
     Fault(
         "a mailbox has no bound of events",
         MAILBOX,
-        "if self._bytes > self._max_bytes or len(events) > self._max_events:",
-        "if self._bytes > self._max_bytes:",
+        "if self._bytes > self._bounds.max_bytes or len(events) > self._bounds.max_events:",
+        "if self._bytes > self._bounds.max_bytes:",
         T_MAILBOX,
     ),
     Fault(
