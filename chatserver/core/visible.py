@@ -36,6 +36,7 @@ _NOTHING_ALONE = (
 )
 _SEEN = re.compile(f"[^{_INVISIBLE}{_BLANK}{_NO_CHARACTERS}{_NOTHING_ALONE}]")
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
+_GAPS = re.compile(f"[{_BLANK}]")
 
 # Bidirectional controls and line ends that are no controls; the deprecated ones beside them, which mirror and reshape
 # what follows (Unicode, 23.3); and what makes a note of what follows, or puts something in its place (23.8).
@@ -62,6 +63,11 @@ def stands_alone(text: str) -> bool:
 def without_invisible(text: str) -> str:
     """`text` without what takes no room. Blank characters stay: a gap is seen."""
     return _UNSEEN.sub("", text)
+
+
+def words_between_blanks(text: str) -> list[str]:
+    """What stands between gaps, whatever makes these: `str.split` takes a Braille pattern without dots for a letter."""
+    return text.split() if text.isascii() else _GAPS.sub(" ", text).split()
 
 
 _ISOLATES = re.compile("[\u2066-\u2069\n\u2029]")

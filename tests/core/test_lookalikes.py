@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatserver.core.confusables import PROTOTYPES
 from chatserver.core.lookalikes import skeleton, skeletons
 
 
@@ -35,6 +36,20 @@ def look_alike(one: str, other: str) -> bool:
         ("Zo\u00eb", "Zoe\u0308"),
         ("paypal", "p\u0430yp\u0430l"),
         ("Cho", "\u03f9\u04bb\u03bf"),
+        ("Ann Archer", "Ann Archer\u2800"),
+        ("Ann Archer", "\U0001d159Ann\u2800\u2800Archer"),
+        ("O'Neil", "O\u2019Neil"),
+        ("O'Neil", "O\u02bcNeil"),
+        ("Jean-Luc", "Jean\u2010Luc"),
+        ("Jean-Luc", "Jean\u2212Luc"),
+        ("\u0218tefan", "\u015etefan"),
+        ("\u0102nn", "\u01cdnn"),
+        ("\u00d8yvind", "O\u0338yvind"),
+        ("\u0110uro", "\u00d0uro"),
+        ("Gro\u00df", "Gro\u03b2"),
+        ("\u039b\u03b1\u03ba\u03b7\u03c2", "\u041b\u03b1\u03ba\u03b7\u03c2"),
+        ("\u30ab\u30ed", "\u529b\u53e3"),
+        ("\u05d5\u05df", "\u05d5\u0627"),
     ],
 )
 def test_names_that_look_alike_share_a_skeleton(name: str, other: str) -> None:
@@ -55,6 +70,13 @@ def test_names_that_look_alike_share_a_skeleton(name: str, other: str) -> None:
 )
 def test_names_that_differ_to_the_eye_do_not(name: str, other: str) -> None:
     assert not look_alike(name, other)
+
+
+def test_each_row_of_the_table_is_seen_as_it_says() -> None:
+    """Also where what it says is written with look-alikes itself, or is taken apart by NFKD."""
+    assert len(PROTOTYPES) > 2_600
+    for code, seen in PROTOTYPES.items():
+        assert skeleton(chr(code)) == skeleton(seen), hex(code)
 
 
 @given(st.text(max_size=60))
