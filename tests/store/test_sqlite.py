@@ -68,6 +68,23 @@ async def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> No
         assert await world.texts("ann") == ["goes on"]
 
 
+async def test_a_link_in_the_place_of_the_database_is_refused_with_the_way_out(
+    tmp_path: Path,
+) -> None:
+    """SQLite's log would stand elsewhere, where nobody looks after it, nor at who may read it."""
+    home = SqliteHome(tmp_path / "data")
+    async with opened(home) as world:
+        await world.say("ann", "kept")
+    (home.folder / FILE).rename(tmp_path / FILE)
+    (home.folder / FILE).symlink_to(tmp_path / FILE)
+    assert "is a symbolic link" in await _refusal(home.folder)
+    (home.folder / FILE).unlink()
+    (tmp_path / FILE).rename(home.folder / FILE)
+    (tmp_path / "link").symlink_to(home.folder)
+    async with opened(SqliteHome(tmp_path / "link")) as world:
+        assert await world.texts("ann") == ["kept"]
+
+
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"once upon a time " * 1000)
     assert "not a database" in await _refusal(tmp_path)

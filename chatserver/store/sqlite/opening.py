@@ -119,6 +119,11 @@ class Folder:
     def take(self) -> None:
         """Make it where it is missing, and take it for this process. Raises OSError and `StoreRefused`."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.file.is_symlink():
+            raise StoreRefused(
+                f"{self.file} is a symbolic link, and SQLite keeps the files beside it where it leads to:"
+                " move the whole data folder there, and name that one with --data."
+            )
         self._lock()
         # SQLite gives its side files the mode of this one.
         os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
