@@ -7,6 +7,7 @@ why). So no verb can forget to let its user pay: it would have nothing to give t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from chatserver.core.addresses import SITE_TIMES, site_of
 from chatserver.core.errors import RateLimited
@@ -73,8 +74,12 @@ class TokenBucket:
         return self._at_s + (self.burst - self._tokens) / self.rate
 
 
+LOOKED_AT = 1000
+"""Buckets that are looked at in one turn where room is needed, in about 1 ms: all of 100,000 took 50 to 90."""
+
+
 class Buckets:
-    """A token bucket for each key, bounded: full ones are forgotten, and past `max_keys` the fullest too.
+    """A token bucket for each key, bounded: past `max_keys` full ones are forgotten, and some of the fuller ones too.
 
     Forgetting a bucket that is not full favours its key, so `max_keys` is far above what honest
     use reaches; an attacker with that many keys has no use for the favour. Not `metered`: nobody ever waits.
@@ -138,16 +143,17 @@ class Buckets:
 
     def _new(self, key: str, now_s: float) -> TokenBucket:
         if len(self._buckets) >= self._max_keys:
-            self._prune(now_s)
+            self._make_room(now_s)
         bucket = self._buckets[key] = TokenBucket(self._rate, self._burst, now_s)
         return bucket
 
-    def _prune(self, now_s: float) -> None:
-        kept = {k: b for k, b in self._buckets.items() if b.full_at_s() > now_s}
-        if len(kept) > self._max_keys * 3 // 4:
-            emptiest = sorted(kept.items(), key=lambda item: -item[1].full_at_s())
-            kept = dict(emptiest[: self._max_keys // 2])
-        self._buckets = kept
+    def _make_room(self, now_s: float) -> None:
+        """Of some that stand first, forget the full ones, and at least the fuller half; the others stand last then."""
+        buckets = self._buckets
+        some = [(key, buckets.pop(key)) for key in list(islice(buckets, LOOKED_AT))]
+        some.sort(key=lambda item: item[1].full_at_s())
+        full = sum(bucket.full_at_s() <= now_s for _, bucket in some)
+        buckets.update(some[max(full, (len(some) + 1) // 2) :])
 
 
 class AddressBuckets(Buckets):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from itertools import islice
 
-from chatserver.core.bounded import Bounded
+from chatserver.core.bounded import AT_ONCE, Bounded
 from chatserver.core.people import Login
 
 
 class LoginMemory:
-    """Up to `logins_max` logins by id, the oldest of which goes when there are too many."""
+    """Up to `logins_max` logins by id, the oldest of which go when there are too many."""
 
     def __init__(self, logins_max: int) -> None:
         self._logins_max = logins_max
@@ -60,7 +61,8 @@ class LoginMemory:
             self._of_user[login.user_id] = (login.id,) if others is None else (*others, login.id)
         self._logins[login.id] = login
         if len(self._logins) > self._logins_max:
-            self._forget(next(iter(self._logins)))
+            for oldest in list(islice(self._logins, max(1, self._logins_max // AT_ONCE))):
+                self._forget(oldest)
         return login
 
     def end(self, login_ids: Iterable[str]) -> None:

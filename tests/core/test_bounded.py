@@ -26,3 +26,10 @@ def test_what_is_forgotten_is_gone_and_forgetting_it_again_is_nothing() -> None:
     kept.forget("a")
     kept.forget("a")
     assert kept.get("a") is None
+
+
+def test_of_many_some_go_at_once_so_that_the_first_is_not_looked_for_each_time() -> None:
+    kept: Bounded[int, int] = Bounded(6400)
+    for number in range(6401):
+        kept.put(number, number)
+    assert [kept.get(number) for number in (0, 99, 100, 6400)] == [None, None, 100, 6400]

@@ -285,6 +285,13 @@ FAULTS = (
         T_SMALL,
     ),
     Fault(
+        "room among buckets is made in one turn",
+        PRICES,
+        "list(islice(buckets, LOOKED_AT))",
+        "list(buckets)",
+        T_SMALL,
+    ),
+    Fault(
         "a remembered thing is never forgotten",
         "chatserver/core/bounded.py",
         "if len(self._entries) > self._entries_max:",
