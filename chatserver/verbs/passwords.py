@@ -44,6 +44,8 @@ DAY_S = 86_400
 OPERATOR = "operator"
 """Who pays for what is done on the command line."""
 
+_NOT_NOW = "Passwords cannot be looked at for the moment."
+
 PLACES_REMEMBERED = 50_000
 """Pairs of account and address that knew the password."""
 
@@ -96,8 +98,11 @@ class Passwords:
         try:
             hashing = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         except RuntimeError as error:  # a thread could not be started, or none is any more
-            raise Unavailable("Passwords cannot be looked at for the moment.") from error
-        return await hashing
+            raise Unavailable(_NOT_NOW) from error
+        try:
+            return await hashing
+        except MemoryError as error:  # a hash takes 19 MiB
+            raise Unavailable(_NOT_NOW) from error
 
     # Guesses.
 

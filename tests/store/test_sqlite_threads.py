@@ -77,6 +77,51 @@ async def test_a_connection_that_fails_is_taken_again(
     assert len(errors) == 1 and "can be used again" in caplog.text
 
 
+async def test_a_moment_without_memory_is_an_outage_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it comes between the jobs, too: the thread of the writer died of it, and nothing was saved any more."""
+    monkeypatch.setattr(sqlite_db, "PROBE_S", 0.05)
+
+    def starved(connection: sqlite3.Connection) -> None:
+        raise MemoryError
+
+    async with opened(SqliteHome(tmp_path)) as world:
+        db = world.store._db  # type: ignore[attr-defined]
+        await world.join("ann")
+        db._writer = _Starved(db._writer)
+        for ask in (db.read, db.write):
+            with pytest.raises(Unavailable):
+                await ask(starved)
+        for db._writer.lacks in ("BEGIN IMMEDIATE", "COMMIT"):
+            with pytest.raises(Unavailable):
+                await world.store.add_account(account("bob"))
+            assert not world.store.healthy
+        db._writer.lacks = ""
+        async with asyncio.timeout(30):
+            while not world.store.healthy:
+                await asyncio.sleep(0.01)
+        await world.store.add_account(account("bob"))
+        assert await world.store.account("bob") is not None
+    assert "failed: no memory" in caplog.text and "can be used again" in caplog.text
+
+
+class _Starved:
+    """A connection that has no memory for one statement."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.lacks = ""
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if statement == self.lacks:
+            raise MemoryError
+        return self._db.execute(statement, *values)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+
 async def test_health_hears_of_a_reading_that_nobody_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

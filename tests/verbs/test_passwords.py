@@ -247,6 +247,26 @@ async def test_where_no_thread_can_be_started_it_is_unavailable() -> None:
         await passwords.matches("correct horse", None, "here")
 
 
+async def test_where_there_is_no_memory_for_a_hash_it_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or deleting an account, changing a password and signing in answered 500; and nobody is counted as having guessed."""
+
+    def starved(*_: str) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(keys, "hash_password", starved)
+    monkeypatch.setattr(keys, "password_matches", starved)
+    async with made() as passwords:
+        for _ in range(10):
+            with pytest.raises(Unavailable):
+                await passwords.hash("correct horse", "here")
+            with pytest.raises(Unavailable):
+                async with passwords.guess(ANN, "here", None):
+                    await passwords.matches("correct horse", None, "here")
+        await right(passwords.guess(ANN, "here", None))
+
+
 async def test_a_sign_in_is_hashed_before_registrations_that_came_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

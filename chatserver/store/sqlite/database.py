@@ -25,11 +25,14 @@ from typing import Any, TypeVar
 from chatserver.core.errors import Unavailable
 from chatserver.store.contract import StoreRefused
 from chatserver.store.sqlite.opening import (
+    FAILURES,
     PROGRESS_STEPS,
+    Failure,
     Folder,
     OpenFiles,
     Reader,
     connect_writer,
+    said,
 )
 from chatserver.store.sqlite.schema import migrate
 
@@ -249,9 +252,9 @@ class Database:
             job.result = reader.read(job.work)
         except (sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
             job.error = error
-        except sqlite3.Error as error:
+        except FAILURES as error:
             if job.future is not None and not reader.is_lost:
-                _log.error("reading the database failed: %s", error)
+                _log.error("reading the database failed: %s", said(error))
             self._note_health(reader, error if reader.is_lost else None)
             job.error = Unavailable(_CANNOT_READ)
             job.error.__cause__ = error
@@ -299,7 +302,7 @@ class Database:
                 self._check_files()  # as late as can be: what is acknowledged is to be there after a restart
                 db.execute("COMMIT")
             self._note_health(db, None)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             _roll_back(db)
             self._note_health(db, error)
             for job in jobs:
@@ -323,7 +326,7 @@ class Database:
             db.execute("SAVEPOINT job")
         try:
             job.result = job.work(db)
-        except sqlite3.Error:
+        except FAILURES:
             # A full disk or a broken file is everybody's: SQLite may have undone all of it already.
             raise
         except Exception as error:
@@ -333,7 +336,7 @@ class Database:
         if not alone:
             db.execute("RELEASE job")
 
-    def _note_health(self, who: object, error: sqlite3.Error | None) -> None:
+    def _note_health(self, who: object, error: Failure | None) -> None:
         """Remember who fails; log where that begins and ends: an outage is one line, not one for every job."""
         what = "writing" if who is self._writer else "reading"
         if error is None and who in self._failing:
@@ -342,7 +345,7 @@ class Database:
                 _log.warning("the database can be used again")
         elif error is not None and who not in self._failing:
             if not self._failing:
-                why = self._folder.why(error) if what == "writing" else str(error)
+                why = self._folder.why(error) if what == "writing" else said(error)
                 _log.error("%s the database failed: %s", what, why)
             self._failing.add(who)
 
@@ -373,8 +376,8 @@ def _roll_back(db: sqlite3.Connection) -> None:
     if db.in_transaction:
         try:
             db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            _log.error("undoing a failed write failed as well: %s", error)
+        except FAILURES as error:
+            _log.error("undoing a failed write failed as well: %s", said(error))
 
 
 def _settle(job: _Job) -> None:

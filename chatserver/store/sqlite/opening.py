@@ -18,6 +18,10 @@ from chatserver.store.contract import StoreRefused
 
 T = TypeVar("T")
 
+Failure = sqlite3.Error | MemoryError
+FAILURES = (sqlite3.Error, MemoryError)
+"""How SQLite says that it could not. The second is want of memory: an outage like any other, and not the end of a thread."""
+
 FILE = "chat.sqlite3"
 LOCK = "chat.lock"
 READ_S = 10.0
@@ -193,13 +197,13 @@ class Folder:
         if self._is_full():
             raise StoreRefused(self._full())
 
-    def why(self, error: sqlite3.Error) -> str:
+    def why(self, error: Failure) -> str:
         """An error while it is in use, for the log: with its reason where that is one of room."""
         if _says_full(error) or self._is_full():
             return self._full()
         if (trouble := self._write_trouble()) is not None and trouble in _NO_ROOM:
             return _NO_ROOM[trouble].format(self.path)
-        return str(error)
+        return said(error)
 
     def _full(self) -> str:
         return _NO_ROOM[errno.ENOSPC].format(self.path)
@@ -243,13 +247,18 @@ class Folder:
         return None
 
 
-def _says_full(error: OSError | sqlite3.Error) -> bool:
+def said(error: Failure) -> str:
+    """What an error says; one of memory says nothing by itself."""
+    return str(error) or "no memory"
+
+
+def _says_full(error: OSError | Failure) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOSPC
     return _code(error) == sqlite3.SQLITE_FULL
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Failure) -> int:
     """SQLite's code for an error; 0 where it was not SQLite that raised it."""
     return getattr(error, "sqlite_errorcode", 0)
 
@@ -302,7 +311,7 @@ class Reader:
                 self._until_s = time.monotonic() + READ_S
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except FAILURES as error:
             # What took too long says nothing about the connection; anything else may have spoilt it.
             if _code(error) != sqlite3.SQLITE_INTERRUPT:
                 self.close()
