@@ -267,10 +267,13 @@ class Friendships:
         and would learn of the block if only this verb found them. `RateLimited`, and `Conflict` where there are too many.
 
         LIMIT: whoever asks, blocks and unblocks in turns cannot be blocked in between; each of their requests is paid
-        for, 60 a day at the most. And blocks of different people at the same instant may go past their number by a few.
+        for, 60 a day at the most. And blocks of different people at the same instant, each at another node, may go past
+        their number by one a node.
         """
         await self._two(user_id, other_id)
-        await self._decided(partial(self._block, user_id, other_id), user_id, other_id)
+        # One after another, whoever they are of: or all of them would find the last place free. Nobody else waits here.
+        async with self._pair(user_id, user_id):
+            await self._decided(partial(self._block, user_id, other_id), user_id, other_id)
 
     async def _block(self, user_id: str, other_id: str, guard: Guard) -> None:
         if await self._store.blocked(user_id, other_id):
@@ -359,7 +362,10 @@ class Friendships:
             return await decided(self._journal, decide, user_id, other_id)
 
     def _pair(self, one: str, other: str) -> asyncio.Lock:
-        """Changes between two people happen one after another here; what others do elsewhere, the guard notices."""
+        """Changes between two people happen one after another here; what others do elsewhere, the guard notices.
+
+        Of one user with themselves: what they do to many, before the pair.
+        """
         key = (one, other) if one < other else (other, one)
         lock = self._pairs.get(key)
         if lock is None:

@@ -202,6 +202,19 @@ async def test_there_are_so_many_blocks_and_no_more(
         assert len(await house.friendships.blocks(ann.id)) == 3
 
 
+async def test_blocks_of_different_people_at_the_same_instant_are_no_more_either(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(friendships, "BLOCKS_MAX", 3)
+    async with opened(data) as house:
+        ann = await person(house, "ann")
+        others = [await person(house, f"p{n}") for n in range(8)]
+        blocks = [house.friendships.block(ann.id, other.id) for other in others]
+        outcomes = await asyncio.gather(*blocks, return_exceptions=True)
+        assert [type(one) for one in outcomes].count(Conflict) == 5
+        assert len(await house.friendships.blocks(ann.id)) == 3
+
+
 async def test_nobody_is_accepted_by_who_has_as_many_friends_as_there_may_be(data: Path) -> None:
     """As the one who asked has, who had room when they did."""
     async with opened(data, Limits(friends=2)) as house:

@@ -23,6 +23,13 @@ T_MESSAGES = "tests/site/test_messages.py"
 
 FAULTS = (
     Fault(
+        "blocks at the same instant all find the last place free",
+        FRIENDSHIPS,
+        "async with self._pair(user_id, user_id):",
+        "async with self._pair(user_id, other_id + user_id):",
+        ("tests/verbs/test_friendships.py",),
+    ),
+    Fault(
         "scripts may read the cookie",
         COOKIES,
         "Max-Age={max_age_s}; HttpOnly; ",
