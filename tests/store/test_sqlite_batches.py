@@ -13,7 +13,7 @@ from chatserver.core.errors import Unavailable
 from chatserver.core.events import encode_event
 from chatserver.journal.eventlog import Entry
 from chatserver.store.sqlite.eventlog import ROWS_AT_ONCE, write_batch
-from chatserver.store.sqlite.opening import FILE, connect_writer
+from chatserver.store.sqlite.opening import CHECKPOINT_PAGES, FILE, connect_writer
 from chatserver.store.sqlite.schema import migrate
 from tests.store.kit import SqliteHome, message, opened
 
@@ -97,3 +97,21 @@ def test_no_statement_keeps_what_its_pages_held_in_a_file_of_its_own(tmp_path: P
         db.execute("COMMIT")
     assert steps > 10 and FILE in seen
     assert not [name for name in seen if name.startswith("etilqs")], "SQLite's name for it"
+
+
+def test_the_log_beside_the_file_is_used_again(tmp_path: Path) -> None:
+    """It grows to CHECKPOINT_PAGES and what one batch holds, however much is written."""
+    page_bytes, most_bytes = 4096 + 24, 0
+    with closing(connect_writer(tmp_path / FILE, 300)) as db:
+        migrate(db)
+        for number in range(16):
+            payloads = [b"x" * 4000] * 500
+            db.execute("BEGIN")
+            db.executemany(
+                "INSERT INTO events (seq, type, audience, actor, at, payload)"
+                " VALUES (?, 'message', 2, 'ann', 1, ?)",
+                [(1000 * number + n, payload) for n, payload in enumerate(payloads)],
+            )
+            db.execute("COMMIT")
+            most_bytes = max(most_bytes, (tmp_path / f"{FILE}-wal").stat().st_size)
+    assert 1000 * page_bytes < most_bytes < (CHECKPOINT_PAGES + 2000) * page_bytes

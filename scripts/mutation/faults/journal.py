@@ -73,6 +73,13 @@ FAULTS = (
         on_sqlite(CONTRACT, "test_a_client_id_is_remembered_over_restarts"),
     ),
     Fault(
+        "the log beside the file grows for ever",
+        "chatserver/store/sqlite/opening.py",
+        "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        "PRAGMA wal_autocheckpoint = 0",
+        ("tests/store/test_sqlite_batches.py::test_the_log_beside_the_file_is_used_again",),
+    ),
+    Fault(
         "a waiting request is never given up for an order that does not come",
         WAITING,
         "async with asyncio.timeout(CAUGHT_UP_S):",
