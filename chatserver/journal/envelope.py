@@ -15,6 +15,7 @@ import orjson
 from chatserver.core.changes import Subject, change_of, record_of, subject_of
 from chatserver.core.events import Audience, Draft, Event, encode_body, encode_json, splice
 from chatserver.core.kinds import NOTICE
+from chatserver.journal.contract import Appended
 
 FORMAT = 1
 """Of the first line. A node that meets another number cannot follow any further."""
@@ -38,6 +39,8 @@ class Placed:
     index: int
     of: int
     """Which of how many events of that append."""
+    first: Appended | None = None
+    """Where the same append stands already; then this is a repeat, and its event one that nobody sees."""
 
 
 class Subjects:

@@ -1,4 +1,5 @@
-"""Following the stream: each message once, in order, from a place on, whatever happens to the connection.
+"""Following the stream: each message once, in order, from a place on, whatever happens to the connection, or to the stream
+(`repeats`).
 
 One push consumer, made anew from the last seq on where its own count jumps, a heartbeat disagrees, or nothing is heard. Not the
 library's ordered consumer: that one begins at 1 again before its first message, and drops after it has counted.
@@ -21,6 +22,7 @@ from nats.aio.msg import Msg
 from chatserver.core.errors import Unavailable
 from chatserver.journal.envelope import Placed, UnknownFormat, decode
 from chatserver.journal.nats_link import Hearing
+from chatserver.journal.repeats import REMEMBERED
 from chatserver.journal.stream import SECOND_NS, Stream
 
 _log = logging.getLogger("chatserver.journal")
@@ -35,6 +37,8 @@ _PLAIN_TOKENS = 9
 """Of `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<ns>.<pending>`; with a domain there are two more in
 front (NATS, "JetStream wire API")."""
 _CONTROL = "100"
+REMEMBER_S = 5.0
+"""So long a start reads what is to be remembered: some 10 ms for each thousand."""
 
 HandOn = Callable[[list[Placed]], None]
 """Whoever follows: is handed everything that came in one turn of the loop."""
@@ -196,7 +200,7 @@ class StreamFollower:
             self._again.clear()
             return self._break_off(f"it holds what a newer chatserver wrote ({error})")
         self._counted, self._taken_seq = counted, seq
-        self._turn.append(placed)
+        self._turn.append(self._stream.repeats.marked(placed))
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._hand_turn)
@@ -212,3 +216,27 @@ class StreamFollower:
         if turn:
             self.last_seq = turn[-1].event.seq
             self._hand_on(turn)
+
+
+async def remember(stream: Stream, name: str, head_seq: int) -> None:
+    """Read what stands right before `head_seq`, so that a repeat of it will be known for one.
+
+    What cannot be read in time is not known. Raises `Unavailable`.
+    """
+    after = max(head_seq - REMEMBERED, (await stream.state()).first_seq - 1)
+    if after >= head_seq:
+        return
+    done = asyncio.Event()
+
+    def hear(turn: list[Placed]) -> None:
+        if turn[-1].event.seq >= head_seq:
+            done.set()
+
+    reader = StreamFollower(stream, name, hear)
+    await reader.start(after)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REMEMBER_S):
+                await done.wait()
+    finally:
+        await reader.close()

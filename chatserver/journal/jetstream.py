@@ -25,7 +25,7 @@ from chatserver.core.visibility import View
 from chatserver.journal.contract import Answer, Appended, Follower, Guard, Outrun, since
 from chatserver.journal.envelope import Placed
 from chatserver.journal.eventlog import Projection
-from chatserver.journal.follower import StreamFollower
+from chatserver.journal.follower import StreamFollower, remember
 from chatserver.journal.nodes import FRESH_S, Nodes, now_s, settles
 from chatserver.journal.pacing import Pace
 from chatserver.journal.publisher import Outcome, Publisher, Sending
@@ -121,7 +121,7 @@ class JetStreamJournal:
         self._heads.append((self.head_seq, float("-inf")))
         self._note_shown(self.shown_seq)
         await self._publisher.start()
-        await self._nodes.start()
+        await asyncio.gather(self._nodes.start(), remember(self._stream, "r", self.head_seq))
         await self._follower.start(self.head_seq)
         self._fresh_s = asked_s
         loops = (self._flush_all(), self._ask_all(), self._look_at_store())
@@ -335,7 +335,7 @@ class JetStreamJournal:
             if placed is None:
                 older = (await self._log.find([sending.key])).get(sending.key)
             else:
-                older = Appended(seq, placed.event.at_ms, True)
+                older = placed.first or Appended(seq, placed.event.at_ms, True)
         except Unavailable:
             return  # It is sent again, and so asked again.
         if older is not None:

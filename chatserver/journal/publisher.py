@@ -150,7 +150,8 @@ class Publisher:
         sending = self._flying.get(placed.number)
         if sending is None or len(sending.placed) != placed.index:
             return
-        sending.placed.append(Appended(placed.event.seq, placed.event.at_ms, False))
+        standing = placed.first or Appended(placed.event.seq, placed.event.at_ms, False)
+        sending.placed.append(standing)
         if placed.index + 1 == placed.of:
             # As late as can be: what is acknowledged is to be there after a restart.
             kept = self._is_kept()

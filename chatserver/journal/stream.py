@@ -16,6 +16,7 @@ from chatserver.core.errors import Unavailable
 from chatserver.journal.envelope import Placed, Subjects, decode
 from chatserver.journal.nats_link import NatsLink
 from chatserver.journal.refusal import OrderRefused
+from chatserver.journal.repeats import Repeats
 from chatserver.journal.streamfiles import StreamFiles
 
 SECOND_NS = 1_000_000_000
@@ -62,6 +63,8 @@ class Stream:
         self.subjects = subjects
         self.name = subjects.stream
         self._replicas = replicas
+        self.repeats = Repeats()
+        """What follows it here asks for each message whether it stood there before."""
         self.files: StreamFiles | None = None
         """Where the server keeps it, if that is in reach."""
 
@@ -150,7 +153,8 @@ class Stream:
         found = await self._get({"seq": seq})
         if found is None:
             return None
-        return decode(base64.b64decode(found.get("data", "")), seq, _ms(found["time"]))
+        placed = decode(base64.b64decode(found.get("data", "")), seq, _ms(found["time"]))
+        return self.repeats.marked(placed)
 
     async def _get(self, which: dict[str, Any]) -> dict[str, Any] | None:
         try:

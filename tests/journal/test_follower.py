@@ -16,6 +16,7 @@ from chatserver.core.events import Audience, Draft
 from chatserver.journal import follower as module
 from chatserver.journal.envelope import Placed, encode
 from chatserver.journal.follower import StreamFollower
+from chatserver.journal.repeats import Repeats
 from chatserver.journal.stream import State
 
 
@@ -24,6 +25,7 @@ class Server:
 
     def __init__(self, first_seq: int = 1) -> None:
         self.name = "CHAT"
+        self.repeats = Repeats()
         self.link = self
         self.connected = True
         self.on_connected: list[Callable[[], None]] = []

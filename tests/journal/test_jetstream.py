@@ -107,6 +107,64 @@ async def test_an_id_is_good_for_one_message_on_all_nodes_also_when_the_stream_h
         assert len([e for e in some[0].events if text_of(e) == "one"]) == 1
 
 
+@pytest.mark.parametrize("store", ["sqlite", "mongo"])
+async def test_a_message_that_stands_in_the_stream_twice_is_handed_out_once(
+    store: str,
+    tmp_path: Path,
+    nats: NatsServer,
+    mongo: MongoHome,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A NATS that was frozen for longer than its window forgets the ids as it reads what had waited in its sockets."""
+    home: Home = mongo if store == "mongo" else SqliteHome(tmp_path / "data")
+
+    async def nothing(*_: object) -> dict[tuple[str, str], Appended]:
+        return {}
+
+    # Of four attempts the third is refused by the stream, for the sake of the second.
+    ids = itertools.chain(("1", "2", "2"), map(str, itertools.count(3)))
+    monkeypatch.setattr(publisher.Publisher, "_id", lambda *_: f"forgotten {next(ids)}")
+    async with nodes(home, nats.uri, 2) as some:
+        worlds = [world_of(one, home.clock) for one in some]
+        for one in some:
+            monkeypatch.setattr(one.store.log, "find", nothing)  # as where the store is behind
+        first = await worlds[0].say("ann", "one", client_id="c")
+        for world in (*worlds, worlds[0]):
+            again = await world.say("ann", "another text", client_id="c")
+            assert (again.seq, again.at_ms, again.duplicate) == (first.seq, first.at_ms, True)
+        other = await worlds[0].say("bob", "of somebody else", client_id="c")
+        assert not other.duplicate
+        put = publisher.Publisher._put
+
+        def put_twice(self: publisher.Publisher, sending: publisher.Sending) -> None:
+            put(self, sending)
+            put(self, sending)
+
+        monkeypatch.setattr(publisher.Publisher, "_put", put_twice)
+        await worlds[1].say("ann", "two")
+        monkeypatch.setattr(publisher.Publisher, "_put", put)
+        async with node(home, nats.uri) as late:
+            monkeypatch.setattr(late.store.log, "find", nothing)
+            world = world_of(late, home.clock)
+            again = await world.say("ann", "once more", client_id="c")
+            assert (again.seq, again.duplicate) == (first.seq, True)
+            last = await world.say("ann", "three")
+            assert (await late.stream.state()).last_seq - first.seq == 7, "all of it stands there"
+            await all_have([*some, late], last.seq)
+            assert [text_of(e) for e in late.events if e.type == "message"] == ["three"]
+            for one in (*some, late):
+                await one.journal.shown(last.seq)
+            view = View("ann", {})
+            found = await late.journal.replay(view, 0, last.seq, 99)
+            assert [text_of(event) for event in found] == ["one", "two", "three"]
+        for one in some:
+            texts = [text_of(event) for event in one.events if event.type == "message"]
+            assert texts == ["one", "of somebody else", "two", "three"]
+            assert one.journal.head_seq == one.events[-1].seq == last.seq
+            assert one.projector.repeats == 0
+        assert await worlds[1].texts("ann") == ["one", "two", "three"]
+
+
 async def test_nothing_is_lost_or_doubled_when_the_stream_is_killed_in_mid_traffic(
     tmp_path: Path, own_nats: NatsServer
 ) -> None:

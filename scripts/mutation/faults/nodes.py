@@ -66,6 +66,20 @@ FAULTS = (
         ("tests/store/test_mongo_late.py",),
     ),
     Fault(
+        "what stands in the stream twice is handed out twice",
+        "chatserver/journal/follower.py",
+        "self._turn.append(self._stream.repeats.marked(placed))",
+        "self._turn.append(placed)",
+        ("tests/journal/test_jetstream.py",),
+    ),
+    Fault(
+        "a node that starts knows nothing of what stands in the stream",
+        "chatserver/journal/follower.py",
+        "    if after >= head_seq:\n",
+        "    if after >= 0:\n",
+        ("tests/journal/test_jetstream.py",),
+    ),
+    Fault(
         "a snapshot does not wait for what another node has acknowledged",
         BEHIND,
         "            if newest > self._journal.shown_seq:\n",
