@@ -75,15 +75,16 @@ class Connection:
         self.waits = False
         self._closing = False
         self._paused = False
-        self._reading = True
+        self._reading = False
         self._watched = False
         self._progress_s = 0.0
         self.bytes_up = 0
         self.bytes_down = 0
         held_by(self._sock, self.abort)
-        connections.watch.add(self._fd, self)
-        if first:
-            self._loop.call_soon(self._receive, first)
+        if first:  # it came before all that is still to be read
+            self._loop.call_soon(self._receive_first, first)
+        else:
+            self._look_at_reading()
 
     @classmethod
     def of_stream(cls, stream: IOStream, owner: Owner, connections: Connections) -> Connection:
@@ -243,6 +244,10 @@ class Connection:
             self._receive(data)
         else:
             self.abort()
+
+    def _receive_first(self, data: bytes) -> None:
+        self._receive(data)
+        self._look_at_reading()
 
     def _receive(self, data: bytes) -> None:
         owner = self._owner

@@ -117,6 +117,28 @@ async def line() -> AsyncIterator[Line]:
 BIG = b"x" * 200_000
 
 
+async def test_what_was_read_before_is_received_before_what_comes_meanwhile() -> None:
+    server, peer = socket.socketpair()
+    clockwork = Clockwork(Limits(), lambda: 100.0, lambda: 0)
+    connections, owner = Connections(clockwork, Limits()), Recorder()
+    with peer:
+        connections.watch.open()
+        server.setblocking(False)
+        peer.send(b"two ")
+        taken = Connection(NoTcp(server), owner, connections, b"one ")
+        connections.watch._look()  # as the loop does that has found something to read on another connection
+        assert not owner.said
+        await owner.until("data")
+        peer.send(b"three")
+        async with asyncio.timeout(10):
+            while len(owner.said) < 13:
+                owner.changed.clear()
+                await owner.changed.wait()
+        assert owner.said == b"one two three"
+        taken.abort()
+    connections.watch.close()
+
+
 async def test_what_does_not_leave_at_once_leaves_in_order_and_the_owner_hears_of_it() -> None:
     async with line() as it:
         it.connection.send(BIG)

@@ -269,6 +269,13 @@ FAULTS = (
         (f"{T_POLL_CONNECTION}::test_what_is_asked_behind_the_last_request_is_not_answered",),
     ),
     Fault(
+        "what was read of a connection before it was taken comes behind what is read after that",
+        "chatserver/transports/connection.py",
+        "            self._loop.call_soon(self._receive_first, first)\n        else:\n            self._look_at_reading()\n",
+        "            self._loop.call_soon(self._receive_first, first)\n        self._look_at_reading()\n",
+        T_CONNECTION,
+    ),
+    Fault(
         "answers to polls lead back into the next one, deeper each time",
         POLL_CONNECTION,
         "        elif self._buffer and not self._working and not self._rests:",
