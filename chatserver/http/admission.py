@@ -103,6 +103,13 @@ class Admission:
         brought = self._sessions.brought(cookie, headers.get("Authorization"), https, port)
         return Bearer(brought, cookie, https, port)
 
+    def charge_known(self, brought: Brought | None, cost: float) -> Login | None:
+        """As `charge`, where the login that was brought is in memory and counts: it is given back. None: nobody has paid."""
+        login = self._sessions.known(brought)
+        if login is not None and self._tolls.metered:
+            self._tolls.user_pays(login.user_id, cost)
+        return login
+
     def charge(
         self,
         headers: HTTPHeaders,
@@ -174,7 +181,7 @@ class Admission:
         login = self._sessions.known(ask.brought)
         if login is None:
             return None
-        _check_whose(ask, login)
+        check_whose(ask, login)
         user = self._users.known(login.user_id)
         return None if user is None else Arrival(login, user, ask.after, ask.client)
 
@@ -189,7 +196,7 @@ class Admission:
     async def admit(self, ask: Ask) -> Arrival:
         """Who asks. Raises `Unauthenticated`, and `AnotherAccount` where the page belongs to somebody else."""
         login = await self._sessions.resolve(ask.brought)
-        _check_whose(ask, login)
+        check_whose(ask, login)
         user = await self._users.user(login.user_id)
         if not self._sessions.is_current(login):
             raise Unauthenticated("You are signed out.")
@@ -217,7 +224,8 @@ def _why_foreign(origin: str | None, site: str | None, host: str) -> str:
     return "Requests from pages of another site are refused."
 
 
-def _check_whose(ask: Ask, login: Login) -> None:
+def check_whose(ask: Ask, login: Login) -> None:
+    """Raises `AnotherAccount` where the page that asks belongs to somebody else."""
     if ask.whose is not None and ask.whose != login.user_id:
         raise AnotherAccount("Somebody else is signed in here now.")
 

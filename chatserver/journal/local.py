@@ -74,6 +74,9 @@ class LocalJournal:
     is how long events that are no messages are kept.
     """
 
+    fresh = True
+    """Always; not a property, since each poll and each message asks."""
+
     def __init__(self, log: EventLog, clock_ms: Callable[[], int], keep_ms: int = KEEP_MS) -> None:
         self._events = log
         self._clock_ms = clock_ms
@@ -104,10 +107,6 @@ class LocalJournal:
     @property
     def healthy(self) -> bool:
         return self._healthy and not self._closing
-
-    @property
-    def fresh(self) -> bool:
-        return True
 
     async def start(self, followers: Sequence[Follower]) -> None:
         self._last_seq = await self._events.last_seq()

@@ -13,28 +13,23 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from tornado.httputil import HTTPHeaders
 from tornado.routing import URLSpec
 
-from chatserver.core import vocabulary
 from chatserver.core.errors import BadRequest, ChatError
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
-from chatserver.core.tallies import PREFIX as LAB
+from chatserver.core.people import Login
 from chatserver.core.tallies import request_bytes
 from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.newcomers import go_on
-from chatserver.http.admission import Admission, Arrival, Ask, Bearer
+from chatserver.http.admission import Admission, Ask, check_whose
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
-from chatserver.http.problems import problem_response
-from chatserver.http.requests import http_date, parse_query, parse_seconds
+from chatserver.transports.pollanswer import PollEncoding, items, refusal, whole
 from chatserver.transports.pollreader import PollReader
+from chatserver.transports.pollrequest import PollRequest
 from chatserver.transports.reader import ALL_COMINGS, run_on
-
-MARGIN_S = 10.0
-"""What a client should add to the wait before it takes a poll for lost."""
 
 LONG_S = 10.0
 """A wait from here on ends at a visit of the clockwork, a second late at the most; a shorter one by a timer of its own,
@@ -43,23 +38,15 @@ which costs as much as admitting a poll."""
 JITTER = 0.1
 """By so much of itself, at most, a wait is shortened: or all who came together come back together."""
 
-_HEADERS = (
-    "Content-Type: application/json\r\n"
-    "Cache-Control: no-store\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-)
+
+_encoding = PollEncoding()
 
 
 class PollAnswers(Protocol):
     """Where a poll's answer goes (`pollwire.PollConnection`)."""
 
-    @property
-    def close_after(self) -> bool:
-        """Whether the connection ends with the answer."""
-        ...
-
-    def charge(self) -> Bearer:
-        """Have whoever asks pay for one poll, and say who that is. Raises `RateLimited`."""
+    def charge(self, request: PollRequest) -> Login | None:
+        """Have whoever asks pay for one poll; the login, where it is in memory and counts. Raises `RateLimited`."""
         ...
 
     def respond(self, data: bytes) -> None:
@@ -81,16 +68,11 @@ class Poll:
     __slots__ = (
         "_admission",
         "_after",
-        "_client",
         "_connection",
         "_delivery",
-        "_headers",
-        "_method",
         "_reader",
-        "_target",
+        "_request",
         "_timer",
-        "_user_id",
-        "_wait_s",
         "ends_s",
         "waiting",
     )
@@ -98,21 +80,17 @@ class Poll:
     def __init__(
         self,
         connection: PollAnswers,
-        request: tuple[str, str, HTTPHeaders],
+        request: PollRequest,
         admission: Admission,
         delivery: Delivery,
     ) -> None:
-        """`request` is method, target and headers."""
         self._connection: PollAnswers | None = connection
-        self._method, self._target, self._headers = request
+        self._request = request
         self._admission = admission
         self._delivery = delivery
         self._reader: PollReader | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._after: int | None = None
-        self._wait_s = 0.0
-        self._client = ""
-        self._user_id = ""
         self.waiting = False
         self.ends_s = 0.0
         """When it is answered at the latest, while it waits."""
@@ -120,21 +98,26 @@ class Poll:
     def begin(self) -> None:
         """Have it paid, admit, find the mailbox, and answer or wait."""
         assert self._connection is not None
+        request, delivery = self._request, self._delivery
         try:
-            bearer = self._connection.charge()
-            query = parse_query(self._target.partition("?")[2])
-            ask = self._admission.ask(self._headers, query, bearer=bearer)
-            limits = self._delivery.limits
-            wait_s = parse_seconds(query.get("wait"), "wait", limits.poll_wait_s)
-            self._wait_s = min(wait_s, limits.poll_wait_max_s)
-            arrival = self._admission.known(ask)
+            login = self._connection.charge(request)
+            ask = request.ask
+            if ask is None:
+                ask = request.read(self._admission, delivery.limits)
+            else:
+                delivery.readers.refuse_while_draining()
+            self._after = request.after
+            if login is not None:
+                check_whose(ask, login)
         except ChatError as error:
             self._refuse(error)
             return
-        mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
-        if arrival is not None and mailbox is not None:
-            go_on(partial(self._begin, arrival, mailbox))
-        elif self._delivery.joins.try_enter():
+        mailbox = None if login is None else delivery.hub.mailbox(login.user_id)
+        if login is not None and mailbox is not None:
+            follow = self._begin(login, mailbox)
+            if follow is not None:
+                follow()
+        elif delivery.joins.try_enter():
             self._admission.look_up(ask, partial(self._found, ask))
         else:
             run_on(self._wait_for_room(ask))
@@ -163,7 +146,7 @@ class Poll:
             if arrival is None or mailbox is None:
                 run_on(self._look_up_alone(ask))
                 return None
-            follow = self._begin(arrival, mailbox)
+            follow = self._begin(arrival.login, mailbox)
         self._delivery.joins.leave()
         return follow
 
@@ -176,25 +159,24 @@ class Poll:
         try:
             arrival = await self._admission.admit(ask)
             mailbox = await self._delivery.mailboxes.open(arrival.user.id)
-            go_on(partial(self._begin, arrival, mailbox))
+            go_on(partial(self._begin, arrival.login, mailbox))
         except ChatError as error:
             self._refuse(error)
         finally:
             self._delivery.joins.leave()
 
-    def _begin(self, arrival: Arrival, mailbox: Mailbox) -> Callable[[], None] | None:
+    def _begin(self, login: Login, mailbox: Mailbox) -> Callable[[], None] | None:
         """Take a reader, and answer or wait; a first poll is answered by what is returned."""
         if self._connection is None:
             return None
         delivery = self._delivery
-        self._user_id, self._client, self._after = mailbox.user_id, arrival.client, arrival.after
         try:
-            reader = self._take_reader(arrival, mailbox)
+            reader = self._take_reader(login, mailbox)
         except ChatError as error:
             self._refuse(error)
             return None
         self._connection.sign_in(mailbox.user_id)
-        delivery.attendance.polled(mailbox.user_id, self._wait_s)
+        delivery.attendance.polled(mailbox.user_id, self._request.wait_s)
         self._reader = reader
         if self._after is None:
             self._after, reader.knows = delivery.hub.head_seq, ALL_COMINGS
@@ -214,40 +196,34 @@ class Poll:
             reader.take_signals()  # the whole presence stands for them
             self.answer((), (attendance.whole(reader.mailbox),))
 
-    def _take_reader(self, arrival: Arrival, mailbox: Mailbox) -> PollReader:
+    def _take_reader(self, login: Login, mailbox: Mailbox) -> PollReader:
         """The reader of this client, with this poll as its request. Raises as `Readers.attach`."""
-        delivery = self._delivery
-        hold_s = self._wait_s + delivery.limits.offline_grace_s
-        reader = self._find(mailbox)
+        delivery, client, wait_s = self._delivery, self._request.client, self._request.wait_s
+        reader = _find(mailbox, client) if client else None
         if reader is None:
-            reader = PollReader(delivery, arrival.login, mailbox, self._client)
+            reader = PollReader(delivery, login, mailbox, client)
             # A client without a name is only known while its poll waits.
-            if self._client or self._wait_s > 0:
+            if client or wait_s > 0:
                 delivery.readers.attach(reader)
-                reader.look_after(self._wait_s * (1 - JITTER))
+                reader.look_after(wait_s * (1 - JITTER))
                 delivery.neighbours.catch_up(reader)
             else:
-                delivery.readers.refuse_ended(arrival.login)
+                delivery.readers.refuse_ended(login)
         else:
-            delivery.readers.change_login(reader, arrival.login)
+            # What ends a login ends its readers: the very same one counts.
+            if reader.login is not login:
+                delivery.readers.change_login(reader, login)
             delivery.neighbours.polled(reader)
             if reader.request is not None:
                 older, reader.request = reader.request, None
                 older.answer((), ())
-        reader.due_s = delivery.clockwork.clock_s() + hold_s
+        reader.due_s = delivery.clockwork.clock_s() + wait_s + delivery.limits.offline_grace_s
         reader.request = self
         return reader
 
-    def _find(self, mailbox: Mailbox) -> PollReader | None:
-        if self._client:
-            for reader in mailbox.readers:
-                if reader.client == self._client and isinstance(reader, PollReader):
-                    return reader
-        return None
-
     def _park(self) -> None:
         # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
-        wait_s = self._wait_s * (1 - JITTER * random.random())
+        wait_s = self._request.wait_s * (1 - JITTER * random.random())
         if wait_s <= 0:
             self.time_is_up()
             return
@@ -301,7 +277,7 @@ class Poll:
         """Answer with what was missed; False where nothing of it concerned this user: the poll goes on from its position."""
         if missed.reason is not None:
             seq, payload = self._delivery.catchup.reset(missed.reason)
-            self._write(seq, (payload,))
+            self._write(seq, (payload,), False)
             return True
         if self._connection is None:
             return True
@@ -320,49 +296,44 @@ class Poll:
             return False
         return True
 
-    def answer(self, events: Sequence[Event], signals: Iterable[Signal]) -> None:
+    def answer(self, events: Sequence[Event], signals: Sequence[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
         assert self._after is not None
         cursor, more = self._after, False
         if events:
             cursor = events[-1].seq
             if self._reader is not None:
-                mailbox = self._reader.mailbox
-                more = bool(mailbox.events) and mailbox.events[-1].seq > cursor
-                more = more or cursor < mailbox.floor_seq
+                more = self._reader.mailbox.last_seq > cursor
+            if not signals:
+                request = self._request
+                self._respond(_encoding.of(events, more, request.wait_s, request.lines))
+                return
         payloads = [event.payload for event in events]
         payloads += [signal.payload for signal in signals]
         self._write(cursor, payloads, more)
 
     def _refuse(self, error: ChatError) -> None:
-        status, headers, body = problem_response(error)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.get_all())
-        self._respond(status, error.title, lines, body)
-
-    def _write(self, cursor: int, payloads: Iterable[bytes], more: bool = False) -> None:
-        timeout_ms = round((self._wait_s + MARGIN_S) * 1000)
-        body = vocabulary.poll_answer(cursor, payloads, more, timeout_ms)
-        self._respond(200, "OK", f"{_HEADERS}Content-Length: {len(body)}\r\n", body)
-
-    def _respond(self, status: int, reason: str, lines: str, body: bytes) -> None:
+        status, data = refusal(error, self._request.lines)
         self._delivery.connections.answered(status)
+        self._respond(data)
+
+    def _write(self, cursor: int, payloads: Iterable[bytes], more: bool) -> None:
+        request = self._request
+        self._respond(whole(items(cursor, payloads, more, request.wait_s), request.lines))
+
+    def _respond(self, data: bytes) -> None:
         connection, self._connection = self._connection, None
+        reader, request = self._reader, self._request
         self._let_go()
         if connection is None:
             return
-        close = "Connection: close\r\n" if connection.close_after else ""
-        cors = self._admission.cors.lines(self._headers)
-        head = f"HTTP/1.1 {status} {reason}\r\n{lines}{cors}Date: {http_date()}\r\n{close}\r\n"
-        data = head.encode("latin1") + (b"" if self._method == "HEAD" else body)
-        if self._client.startswith(LAB):
-            up = request_bytes(self._method, self._target, self._headers.get_all())
+        if request.method == "HEAD":
+            data = data[: data.index(b"\r\n\r\n") + 4]
+        if request.counted:
+            up = request_bytes(request.method, request.target, request.headers.get_all())
+            user_id = "" if reader is None else reader.mailbox.user_id
             self._delivery.tallies.count(
-                self._user_id,
-                self._client,
-                PollReader.transport,
-                requests=1,
-                up=up,
-                down=len(data),
+                user_id, request.client, PollReader.transport, requests=1, up=up, down=len(data)
             )
         connection.respond(data)
 
@@ -381,6 +352,13 @@ class Poll:
             reader.request = None
             if not reader.client:
                 reader.leave()
+
+
+def _find(mailbox: Mailbox, client: str) -> PollReader | None:
+    for reader in mailbox.readers:
+        if reader.client == client and isinstance(reader, PollReader):
+            return reader
+    return None
 
 
 class PollHandler(StreamHandler):

@@ -16,6 +16,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream
 
 from chatserver.core.errors import RateLimited
+from chatserver.core.people import Login
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.tolls import POLL, REST_S
@@ -31,6 +32,7 @@ from chatserver.http.heads import (
 from chatserver.transports.connection import Connection
 from chatserver.transports.longpoll import Poll
 from chatserver.transports.outlet import Owner
+from chatserver.transports.pollrequest import PollRequest, Repeated, remember
 from chatserver.transports.watched import WatchedStream
 
 HandBack = Callable[[IOStream, Any], None]
@@ -53,6 +55,7 @@ class PollConnection:
         "_idle_since_s",
         "_last",
         "_poll",
+        "_repeated",
         "_rests",
         "_seen",
         "_signed_in",
@@ -78,6 +81,7 @@ class PollConnection:
         self._headers: HTTPHeaders = NO_HEADERS
         self._bearer: Bearer | None = None  # of these headers, where they bring something
         self._last = False  # by these headers
+        self._repeated: Repeated | None = None
         self._poll: Poll | None = None
         self._signed_in = False
         self._working = False
@@ -96,26 +100,37 @@ class PollConnection:
 
     def _begin(self, method: str, target: str) -> None:
         """Answer one poll, now or when there is something."""
+        self._ask(self._read_request(method, target))
+
+    def _read_request(self, method: str, target: str) -> PollRequest:
         self._close_after = self._last
-        self._poll = Poll(self, (method, target, self._headers), self._admission, self._delivery)
-        self._poll.begin()
+        bearer = self._bearer or self._admission.bearer(self._headers)
+        # What says nothing now may do so later: a cookie of another server's newer key.
+        self._bearer = bearer if bearer.brought is not None else None
+        lines = self._admission.cors.lines(self._headers)
+        if self._last:
+            lines += "Connection: close\r\n"
+        return PollRequest(method, target, self._headers, bearer, lines)
+
+    def _ask(self, request: PollRequest) -> None:
+        poll = self._poll = Poll(self, request, self._admission, self._delivery)
+        poll.begin()
 
     def read(self) -> None:
         """Read what has come, without waiting for the loop to notice."""
         if self._connection is not None:
             self._connection.readable()
 
-    def charge(self) -> Bearer:
-        """Have whoever asks pay for one poll, and say who that is. Raises `RateLimited`; then the connection is not read
-        for a while."""
-        connection, admission = self._connection, self._admission
+    def charge(self, request: PollRequest) -> Login | None:
+        """Have whoever asks pay for one poll; the login, where it is in memory and counts. Raises `RateLimited`; then the
+        connection is not read for a while."""
+        connection, admission, bearer = self._connection, self._admission, request.bearer
         assert connection is not None
-        bearer = self._bearer or admission.bearer(self._headers)
-        # What says nothing now may do so later: a cookie of another server's newer key.
-        self._bearer = bearer if bearer.brought is not None else None
         try:
-            admission.charge(self._headers, POLL, self._peer, connection.seat, bearer=bearer)
-            return bearer
+            login = admission.charge_known(bearer.brought, POLL)
+            if login is None:
+                admission.charge(request.headers, POLL, self._peer, connection.seat, bearer=bearer)
+            return login
         except RateLimited:
             self._rests = True
             connection.later(REST_S, self._wake)
@@ -152,11 +167,6 @@ class PollConnection:
             self._signed_in = True
             self._connection.sign_in(user_id)
 
-    @property
-    def close_after(self) -> bool:
-        """Whether the connection ends with the present answer."""
-        return self._close_after
-
     def cut(self) -> None:
         """Break the connection without a word."""
         if self._connection is not None:
@@ -168,8 +178,20 @@ class PollConnection:
         """Bytes from the client: the next request, or its beginning."""
         if self._close_after:
             return
+        repeated = self._repeated
+        if repeated is not None and self._is_free():
+            after = repeated.cursor(data)
+            if after is not None and self._delivery.connections.take_turn():
+                repeated.request.after = after
+                self._ask(repeated.request)
+                return
         self._buffer += data
         self._work()
+
+    def _is_free(self) -> bool:
+        """Whether a request that comes now is the next to be answered, and at once."""
+        connection, busy = self._connection, self._working or self._rests
+        return not (busy or self._poll or self._buffer or connection is None or connection.waits)
 
     def clogged(self) -> None:
         """Nothing is asked of it before it has `drained`."""
@@ -254,9 +276,12 @@ class PollConnection:
         asked, fields = poll_line(buffer[:line_end]), bytes(buffer[line_end + 2 : end + 2])
         if asked is None or end + 4 > HEAD_BYTES or not self._read(fields):
             return self._give_back(connection)
+        line, rest = bytes(buffer[:line_end]), bytes(buffer[line_end : end + 4])
         del buffer[: end + 4]
         self._seen = 0
-        self._begin(*asked)
+        request = self._read_request(*asked)
+        self._ask(request)
+        self._repeated = None if self._last else remember(request, line, rest)
         return True
 
     def _may_become_a_poll(self) -> bool:

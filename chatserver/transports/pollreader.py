@@ -69,6 +69,8 @@ class PollReader(Reader):
 
     def take_signals(self) -> list[Signal]:
         """The waiting signals, and the presence if it is owed; none wait afterwards."""
+        if not self.signals and not self.owed_presence:
+            return []
         if self.signals and self.delivery.neighbours.several:
             self.delivery.neighbours.handed(self)
         signals = super().take_signals()

@@ -8,7 +8,7 @@ the end may answer after it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from chatserver.core.bounded import AT_ONCE, Bounded
@@ -21,16 +21,14 @@ class LoginMemory:
     def __init__(self, logins_max: int) -> None:
         self._logins_max = logins_max
         self._logins: dict[str, Login] = {}
+        self.get: Callable[[str], Login | None] = self._logins.get
+        """The login of this id, if it is remembered. The dictionary's own: each poll asks."""
         self._of_user: dict[
             str, tuple[str, ...]
         ] = {}  # a set is four times as large as what it holds here
         self._ended: Bounded[str, bool] = Bounded(logins_max)
         self._generations: Bounded[str, tuple[int, str | None]] = Bounded(logins_max)
         """Of accounts whose password has changed here: the generation, and the login that was kept."""
-
-    def get(self, login_id: str) -> Login | None:
-        """The login of this id, if it is remembered."""
-        return self._logins.get(login_id)
 
     def has_ended(self, login_id: str) -> bool:
         """Whether this login was seen to end."""

@@ -7,6 +7,7 @@ becomes a case in `tests/transports/test_heads.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -24,6 +25,7 @@ MUTANTS = 20_000
 """In every run; `scripts/fuzz` tries a hundred thousand."""
 HASTY = Limits(meter=False, poll_wait_s=0.01, poll_wait_max_s=0.02, register_burst=10**6)
 
+APART_TURNS = 4
 MARK = b"GET /poll HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 """Behind the damaged bytes: its 401 shows where they ended for the server."""
 
@@ -88,15 +90,21 @@ async def hear(end: socket.socket, silence_s: float) -> tuple[list[str], str]:
 
 
 async def ask(it: Inside, data: bytes, first: bytes, silence_s: float) -> tuple[list[str], str]:
-    """What becomes of `data` on a connection on which `first` was answered before."""
+    """What becomes of `data` on a connection on which `first` was answered twice before: by Tornado, and by us."""
     loop, end = asyncio.get_running_loop(), it.pair()
     try:
-        if first:
+        for _ in range(2 if first else 0):
             await loop.sock_sendall(end, first)
             assert (await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 30)).startswith(
                 b"HTTP/1.1 200"
             )
-        await loop.sock_sendall(end, data + MARK)
+        await loop.sock_sendall(end, data if first else data + MARK)
+        if first:
+            # Apart, since a head that is known by heart has to come alone.
+            for _ in range(APART_TURNS):
+                await asyncio.sleep(0)
+            with contextlib.suppress(OSError):  # the server has ended it
+                await loop.sock_sendall(end, MARK)
         return await hear(end, silence_s)
     finally:
         end.close()
@@ -113,7 +121,8 @@ async def test_two_parsers_give_the_same_answers(
         async def both(data: bytes, silence_s: float) -> tuple[object, object]:
             """What becomes of it on a fresh connection, and on one that polls."""
             fresh = await ask(it, data, b"", silence_s)
-            return fresh, await ask(it, data, whole[0], silence_s)
+            # After the one it is known by heart, but for its cursor; after the other its headers are.
+            return fresh, await ask(it, data, whole[len(data) % 2], silence_s)
 
         await answered_alike((damage(chance, whole) for _ in range(MUTANTS * fuzz)), both)
     faults = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]

@@ -18,17 +18,17 @@ from chatserver.command.settings import Settings
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import BATCH_BYTES
+from chatserver.core.people import Login
 from chatserver.core.vocabulary import ping
-from chatserver.http.admission import Bearer
 from chatserver.http.house import House
-from chatserver.transports.longpoll import JITTER, MARGIN_S, Poll
+from chatserver.transports.longpoll import JITTER, Poll
+from chatserver.transports.pollanswer import MARGIN_S
 from chatserver.transports.pollreader import PollReader
+from chatserver.transports.pollrequest import PollRequest
 
 
 class Line:
     """Where the answers of polls go, without a socket."""
-
-    close_after = False
 
     def __init__(self, house: House, token: str, user_id: str) -> None:
         self.house = house
@@ -37,8 +37,8 @@ class Line:
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self.cuts = 0
 
-    def charge(self) -> Bearer:
-        return self.house.admission.bearer(self.headers)
+    def charge(self, request: PollRequest) -> Login | None:
+        return self.house.admission.charge_known(request.bearer.brought, 0.0)
 
     def respond(self, data: bytes) -> None:
         self.answers.put_nowait(data)
@@ -49,7 +49,8 @@ class Line:
     def sign_in(self, user_id: str) -> None: ...
 
     def poll(self, query: str) -> Poll:
-        request = ("GET", f"/poll?{query}", self.headers)
+        bearer = self.house.admission.bearer(self.headers)
+        request = PollRequest("GET", f"/poll?{query}", self.headers, bearer)
         poll = Poll(self, request, self.house.admission, self.house.delivery)
         poll.begin()
         return poll
@@ -94,7 +95,7 @@ async def test_each_answers_cursor_leads_to_the_next_event_and_to_no_other(data:
 async def test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> None:
+    def refuse(_: PollRequest) -> None:
         raise RateLimited("You ask too fast.", 2.0)
 
     async with line(data) as it:
@@ -224,3 +225,17 @@ async def test_a_poll_whose_client_has_moved_to_another_node_ends_with_nothing_a
         reader.offer(ping(1))
         reader.offered_elsewhere()
         assert (await it.ask(f"after={cursor}&wait=0&client=page"))["events"] == []
+
+
+async def test_a_poll_with_another_login_of_the_same_client_ends_with_that_one(data: Path) -> None:
+    async with line(data) as it:
+        sessions, cursor = it.house.sessions, (await it.ask("wait=0&client=page"))["cursor"]
+        (first,) = await sessions.listed(it.user_id, "token")
+        _, token = await sessions.issue_token(first, "test", None)
+        it.headers = HTTPHeaders({"Authorization": f"Bearer {token}", "Host": "here"})
+        it.poll(f"after={cursor}&wait=20&client=page")
+        (reader,) = it.house.delivery.readers.of(it.user_id)
+        await sessions.end(first)
+        assert reader.parked
+        await sessions.end(reader.login)
+        assert [said["type"] for said in (await it.answer())["events"]] == ["bye"]

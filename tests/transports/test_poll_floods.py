@@ -15,7 +15,7 @@ import pytest
 from chatserver.core.limits import Limits
 from chatserver.delivery import connections
 from chatserver.http.heads import HEAD_BYTES
-from chatserver.transports import longpoll, pollconnection
+from chatserver.transports import pollconnection, pollrequest
 from chatserver.transports.connection import READ_BYTES
 from tests.support.inprocess import Inside, heard, inside
 
@@ -139,7 +139,7 @@ async def test_what_comes_out_of_a_poll_closes_its_connection_with_one_line(
                 await loop.sock_sendall(end, poll(it))
                 assert await loop.sock_recv(end, 4096)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(longpoll, "parse_query", lambda query: 1 // 0)
+                patch.setattr(pollrequest, "parse_query", lambda query: 1 // 0)
                 await loop.sock_sendall(end, BAD * 170)
                 assert await heard(end) == b""
             end.close()

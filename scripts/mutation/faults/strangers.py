@@ -59,8 +59,8 @@ FAULTS = (
     Fault(
         "polls cost nothing",
         POLL,
-        "            bearer = self._connection.charge()\n",
-        "            bearer = self._admission.bearer(self._headers)\n",
+        "            login = self._connection.charge(request)\n",
+        "            login = None\n",
         (
             "tests/transports/test_longpoll.py"
             "::test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at",
@@ -144,9 +144,9 @@ FAULTS = (
     ),
     Fault(
         "the origin is not looked at by polls",
-        POLL,
-        "self._admission.ask(self._headers, query, bearer=bearer)",
-        "self._admission.ask(self._headers, query, bearer=bearer, navigates=True)",
+        "chatserver/transports/pollrequest.py",
+        "admission.ask(self.headers, query, bearer=self.bearer)",
+        "admission.ask(self.headers, query, bearer=self.bearer, navigates=True)",
         (T_FOREIGN,),
     ),
     Fault(

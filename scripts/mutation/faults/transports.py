@@ -236,8 +236,8 @@ FAULTS = (
     Fault(
         "all polls end at the same moment",
         POLL,
-        "wait_s = self._wait_s * (1 - JITTER * random.random())",
-        "wait_s = self._wait_s",
+        "wait_s = self._request.wait_s * (1 - JITTER * random.random())",
+        "wait_s = self._request.wait_s",
         T_POLL,
     ),
     Fault(
@@ -250,7 +250,7 @@ FAULTS = (
     Fault(
         "a poll says that there is no more where there is",
         POLL,
-        "more = bool(mailbox.events) and mailbox.events[-1].seq > cursor",
+        "more = self._reader.mailbox.last_seq > cursor",
         "more = False",
         T_POLL,
     ),
@@ -329,7 +329,7 @@ FAULTS = (
     Fault(
         "whose page it is is looked at only where the login is in memory",
         ADMISSION,
-        "        _check_whose(ask, login)\n        user = await",
+        "        check_whose(ask, login)\n        user = await",
         "        user = await",
         ("tests/http/test_entrance.py",),
     ),
@@ -356,9 +356,9 @@ FAULTS = (
     ),
     Fault(
         "a poll on the fast path says nothing to a named origin",
-        POLL,
-        "cors = self._admission.cors.lines(self._headers)",
-        'cors = ""',
+        POLL_CONNECTION,
+        "lines = self._admission.cors.lines(self._headers)",
+        'lines = ""',
         ("tests/site/test_cors.py",),
     ),
     Fault(

@@ -1,0 +1,126 @@
+"""Faults in what a connection that polls knows by heart, and in answers that are made once for many."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+POLL = "chatserver/transports/longpoll.py"
+CONNECTION = "chatserver/transports/pollconnection.py"
+REQUEST = "chatserver/transports/pollrequest.py"
+ANSWER = "chatserver/transports/pollanswer.py"
+
+T_REQUEST = "tests/transports/test_pollrequest.py"
+T_SAME = (
+    f"{T_REQUEST}::test_whatever_is_taken_for_a_repetition_says_the_same_to_who_reads_it_whole",
+)
+T_DIGITS = (f"{T_REQUEST}::test_only_digits_that_are_a_cursor_are_taken_for_one",)
+T_PLAIN = (
+    f"{T_REQUEST}::test_a_head_whose_cursor_is_not_plainly_one_run_of_digits_is_not_remembered",
+)
+T_ANSWER = ("tests/transports/test_pollanswer.py",)
+
+FAULTS = (
+    Fault(
+        "what follows the cursor of a poll that is known by heart may be anything",
+        REQUEST,
+        "if not data.startswith(self._before) or not data.endswith(self._behind):",
+        "if not data.startswith(self._before):",
+        T_SAME,
+    ),
+    Fault(
+        "what stands before the cursor of a poll that is known by heart may be anything",
+        REQUEST,
+        "if not data.startswith(self._before) or not data.endswith(self._behind):",
+        "if not data.endswith(self._behind):",
+        T_SAME,
+    ),
+    Fault(
+        "a cursor of any length is taken for one",
+        REQUEST,
+        "len(digits) <= LENGTH_DIGITS and digits.isdigit()",
+        "digits.isdigit()",
+        T_DIGITS,
+    ),
+    Fault(
+        "a query that names its cursor twice is known by its first one",
+        REQUEST,
+        'line.count(b"after") != 1 or ',
+        "",
+        T_PLAIN,
+    ),
+    Fault(
+        "a query that says its cursor in another spelling is known by the plain one",
+        REQUEST,
+        ' or any(sign in line for sign in b"%+;")',
+        "",
+        T_PLAIN,
+    ),
+    Fault(
+        "what looks like a cursor and was none is known as one",
+        REQUEST,
+        "not digits.isdigit() or ask.after != int(digits)",
+        "not digits.isdigit()",
+        T_PLAIN,
+    ),
+    Fault(
+        "who repeats a poll gets the answer to the first one again",
+        CONNECTION,
+        "                repeated.request.after = after\n",
+        "",
+        (
+            f"{T_REQUEST}::test_the_next_poll_of_a_connection_is_not_read_again_and_has_its_own_cursor",
+        ),
+    ),
+    Fault(
+        "who repeats a poll has no place in the turn",
+        CONNECTION,
+        "if after is not None and self._delivery.connections.take_turn():",
+        "if after is not None:",
+        (f"{T_REQUEST}::test_each_poll_is_paid_for_and_has_its_place_in_a_turn",),
+    ),
+    Fault(
+        "a poll that repeats another overtakes what waits before it",
+        CONNECTION,
+        "if repeated is not None and self._is_free():",
+        "if repeated is not None:",
+        (f"{T_REQUEST}::test_a_poll_that_comes_while_another_waits_is_answered_after_it",),
+    ),
+    Fault(
+        "who repeats a poll is let in while everybody is sent away",
+        POLL,
+        "                delivery.readers.refuse_while_draining()\n",
+        "                pass\n",
+        (f"{T_REQUEST}::test_a_server_that_sends_everybody_away_refuses_who_asks_on",),
+    ),
+    Fault(
+        "polls do not ask whose page it is",
+        POLL,
+        "                check_whose(ask, login)\n",
+        "                pass\n",
+        (f"{T_REQUEST}::test_a_head_with_another_line_is_read",),
+    ),
+    Fault(
+        "a poll that comes back with another login ends with the first one",
+        POLL,
+        "            if reader.login is not login:\n",
+        "            if reader.login is None:\n",
+        (
+            "tests/transports/test_longpoll.py"
+            "::test_a_poll_with_another_login_of_the_same_client_ends_with_that_one",
+        ),
+    ),
+    Fault(
+        "a poll gets the answer of one that was told something else",
+        ANSWER,
+        "if said != self._said or events != self._events:",
+        "if events != self._events:",
+        T_ANSWER,
+    ),
+    Fault(
+        "a poll gets the events of another",
+        ANSWER,
+        "if said != self._said or events != self._events:",
+        "if said != self._said:",
+        T_ANSWER,
+    ),
+)
