@@ -47,6 +47,11 @@ test('a key stands once in a file, which a reader of JSON understands', { timeou
   }
 });
 
+test('Chinese addresses its reader in one way, and has one word for an account', { timeout }, () => {
+  // 您 and 你 used to stand in one paragraph.
+  for (const [key, words] of Object.entries(tables.get('zh-CN'))) assert.doesNotMatch(JSON.stringify(words), /你|账户|帐/u, key);
+});
+
 /** Text of a script without comments, imports and types. */
 const code = (path) => readFileSync(path, 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
   .replace(/^(?:import|\} from) .*$/gm, '').replace(/(?<=[\s;])\/\/ .*$/gm, '');
