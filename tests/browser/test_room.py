@@ -224,6 +224,12 @@ def test_a_long_name_makes_no_other_page_wider_than_a_phone(
         stays(page, "() => document.documentElement.scrollWidth <= 320", True, path)
 
 
+WITHOUT_MARKS = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) node.data = node.data.replace(/\\u0300+/g, '');
+}"""
+
+
 def test_marks_stacked_on_a_letter_stay_in_their_row_on_the_pages_for_old_browsers(
     server: ServerProcess, chromium: Browser, meet: MeetPerson, make: MakeAccount
 ) -> None:
@@ -246,13 +252,29 @@ def test_marks_stacked_on_a_letter_stay_in_their_row_on_the_pages_for_old_browse
         row = page.locator(rows, has_text="Above").last
         # The caret as it is: to hide it, a driver breaks the page's own rules.
         with_marks = row.screenshot(caret="initial")
-        page.evaluate(
-            """() => {
-                const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-                for (let node = walker.nextNode(); node; node = walker.nextNode()) node.data = node.data.replace(/\\u0300+/g, '');
-            }"""
-        )
+        page.evaluate(WITHOUT_MARKS)
         assert row.screenshot(caret="initial") == with_marks, (path, rows)
+
+
+def test_marks_stacked_on_a_name_do_not_stand_over_the_question_about_it(
+    server: ServerProcess, chromium: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    cho, stacked = make("Cho"), make("i" + "\u0300" * 49)
+    cho.befriend(stacked)
+    page = sign_in(meet, chromium, server.url, cho).page
+    page.evaluate("location.hash = '#/friends'")
+    page.click("button:has-text('Block')")
+    page.wait_for_selector(".ask h2 >> text=ì")
+
+    def over_the_heading() -> bytes:
+        asked, heading = (page.locator(each).bounding_box() for each in (".ask", ".ask h2"))
+        assert asked is not None and heading is not None
+        asked["height"] = heading["y"] - asked["y"]
+        return page.screenshot(clip=asked, caret="initial")
+
+    with_marks = over_the_heading()
+    page.evaluate(WITHOUT_MARKS)
+    assert over_the_heading() == with_marks
 
 
 def test_letters_without_an_end_make_no_page_for_old_browsers_wider_than_a_phone(
