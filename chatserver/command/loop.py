@@ -70,8 +70,13 @@ class FewAtOnce(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Up to `most` of those that are ready, after `timeout` seconds at the latest (None: whenever)."""
-        # Epoll knows milliseconds; rounded up, or the loop would turn without rest just before a timer.
-        wait_s = -1 if timeout is None else max(0.0, math.ceil(timeout * 1e3) * 1e-3)
+        if timeout is None:
+            wait_s = -1.0
+        elif timeout <= 0.0:
+            wait_s = 0.0
+        else:
+            # Epoll knows milliseconds; rounded up, or the loop would turn without rest just before a timer.
+            wait_s = math.ceil(timeout * 1e3) * 1e-3
         self._pace()
         try:
             ready = self._epoll.poll(wait_s, self._now)

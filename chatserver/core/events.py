@@ -125,14 +125,14 @@ def splice(type_: str, seq: int, at_ms: int, body: bytes) -> bytes:
 
     So a journal that learns the place after it has kept the body makes the same bytes as one that knew it.
     """
-    head = b'{"seq":%d,"type":"%b","at":%d' % (seq, type_.encode(), at_ms)
-    return head + (b"}" if body == b"{}" else b"," + body[1:])
+    head = b'{"seq":%d,"type":"%b","at":%d,' % (seq, type_.encode(), at_ms)
+    return head + body[1:] if body != b"{}" else head[:-1] + b"}"
 
 
 def encode_event(draft: Draft, seq: int, at_ms: int) -> Event:
     """The event that `draft` becomes at `seq`."""
-    # In one go what `splice` makes of two parts.
-    payload = encode_json({"seq": seq, "type": draft.type, "at": at_ms, **draft.fields})
+    # Quicker than to make one dictionary of it all: what is put together has its length, and needs no copy.
+    payload = splice(draft.type, seq, at_ms, passing_json(draft.fields))
     return Event(
         seq, at_ms, draft.type, draft.audience, draft.actor, draft.to, payload, draft.change
     )

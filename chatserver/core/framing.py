@@ -42,13 +42,16 @@ def ws_frame(opcode: int, payload: bytes) -> bytes:
 def ws_text(payload: bytes) -> bytes:
     """`payload`, which is UTF-8, as one text frame."""
     size = len(payload)
-    if MAX_CONTROL_BYTES < size <= 0xFFFF:  # nearly every event
+    if size <= MAX_CONTROL_BYTES:  # nearly every acknowledgement
+        return _SHORT_TEXTS[size] + payload
+    if size <= 0xFFFF:  # nearly every event
         return _LONG_TEXT + size.to_bytes(2, "big") + payload
     return ws_frame(OP_TEXT, payload)
 
 
 _WHOLE_TEXT = _FIN | OP_TEXT
 _LONG_TEXT = bytes((_WHOLE_TEXT, 126))
+_SHORT_TEXTS = [bytes((_WHOLE_TEXT, size)) for size in range(MAX_CONTROL_BYTES + 1)]
 
 
 def ws_close(code: int, reason: str = "") -> bytes:
@@ -187,7 +190,9 @@ class FrameParser:
         if self._buffer is not None or self._opcode is not None or self._ended:
             return texts, at
         there = len(data)
-        last = min(at + about_bytes, there - _HEAD.size + 1)
+        last = there - _HEAD.size + 1
+        if last > at + about_bytes:  # not by `min`, which takes as long as the rest of this
+            last = at + about_bytes
         while at < last:
             first, second, size, mask = _HEAD.unpack_from(data, at)
             start = at + _HEAD.size

@@ -212,8 +212,8 @@ class LocalJournal:
     def _accept(self, drafts: Sequence[Draft], key: _Key | None, answer: Answer) -> _Waiting:
         events = self._encode(drafts)
         size_bytes = len(events[0].payload)
-        for event in events[1:]:
-            size_bytes += len(event.payload)
+        if len(events) > 1:
+            size_bytes = sum([len(event.payload) for event in events])
         waiting = _Waiting(events, key, answer, size_bytes)
         if key is not None:
             self._by_client[key] = waiting

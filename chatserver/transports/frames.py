@@ -211,4 +211,5 @@ class FrameReading(ABC):
 
 def frame_cost(frames: int, size_bytes: int, limits: Limits) -> float:
     """What so many frames with so many bytes cost; never more than can be paid at once."""
-    return min(frames + size_bytes / FRAME_BYTES, limits.frame_burst)
+    cost = frames + size_bytes / FRAME_BYTES
+    return cost if cost < limits.frame_burst else limits.frame_burst

@@ -313,6 +313,13 @@ FAULTS = (
         T_FRAMING,
     ),
     Fault(
+        "a key that is a path is taken among those of a message",
+        "chatserver/core/fields.py",
+        "if value.keys() <= _OF_A_MESSAGE:",
+        "if value.keys() & _OF_A_MESSAGE:",
+        ("tests/core/test_fields.py",),
+    ),
+    Fault(
         "fragments of nothing are kept without end",
         FRAMING,
         "if len(self._fragments) >= self._max_bytes // 16:",
