@@ -261,6 +261,17 @@ async def test_closing_soon_lets_what_waits_leave_first() -> None:
         await it.owner.until("lost")
 
 
+async def test_a_peer_that_never_closes_its_side_is_closed_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rules, "CLOSE_S", 0.05)
+    async with line() as it:
+        it.connection.send(b"bye")
+        it.connection.close_soon()
+        await it.owner.until("lost")
+        assert await it.hear(3) == b"bye" and it.connection._sock.fileno() == -1
+
+
 async def test_a_socket_is_given_away_once_and_only_where_nothing_waits() -> None:
     async with line() as it:
         it.connection.send(BIG)

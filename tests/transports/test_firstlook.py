@@ -183,3 +183,42 @@ async def test_whoever_goes_on_the_way_in_leaves_no_reader_behind(
         first, *_ = await answer(it.looked_at(requests(it.token)[at]), 20)
         assert first == b"" and not len(seats)
         assert not it.house.delivery.readers.all and not it.house.delivery.joins.under_way
+
+
+async def greeted(end: socket.socket) -> bytes:
+    """What is said up to the whole presence; the connection stays."""
+    said = b""
+    async with asyncio.timeout(20):
+        while b'"presence"' not in said:
+            piece = await asyncio.get_running_loop().sock_recv(end, 1 << 16)
+            assert piece, said
+            said += piece
+    return said
+
+
+@pytest.mark.parametrize("at", [0, 7])
+async def test_whoever_is_let_in_pays_for_the_connection_from_then_on(
+    tmp_path: Path, at: int
+) -> None:
+    """Or the bound of connections of a user would not hold for those that come the quick way."""
+    async with inside(tmp_path, limits=LIMITS) as it:
+        seats, ends = it.house.delivery.connections.seats, []
+        for count in (1, 2, 3):
+            ends.append(it.looked_at(requests(it.token)[at]))
+            await greeted(ends[-1])
+            assert seats.of_user(it.user_id) == count and not seats.signed_out
+        for end in ends:
+            end.close()
+
+
+@pytest.mark.parametrize("at", [0, 7])
+async def test_the_quick_way_in_is_no_cheaper(tmp_path: Path, at: int) -> None:
+    limits = Limits(connections_per_user=2, http_burst=4, http_rate=0.001)
+    async with inside(tmp_path, limits=limits) as it:
+        answered = []
+        for _ in range(6):
+            with it.looked_at(requests(it.token)[at]) as end:
+                head = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 4096), 20)
+                answered.append(head.split()[1])
+        assert answered[:4] == answered[:1] * 4 and answered[0] in (b"101", b"200")
+        assert answered[4:] == [b"429"] * 2

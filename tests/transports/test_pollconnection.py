@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from chatserver.core.limits import Limits
 from chatserver.http.heads import HEAD_BYTES
 from chatserver.transports.connection import READ_BYTES
 from chatserver.transports.pollconnection import PollConnection
 from chatserver.verbs.cookies import cookie_name
 from chatserver.verbs.keys import KEY_FILE, KeyRing
 from tests.support.clients import Person, WebSocketReader, opened
+from tests.support.inprocess import heard, inside
 from tests.support.process import ServerProcess
 from tests.support.turns import settle
 from tests.transports.test_fast_paths import here
@@ -129,6 +131,32 @@ async def test_a_request_behind_a_poll_that_waits_is_answered_after_it(
     line.send(line.request(f"/poll?after={head}&wait=1") + line.request("/api/me"))
     assert (await line.answer())[2]["events"] == []
     assert (await line.answer())[2]["user"]["id"] == line.person.id
+
+
+async def test_on_a_connection_that_a_proxy_shares_each_poll_is_its_own_askers(
+    server: ServerProcess,
+) -> None:
+    """Proxies send what many clients ask over the same few connections."""
+    line = await talk(server)
+    bob, ann = line.person, await Person.register(server.url, "Ann")
+    nobody = f"GET /poll?wait=0 HTTP/1.1\r\nHost: {line.host}\r\n\r\n".encode()
+    for _ in range(3):
+        for person, other in ((bob, ann), (ann, bob)):
+            line.person = person
+            for whose, status in ((person, 200), (person, 200), (other, 409), (person, 200)):
+                line.send(line.request(f"/poll?wait=0&user={whose.id}"))
+                assert (await line.answer())[0] == status
+            line.send(nobody)
+            assert (await line.answer())[0] == 401
+
+
+async def test_a_connection_on_which_no_poll_comes_any_more_is_closed(tmp_path: Path) -> None:
+    async with inside(tmp_path, limits=Limits(meter=False, idle_s=0.2)) as it:
+        asked = f"GET /poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.token}\r\n\r\n"
+        end = it.looked_at(asked.encode())
+        assert (await heard(end, 30)).startswith(b"HTTP/1.1 200")
+        end.close()
+        assert not len(it.house.delivery.connections.seats)
 
 
 @pytest.mark.parametrize("more", ["", "Connection: keep-alive\r\n"])

@@ -7,6 +7,7 @@ from scripts.mutation.fault import Fault
 CONNECTION = "chatserver/transports/connection.py"
 POLL = "chatserver/transports/longpoll.py"
 POLL_CONNECTION = "chatserver/transports/pollconnection.py"
+FIRST_LOOK = "chatserver/transports/firstlook.py"
 STREAM = "chatserver/transports/stream.py"
 WEBSOCKET = "chatserver/transports/websocket.py"
 TALKING = "chatserver/transports/talking.py"
@@ -14,6 +15,7 @@ READER = "chatserver/transports/reader.py"
 ADMISSION = "chatserver/http/admission.py"
 
 T_CONNECTION = ("tests/transports/test_connection.py",)
+T_FIRST_LOOK = "tests/transports/test_firstlook.py"
 T_STREAM = ("tests/transports/test_stream.py",)
 T_PIPES = ("tests/transports/test_pipes.py",)
 T_READER = ("tests/transports/test_reader.py",)
@@ -30,6 +32,43 @@ PACKETS = "chatserver/core/packets.py"
 T_LINK = ("tests/transports/test_socketio_link.py",)
 
 FAULTS = (
+    Fault(
+        "who shares a connection with somebody is taken for them",
+        POLL_CONNECTION,
+        "        self._fields, self._headers, self._bearer = fields, headers, None\n",
+        "        self._fields, self._headers = fields, headers\n",
+        (
+            f"{T_POLL_CONNECTION}::test_on_a_connection_that_a_proxy_shares_each_poll_is_its_own_askers",
+        ),
+    ),
+    Fault(
+        "a connection on which no poll comes any more stays",
+        POLL_CONNECTION,
+        "        if rests_s >= idle_s:\n",
+        "        if rests_s < 0:\n",
+        (f"{T_POLL_CONNECTION}::test_a_connection_on_which_no_poll_comes_any_more_is_closed",),
+    ),
+    Fault(
+        "a peer that never closes its side is waited for",
+        CONNECTION,
+        "        self._loop.call_later(CLOSE_S, self.abort)\n",
+        "",
+        (f"{T_CONNECTION[0]}::test_a_peer_that_never_closes_its_side_is_closed_in_time",),
+    ),
+    Fault(
+        "the quick way in is free",
+        FIRST_LOOK,
+        "            self._admission.charge(\n                headers, REQUEST,",
+        "            self._admission.charge(\n                headers, 0 * REQUEST,",
+        (f"{T_FIRST_LOOK}::test_the_quick_way_in_is_no_cheaper",),
+    ),
+    Fault(
+        "who came the quick way does not pay for their connection",
+        FIRST_LOOK,
+        "        sock.sign_in(arrival.user.id)\n",
+        "",
+        (f"{T_FIRST_LOOK}::test_whoever_is_let_in_pays_for_the_connection_from_then_on",),
+    ),
     Fault(
         "friends who come together are told of each other a second time",
         STREAM,
