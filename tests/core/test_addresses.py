@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from chatserver.core.addresses import address, bucket_key, network, site_of, site_or_itself
+from chatserver.core.addresses import (
+    AddressCounts,
+    address,
+    bucket_key,
+    network,
+    site_of,
+    site_or_itself,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +111,17 @@ def test_a_customer_lies_in_a_site(where: str, site: str | None) -> None:
     key = bucket_key(plain)
     assert site_of(key) == site and site_or_itself(key) == (site or key)
     assert site_of(f"health{key}") == (site and f"health{site}")
+
+
+def test_whoever_has_gone_counts_no_more_neither_alone_nor_in_their_site() -> None:
+    """Or a site that has come often enough would be kept out for good."""
+    counts, keys = AddressCounts(), ("203.0.113.5", "2001:db8:1::/48/1", "2001:db8:1::/48/2")
+    for _ in range(10):
+        for key in (*keys, keys[1]):
+            counts.add(key)
+        assert [counts.of(key) for key in keys] == [1, 2, 1]
+        assert counts.of("2001:db8:1::") == 3
+        assert counts.has_enough(keys[1], 2) and not counts.has_enough(keys[2], 2)
+        for key in (*keys, keys[1]):
+            counts.remove(key)
+        assert not len(counts)

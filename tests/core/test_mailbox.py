@@ -41,6 +41,22 @@ def test_a_cursor_excludes_itself_and_need_not_be_an_event_of_this_mailbox() -> 
     assert seqs(box.read_after(100)) == []
 
 
+def test_what_is_taken_out_weighs_nothing_any_more() -> None:
+    """Else the bound of bytes is one of what was there once, and nothing that is left could be put out to keep it."""
+    box = mailbox(max_bytes=20_000)
+    box.friends["b"] = 0
+    texts = [
+        encode_event(Draft("message", Audience.FRIENDS, "b", None, {"text": "x" * 1000}), 1, 1)
+    ]
+    for seq in range(2, 12):
+        texts.append(event(seq, "y" * 10))
+    add(box, *texts)
+    box.friends.clear()
+    box.withdraw()
+    assert seqs(box.read_after(0)) == list(range(2, 12))
+    assert box.size_bytes == size_of(box.events)
+
+
 def test_a_cursor_below_the_floor_is_told_of_a_gap() -> None:
     box = mailbox(floor_seq=10)
     assert box.read_after(9) is None

@@ -104,8 +104,30 @@ async def test_what_was_missed_of_a_friend_who_went_while_it_was_read_is_not_sho
             return found
 
         monkeypatch.setattr(place.journal, "few", slowly)
-        missed = await place.delivery.catchup.missed(mailbox, start + 1)
+        catchup = place.delivery.catchup
+        missed = await catchup.missed(mailbox, start + 1)
         assert [event.seq for event in missed.events] == [own]
+        assert not catchup._looking, "and the next look needs no turn either"
+
+
+async def test_a_page_of_a_replay_leaves_out_a_friend_who_went_while_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as place:
+        start = await place.befriend("ann", "bob")
+        await place.say("bob")
+        own = (await place.say("ann")).seq
+        mailbox, replay = await place.delivery.mailboxes.open("ann"), place.journal.replay
+
+        async def slowly(*asked: Any) -> Any:
+            found = await replay(*asked)
+            assert len(found) == 2
+            await place.relate("none", "ann", "bob")
+            return found
+
+        monkeypatch.setattr(place.journal, "replay", slowly)
+        events, position = await place.delivery.catchup.page(mailbox, start + 1)
+        assert [event.seq for event in events] == [own] and position == own
 
 
 async def test_where_nothing_concerned_the_user_one_page_leads_to_the_mailbox(

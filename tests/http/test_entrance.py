@@ -15,20 +15,25 @@ from chatserver.core.errors import (
     AnotherAccount,
     BadRequest,
     Forbidden,
+    RateLimited,
     Unauthenticated,
     Unavailable,
 )
+from chatserver.core.limits import Limits
+from chatserver.core.people import User
+from chatserver.delivery.seats import Seat
 from chatserver.http.admission import CLIENT_CHARS, parse_client, parse_cursor
 from chatserver.http.house import House
 
 OURS = "http://here.example"
+LIMITS = Limits()
 FOREIGN = {"Host": "here.example", "Origin": "http://elsewhere.example"}
 
 
 @asynccontextmanager
-async def entrance(data: Path) -> AsyncIterator[tuple[House, str, str]]:
+async def entrance(data: Path, limits: Limits = LIMITS) -> AsyncIterator[tuple[House, str, str]]:
     """A house, the id of Ann in it, and a token of hers."""
-    async with opened(Settings(data=data)) as house:
+    async with opened(Settings(data=data, limits=limits)) as house:
         fields = {"email": "ann@example.com", "password": "correct horse", "firstName": "Ann"}
         ann = await house.accounts.register(fields, None)
         browser = await house.sessions.begin(ann.id, 0, "test")
@@ -92,6 +97,40 @@ async def test_a_login_that_ended_comes_in_neither_from_memory_nor_from_the_stor
         assert house.admission.known(ask) is None
         with pytest.raises(Unauthenticated):
             await house.admission.admit(ask)
+
+
+async def test_a_login_that_ends_while_its_user_is_looked_up_comes_in_no_more(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with entrance(data) as (house, _, token):
+        ask, users = house.admission.ask(headers(token)), house.users
+        login, look_up = (await house.admission.admit(ask)).login, users.user
+
+        async def slowly(user_id: str) -> User:
+            user = await look_up(user_id)
+            await house.sessions.end(login)
+            return user
+
+        monkeypatch.setattr(users, "user", slowly)
+        with pytest.raises(Unauthenticated):
+            await house.admission.admit(ask)
+
+
+async def test_whose_login_was_not_known_pays_instead_of_their_address(data: Path) -> None:
+    """After a restart that is everybody, and thousands may come from one address."""
+    scarce = Limits(http_burst_per_address=1, http_rate_per_address=0.001)
+    async with entrance(data, scarce) as (house, ann, token):
+        seat = Seat(None, 0.0)
+
+        def charge() -> float:
+            return house.admission.charge(headers(token), 1.0, lambda: "203.0.113.5", seat)
+
+        assert charge() == 0.0
+        with pytest.raises(RateLimited):
+            charge()
+        assert seat.owed is not None
+        seat.owed(ann)
+        assert charge() == 0.0
 
 
 async def test_the_last_event_id_wins_over_after(data: Path) -> None:

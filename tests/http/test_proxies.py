@@ -76,6 +76,9 @@ def test_a_proxy_that_says_nothing_usable_is_no_key_and_is_warned_of_once(
         (("203.0.113.5",), "https, http", False),
         (("203.0.113.5",), ["https", "http"], False),
         (("203.0.113.5",), "http, https", True),
+        # Fewer entries than proxies: the oldest that there is.
+        (("203.0.113.5, 10.0.0.2, 10.0.0.3, 10.0.0.4",), "https, http", True),
+        (("203.0.113.5, 10.0.0.2, 10.0.0.3, 10.0.0.4",), "http, https", False),
         # By https to the outer proxy, by http from there to the inner one.
         (("203.0.113.5, 10.0.0.2",), "https, http", True),
         (("203.0.113.5, 10.0.0.2",), "http, https", False),

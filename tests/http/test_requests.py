@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders
 from chatserver.core.errors import BadRequest, UnsupportedMedia
 from chatserver.http.requests import (
     argument,
+    cookie_header,
     http_date,
     parse_json,
     parse_query,
@@ -52,6 +53,15 @@ def test_seconds_are_a_number_from_zero_on() -> None:
     for bad in ("x", "-1", "nan", "inf"):
         with pytest.raises(BadRequest):
             parse_seconds(bad, "wait", 5.0)
+
+
+def test_several_cookie_headers_are_read_as_one() -> None:
+    """RFC 9113, section 8.2.3: HTTP/2 splits them, and a comma between them would be part of a value."""
+    given = HTTPHeaders()
+    assert cookie_header(given) is None
+    for line in ("a=1", "b=2; c=3", "d=4"):
+        given.add("Cookie", line)
+    assert cookie_header(given) == "a=1; b=2; c=3; d=4"
 
 
 def test_the_date_is_that_of_rfc_9110() -> None:

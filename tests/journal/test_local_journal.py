@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.core import vocabulary
+from chatserver.core.changes import BlockChange
 from chatserver.core.errors import Unavailable
-from chatserver.core.events import Event
+from chatserver.core.events import Draft, Event
 from chatserver.journal import local, pacing, waiting
-from chatserver.journal.contract import Appended, settle
+from chatserver.journal.contract import Appended, Guard, Outrun, settle
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.database import Database
@@ -82,6 +84,15 @@ class Scene:
 
     async def say(self, text: str, client_id: str | None = None) -> Appended:
         return (await self.journal.append(paid(), message("ann", text, None, client_id)))[0]
+
+    def change(self) -> Draft:
+        return vocabulary.notice(BlockChange("ann", "bob", True))
+
+    async def block(self) -> None:
+        await self.journal.append(paid(), self.change())
+
+    async def guard(self) -> Guard:
+        return await self.journal.guard("ann", "bob")
 
     async def until_healthy(self) -> None:
         async with asyncio.timeout(30):
@@ -163,6 +174,50 @@ async def test_what_waits_behind_a_batch_in_doubt_is_refused_and_not_written(
         await scene.until_healthy()
         await scene.say("last")
         assert scene.texts == ["0", "last"]
+    assert "made durable" in caplog.text
+
+
+async def test_whose_change_was_not_written_is_held_up_by_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its place is one that the head never comes to: whoever decides anew about the two would wait for it in vain."""
+    monkeypatch.setattr(waiting, "CAUGHT_UP_S", 0.05)
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = ["lost"]
+        with pytest.raises(Unavailable):
+            await scene.block()
+        await scene.journal.append(paid(), scene.change(), guard=await scene.guard())
+    assert "made durable" in caplog.text
+
+
+async def test_a_change_that_was_in_doubt_and_is_there_outruns_what_was_decided_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
+    async with Scene(tmp_path) as scene:
+        early = await scene.guard()
+        scene.log.faults = ["doubt-after"]
+        with pytest.raises(Unavailable):
+            await scene.block()
+        await scene.until_healthy()
+        with pytest.raises(Outrun):
+            await scene.journal.append(paid(), scene.change(), guard=early)
+    assert "made durable" in caplog.text
+
+
+async def test_what_was_refused_behind_a_batch_in_doubt_takes_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "SETTLE_S", (0.02, 0.02))
+    monkeypatch.setattr(local, "MAX_BATCH", 1)
+    monkeypatch.setattr(local, "MAX_WAITING_BYTES", 3000)
+    async with Scene(tmp_path) as scene:
+        scene.log.faults = ["doubt-before"]
+        calls = (scene.say(text) for text in ("x", "y" * 2500, "z" * 3000))
+        outcome = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(each, Unavailable) for each in outcome)
+        await scene.until_healthy()
+        await scene.say("and on")
     assert "made durable" in caplog.text
 
 

@@ -150,6 +150,18 @@ async def test_on_a_connection_that_a_proxy_shares_each_poll_is_its_own_askers(
             assert (await line.answer())[0] == 401
 
 
+async def test_whoever_is_refused_once_they_are_found_keeps_nobody_else_from_coming_in(
+    tmp_path: Path,
+) -> None:
+    """Fifty joins left behind would be the last that there are."""
+    async with inside(tmp_path) as it:
+        head = f"GET /poll?user=other HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.token}\r\n"
+        end = it.looked_at(f"{head}Connection: close\r\n\r\n".encode())
+        assert (await heard(end, 30)).startswith(b"HTTP/1.1 409")
+        end.close()
+        assert not it.house.delivery.joins.under_way
+
+
 async def test_a_connection_on_which_no_poll_comes_any_more_is_closed(tmp_path: Path) -> None:
     async with inside(tmp_path, limits=Limits(meter=False, idle_s=0.2)) as it:
         asked = f"GET /poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.token}\r\n\r\n"

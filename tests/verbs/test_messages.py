@@ -63,10 +63,10 @@ async def test_a_repeat_costs_nothing_whether_it_is_under_way_or_stored(data: Pa
         assert (await house.messages.send(ann.id, fields)).duplicate, "even then"
 
 
-async def test_a_repeat_to_a_former_friend_gets_its_place_and_a_new_message_does_not(
+async def test_a_repeat_to_a_former_friend_gets_its_place_for_nothing_and_a_new_message_does_not(
     data: Path,
 ) -> None:
-    async with opened(data) as house:
+    async with opened(data, SLOW) as house:
         ann, bob = [await person(house, name) for name in ("ann", "bob")]
         await house.friendships.befriend(ann.id, bob.id)
         await house.friendships.befriend(bob.id, ann.id)

@@ -12,6 +12,7 @@ from scripts.mutation.faults import (
     strangers,
     streams,
     transports,
+    unnoticed,
     verbs,
 )
 
@@ -25,5 +26,6 @@ FAULTS: tuple[Fault, ...] = (
     *nodes.FAULTS,
     *streams.FAULTS,
     *verbs.FAULTS,
+    *unnoticed.FAULTS,
 )
 """Every fault, in the order of the floors."""

@@ -1,0 +1,115 @@
+"""Faults on all floors that somebody planted by hand, and that no test of their floor noticed at first."""
+
+from __future__ import annotations
+
+from scripts.mutation.fault import Fault
+
+CATCHUP = "chatserver/delivery/catchup.py"
+LOCAL = "chatserver/journal/local.py"
+
+T_CATCHUP = "tests/delivery/test_catchup.py::"
+T_LOCAL = "tests/journal/test_local_journal.py::"
+
+FAULTS = (
+    Fault(
+        "a site that has come often enough is kept out for good",
+        "chatserver/core/addresses.py",
+        "        for each in _with_site(key):\n            left",
+        "        for each in (key,):\n            left",
+        (
+            "tests/core/test_addresses.py::test_whoever_has_gone_counts_no_more_neither_alone_nor_in_their_site",
+        ),
+    ),
+    Fault(
+        "an address goes on paying for whoever turns out to be signed in",
+        "chatserver/http/admission.py",
+        "            seat.owed = partial(tolls.user_pays_instead, address, cost)\n",
+        "            pass\n",
+        (
+            "tests/http/test_entrance.py::test_whose_login_was_not_known_pays_instead_of_their_address",
+        ),
+    ),
+    Fault(
+        "what is taken out of a mailbox goes on weighing in it",
+        "chatserver/core/mailbox.py",
+        "        self._bytes = size_of(self.events)\n",
+        "",
+        ("tests/core/test_mailbox.py::test_what_is_taken_out_weighs_nothing_any_more",),
+    ),
+    Fault(
+        "whose change was not written is waited for",
+        LOCAL,
+        "            self._subjects.never_happened(waiting.events, self._head.seq)\n",
+        "",
+        (f"{T_LOCAL}test_whose_change_was_not_written_is_held_up_by_nothing",),
+    ),
+    Fault(
+        "a change that was in doubt outruns nobody",
+        LOCAL,
+        "            for waiting in batch:\n                self._subjects.note(waiting.events)\n",
+        "",
+        (f"{T_LOCAL}test_a_change_that_was_in_doubt_and_is_there_outruns_what_was_decided_before",),
+    ),
+    Fault(
+        "what was refused in an outage takes room for good",
+        LOCAL,
+        "            self._queue.clear()\n            self._queued_bytes = 0\n            outcome",
+        "            self._queue.clear()\n            outcome",
+        (f"{T_LOCAL}test_what_was_refused_behind_a_batch_in_doubt_takes_no_room",),
+    ),
+    Fault(
+        "a page of a replay shows who went while it was read",
+        CATCHUP,
+        "        return _shown_now(mailbox, events), position",
+        "        return events, position",
+        (f"{T_CATCHUP}test_a_page_of_a_replay_leaves_out_a_friend_who_went_while_it_was_read",),
+    ),
+    Fault(
+        "who has looked below a mailbox once is looking for good",
+        CATCHUP,
+        "                self._looking.discard(user_id)",
+        "                pass",
+        (f"{T_CATCHUP}test_what_was_missed_of_a_friend_who_went_while_it_was_read_is_not_shown",),
+    ),
+    Fault(
+        "a proxy that says less of the scheme than of addresses is an error",
+        "chatserver/http/proxies.py",
+        "min(hop, len(protos) - 1)",
+        "hop",
+        ("tests/http/test_proxies.py::test_the_scheme_is_that_of_the_same_hop",),
+    ),
+    Fault(
+        "a login that ends while its user is looked up comes in",
+        "chatserver/http/admission.py",
+        "        if not self._sessions.is_current(login):\n",
+        "        if False:\n",
+        (
+            "tests/http/test_entrance.py::test_a_login_that_ends_while_its_user_is_looked_up_comes_in_no_more",
+        ),
+    ),
+    Fault(
+        "of several Cookie headers the first one counts",
+        "chatserver/http/requests.py",
+        '"; ".join(lines)',
+        "lines[0]",
+        ("tests/http/test_requests.py::test_several_cookie_headers_are_read_as_one",),
+    ),
+    Fault(
+        "whoever is refused once they are found stays among the joins",
+        "chatserver/transports/longpoll.py",
+        "            self._refuse(error)\n        else:\n",
+        "            self._refuse(error)\n            return None\n        else:\n",
+        (
+            "tests/transports/test_pollconnection.py::test_whoever_is_refused_once_they_are_found_keeps_nobody_else_from_coming_in",
+        ),
+    ),
+    Fault(
+        "a repeat to a former friend costs what a new message costs",
+        "chatserver/verbs/messages.py",
+        "        if payment is not None:\n            payment.give_back()\n        answer(",
+        "        answer(",
+        (
+            "tests/verbs/test_messages.py::test_a_repeat_to_a_former_friend_gets_its_place_for_nothing_and_a_new_message_does_not",
+        ),
+    ),
+)
