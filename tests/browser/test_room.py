@@ -297,3 +297,23 @@ def test_letters_without_an_end_make_no_page_for_old_browsers_wider_than_a_phone
         page.goto(f"{server.url}{path}")
         page.wait_for_selector(ready, state="attached")
         stays(page, "() => document.documentElement.scrollWidth <= 320", True, path)
+
+
+def test_on_a_phone_what_is_to_be_ticked_stands_beside_its_words(
+    server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
+) -> None:
+    """The first of the notifications used to stand under its box; and a name that cannot be broken made the page wider."""
+    cho, long = make("Cho"), make("\U0001f468\u200d" * 24)
+    cho.befriend(long)
+    cho.http.put("/api/alerts", json={"muted": [long.id]}).raise_for_status()
+    page = sign_in(meet, browser, server.url, cho).page
+    page.evaluate("location.hash = '#/profile'")
+    page.wait_for_selector(".calls bdi")
+    under = """() => [...document.querySelectorAll('.calls [type=checkbox]')].filter((box) => {
+        const {right, bottom} = box.getBoundingClientRect(), words = box.labels[0].getBoundingClientRect();
+        return words.left < right || words.top > bottom;
+    }).map((box) => box.id)"""
+    for width in (390, 320):
+        page.set_viewport_size({"width": width, "height": 760})
+        stays(page, under, [], width)
+        stays(page, WIDER, [[0, 0], [0, 0]], width)

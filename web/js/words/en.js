@@ -401,7 +401,7 @@ export default {
   "lab.orSignIn": "or {link} with one that you have. The laboratory reads and writes as a signed-in person.",
   "lab.signIn": "sign in",
   // The page for old browsers
-  "legacy.title": "Friends’ chat, for old browsers",
+  "legacy.title": "Friends' chat, for old browsers",
   "legacy.signedOut": "Signed out.",
   "legacy.to": "To",
   "legacy.toAll": "To all friends",
