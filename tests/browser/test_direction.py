@@ -116,21 +116,23 @@ def test_a_time_is_written_as_in_the_readers_country_not_as_in_that_of_the_pages
         expect(person.page.locator(".message time")).to_have_text(re.compile(rf"^{written}$"))
 
 
-def test_the_names_in_the_list_begin_in_one_column_whichever_way_they_run(
+def test_names_begin_in_one_column_whichever_way_they_run(
     server: ServerProcess, browser: Browser, meet: MeetPerson, make: MakeAccount
 ) -> None:
     """Names from the right used to stand at the far end of their row, and what was said under them at its beginning."""
     cho, *friends = (make(name) for name in ("Cho", "Bob", "דנה", "محمد"))
     for friend in friends:
         cho.befriend(friend)
+        friend.write(1)
     page = sign_in(meet, browser, server.url, cho).page
-    expect(page.locator(".roll bdi.name")).to_have_count(4)
-    begins = page.eval_on_selector_all(
-        ".roll bdi.name",
-        """all => all.map(one => {
-            const range = document.createRange();
-            range.selectNodeContents(one);
-            return Math.round(range.getBoundingClientRect().left);
-        })""",
-    )
-    assert len(set(begins)) == 1, begins
+    for names, count in ((".roll bdi.name", 4), (".message bdi.name", 3)):
+        expect(page.locator(names)).to_have_count(count)
+        begins = page.eval_on_selector_all(
+            names,
+            """all => all.map(one => {
+                const range = document.createRange();
+                range.selectNodeContents(one);
+                return Math.round(range.getBoundingClientRect().left);
+            })""",
+        )
+        assert len(set(begins)) == 1, (names, begins)
