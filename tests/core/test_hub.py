@@ -264,5 +264,19 @@ def test_many_that_are_marked_write_in_several_turns() -> None:
         house.hub.mark(probe)
     house.hub.flush()
     assert len(flushed) == FLUSH_READERS and house.hub.flush_due
+    assert house.flushes == 2, "the rest has its turn without anybody being marked"
     house.hub.flush()
     assert flushed == probes and not house.hub.flush_due
+
+
+def test_what_comes_a_second_time_is_passed_over() -> None:
+    """A journal that begins again where it broke off may hand on what it has handed on before."""
+    house = House()
+    probe = house.probe("bob")
+    house.write("ann", "cho", "ann")
+    again = list(house.boxes["bob"].events)
+    for events in (again, again[-1:]):
+        house.hub.apply(events)
+    assert [event.seq for run in probe.taken for event in run] == [10, 20, 30]
+    assert [event.seq for event in house.boxes["bob"].events] == [10, 20, 30]
+    assert not house.failed

@@ -111,6 +111,7 @@ async def test_who_comes_in_one_turn_is_found_by_one_question(tmp_path: Path) ->
         assert place.house.sessions.known(token("nobody")) is None
         bobs = place.house.delivery.mailboxes.known("bob")
         assert bobs is not None and list(bobs.friends) == ["cho"]
+        assert not place.house.admission.newcomers._asking, "nobody is being read any more"
 
 
 async def test_who_is_in_memory_is_not_asked_for(tmp_path: Path) -> None:

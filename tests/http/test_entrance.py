@@ -133,6 +133,25 @@ async def test_whose_login_was_not_known_pays_instead_of_their_address(data: Pat
         assert charge() == 0.0
 
 
+async def test_who_asks_for_the_servers_health_is_not_kept_out_at_the_door_by_others_of_the_address(
+    data: Path,
+) -> None:
+    scarce = Limits(http_burst_per_address=1, http_rate_per_address=0.001)
+    async with entrance(data, scarce) as (house, _, token):
+        nobody = HTTPHeaders()
+
+        def look(bucket: str, given: HTTPHeaders = nobody) -> None:
+            house.admission.check_funds(given, 1.0, lambda: "203.0.113.5", 0.0, bucket)
+
+        look("")
+        house.admission.charge(nobody, 1.0, lambda: "203.0.113.5", None)
+        with pytest.raises(RateLimited):
+            look("")
+        look("health")
+        await house.admission.admit(house.admission.ask(headers(token)))
+        look("", headers(token))  # whose user pays
+
+
 async def test_the_last_event_id_wins_over_after(data: Path) -> None:
     async with entrance(data) as (house, _, token):
         query = {"after": "5"}

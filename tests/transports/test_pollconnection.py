@@ -139,12 +139,12 @@ async def test_on_a_connection_that_a_proxy_shares_each_poll_is_its_own_askers(
     """Proxies send what many clients ask over the same few connections."""
     line = await talk(server)
     bob, ann = line.person, await Person.register(server.url, "Ann")
-    nobody = f"GET /poll?wait=0 HTTP/1.1\r\nHost: {line.host}\r\n\r\n".encode()
+    nobody = f"GET /poll?after=0&wait=0 HTTP/1.1\r\nHost: {line.host}\r\n\r\n".encode()
     for _ in range(3):
         for person, other in ((bob, ann), (ann, bob)):
             line.person = person
             for whose, status in ((person, 200), (person, 200), (other, 409), (person, 200)):
-                line.send(line.request(f"/poll?wait=0&user={whose.id}"))
+                line.send(line.request(f"/poll?after=0&wait=0&user={whose.id}"))
                 assert (await line.answer())[0] == status
             line.send(nobody)
             assert (await line.answer())[0] == 401

@@ -12,6 +12,36 @@ T_LOCAL = "tests/journal/test_local_journal.py::"
 
 FAULTS = (
     Fault(
+        "of many that are marked the rest waits until somebody else is marked, which is never",
+        "chatserver/core/hub.py",
+        "            dirty, self._dirty = dirty[:FLUSH_READERS], dirty[FLUSH_READERS:]\n            self._schedule_flush()\n",
+        "            dirty, self._dirty = dirty[:FLUSH_READERS], dirty[FLUSH_READERS:]\n",
+        ("tests/core/test_hub.py::test_many_that_are_marked_write_in_several_turns",),
+    ),
+    Fault(
+        "the newest event is taken a second time",
+        "chatserver/core/hub.py",
+        "            if event.seq <= head_seq:\n",
+        "            if event.seq < head_seq:\n",
+        ("tests/core/test_hub.py::test_what_comes_a_second_time_is_passed_over",),
+    ),
+    Fault(
+        "who was looked up is being looked up for good",
+        "chatserver/delivery/newcomers.py",
+        "            task.add_done_callback(self._asking.pop)\n",
+        "",
+        ("tests/delivery/test_newcomers.py::test_who_comes_in_one_turn_is_found_by_one_question",),
+    ),
+    Fault(
+        "at the door health is paid from what all others of the address pay from",
+        "chatserver/http/admission.py",
+        "            address = bucket + self._proxies.client(peer(), headers)\n            self._tolls.address_must",
+        "            address = self._proxies.client(peer(), headers)\n            self._tolls.address_must",
+        (
+            "tests/http/test_entrance.py::test_who_asks_for_the_servers_health_is_not_kept_out_at_the_door_by_others_of_the_address",
+        ),
+    ),
+    Fault(
         "a site that has come often enough is kept out for good",
         "chatserver/core/addresses.py",
         "        for each in _with_site(key):\n            left",
