@@ -63,6 +63,22 @@ def test_who_has_a_pipe_is_written_to_without_being_asked_and_all_of_them_the_sa
     assert not house.flushes
 
 
+class Bracketed(Framed):
+    """Another transport."""
+
+    def of(self, events: list[Event]) -> bytes:
+        return b"[%b]" % super().of(events)
+
+
+def test_friends_on_different_transports_get_each_the_bytes_of_their_own() -> None:
+    house, frames, others = House(), Framed(), Bracketed()
+    (ann, cho), (bob,) = piped(house, frames, "ann", "cho"), piped(house, others, "bob")
+    house.write("ann")
+    house.write("bob", "cho")
+    assert ann.written == cho.written == [b"10;", b"20;30;"]
+    assert bob.written == [b"[10;]", b"[20;30;]"]
+
+
 def test_what_several_wrote_in_one_batch_is_one_write_for_each() -> None:
     house, frames = House(), Framed()
     probes = piped(house, frames, "ann", "bob", "cho")
