@@ -12,6 +12,15 @@ T_LOCAL = "tests/journal/test_local_journal.py::"
 
 FAULTS = (
     Fault(
+        "a client hears what the framework says of a bad request",
+        "chatserver/http/problems.py",
+        '        return BadRequest("The request makes no sense.")',
+        "        return BadRequest(str(raised))",
+        (
+            "tests/http/test_problems.py::test_what_a_client_hears_of_an_exception_is_never_its_text",
+        ),
+    ),
+    Fault(
         "friends on another transport get the bytes of the first one",
         "chatserver/core/mailbox.py",
         "        if frames is not reader.frames and (frames := reader.frames) is not None:",
