@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Collection, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from tornado.routing import URLSpec
 from tornado.template import Loader
@@ -22,7 +22,6 @@ from tornado.template import Loader
 from chatserver.core import fields as rules
 from chatserver.core.conversations import Conversation, Range, conversation_with, peer_of
 from chatserver.core.errors import (
-    BadRequest,
     ChatError,
     Forbidden,
     Unauthenticated,
@@ -35,7 +34,7 @@ from chatserver.core.tallies import request_bytes, response_bytes
 from chatserver.http.admission import Arrival, Ask
 from chatserver.http.handlers import PageHandler
 from chatserver.http.house import House
-from chatserver.http.requests import cookie_header
+from chatserver.http.requests import ESCAPES_A_REQUEST, cookie_header, escapes, parse_form
 from chatserver.site import shown
 from chatserver.verbs.cookies import cookie_named
 from chatserver.verbs.sessions import FIRST_GENERATION
@@ -44,7 +43,6 @@ HERE = "/classic"
 PAGE_MESSAGES = 20
 PEOPLE_SHOWN = 50
 """On a page, of each list; the rest is a link further. Two hundred of them with their buttons take 8 ms."""
-FORM_FIELDS_MAX = 20
 FORM_COOKIE = "chatserver_form"
 """What ties the forms of somebody who is signed out to their browser; it lasts until that is closed."""
 SECURE_FORM_COOKIE = "__Host-chatserver_form"
@@ -114,16 +112,7 @@ class ClassicHandler(PageHandler):
         media_type = self.request.headers.get("Content-Type", "").partition(";")[0]
         if media_type.strip().lower() != "application/x-www-form-urlencoded":
             raise UnsupportedMedia("Forms come as application/x-www-form-urlencoded.")
-        try:
-            pairs = parse_qsl(
-                self.taken_body().decode("ascii"),
-                keep_blank_values=True,
-                errors="strict",
-                max_num_fields=FORM_FIELDS_MAX,
-            )
-        except ValueError:
-            raise BadRequest("The form makes no sense.") from None
-        fields = dict(pairs)
+        fields = parse_form(self._paid_body())
         subject = self._subject(login)
         if not subject:
             raise Forbidden(
@@ -132,6 +121,15 @@ class ClassicHandler(PageHandler):
         if not self.house.sessions.form_field_is_of(fields.get("_xsrf", ""), subject):
             raise Forbidden("This form is too old, or not ours: go back, reload, and try again.")
         return fields
+
+    def _paid_body(self) -> bytes:
+        """The body, paid for where it takes long to be read. Raises `BadRequest` and `RateLimited`."""
+        body = self.taken_body()
+        cost = escapes(body) / ESCAPES_A_REQUEST
+        if cost > 1:
+            peer = self.request.remote_ip or ""
+            self.house.admission.charge(self.request.headers, cost, lambda: peer, None)
+        return body
 
     def _subject(self, login: Login | None) -> str:
         if login is not None:

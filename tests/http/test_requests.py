@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tornado.httputil import HTTPHeaders
 
 from chatserver.core.errors import BadRequest, UnsupportedMedia
 from chatserver.http.requests import (
+    QUERY_CHARS,
     argument,
     cookie_header,
+    escapes,
     http_date,
+    parse_form,
     parse_json,
     parse_query,
     parse_seconds,
@@ -42,9 +46,25 @@ def test_of_an_argument_the_last_value_counts_and_it_is_utf8() -> None:
 def test_a_query_is_read_the_same_the_short_and_the_general_way() -> None:
     assert parse_query("a=1&b=&a=2&&c") == {"a": "2", "b": "", "c": ""}
     assert parse_query("a=%31&b=x+y") == {"a": "1", "b": "x y"}
-    for bad in ("a=%ff", "&".join(f"a{n}=%31" for n in range(21))):
+    for bad in ("a=%ff", "&".join(f"a{n}=%31" for n in range(21)), "a=" + QUERY_CHARS * "1"):
         with pytest.raises(BadRequest):
             parse_query(bad)
+
+
+def test_the_longest_arguments_of_a_transport_fit_into_its_query() -> None:
+    longest = quote("\U0001f600" * 64)
+    found = parse_query(f"after={2**53}&wait=55.000&client={longest}&user={longest}")
+    assert found["client"] == found["user"] == "\U0001f600" * 64
+
+
+def test_of_a_form_the_last_value_counts_and_what_is_no_form_is_refused() -> None:
+    assert parse_form(b"a=1&b=x+y&a=%C3%A9&c=") == {"a": "é", "b": "x y", "c": ""}
+    for bad in (b"a=%ff", b"a=\xff", b"&".join(b"a%d=1" % n for n in range(21))):
+        with pytest.raises(BadRequest):
+            parse_form(bad)
+    assert escapes(b"a=100%") == 1 and escapes(b"%41" * 20_000) == 20_000
+    with pytest.raises(BadRequest):
+        escapes(b"%" * 60_000)
 
 
 def test_seconds_are_a_number_from_zero_on() -> None:

@@ -15,7 +15,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketProtocol13
 
-from chatserver.http.heads import HEAD_BYTES
+from chatserver.http.heads import HEAD_BYTES, HEAD_LINES
 from chatserver.transports.watched import CHUNKS_MAX
 from tests.support.inprocess import Inside, heard, inside
 
@@ -153,6 +153,28 @@ async def test_a_head_is_as_long_as_it_may_be(tmp_path: Path, polling: bool) -> 
                 assert [got for got, _ in await said(it, end, data)] == [status]
 
 
+@both
+@pytest.mark.parametrize("name", ["x", "x%d"], ids=["one name", "many"])
+async def test_a_head_has_as_many_lines_as_it_may(tmp_path: Path, polling: bool, name: str) -> None:
+    """2,800 short ones were 7 ms of the loop, for the price of one poll."""
+    async with inside(tmp_path) as it:
+        lines = [(name % n if "%" in name else name) + ": y\r\n" for n in range(HEAD_LINES)]
+        own = poll(it, "Connection: close\r\n").count(b"\r\n") - 2
+        for count, status in ((HEAD_LINES - own, 200), (HEAD_LINES - own + 1, 431)):
+            async with connection(it, polling) as end:
+                data = poll(it, "Connection: close\r\n" + "".join(lines[:count]))
+                got = await said(it, end, data)
+                assert [got for got, _ in got] == [status]
+
+
+async def test_the_lines_of_a_body_are_not_those_of_a_head(tmp_path: Path) -> None:
+    async with inside(tmp_path) as it, connection(it, False) as end:
+        body = "\n" * 5000 + "{}"
+        more = f"Connection: close\r\nContent-Length: {len(body)}\r\nContent-Type: application/json\r\n"
+        data = poll(it, more, "/api/login").replace(b"GET", b"POST") + body.encode()
+        assert [status for status, _ in await said(it, end, data)] == [422]
+
+
 async def test_a_line_that_is_no_size_of_a_chunk_is_answered(tmp_path: Path) -> None:
     async with inside(tmp_path) as it, connection(it, False) as end:
         head = poll(it, "Transfer-Encoding: chunked\r\n", "/api/login").replace(b"GET", b"POST")
@@ -161,7 +183,8 @@ async def test_a_line_that_is_no_size_of_a_chunk_is_answered(tmp_path: Path) -> 
 
 
 async def test_a_body_comes_in_so_many_chunks(tmp_path: Path) -> None:
-    """64 KB in chunks of a byte were 100 ms of the loop, for the price of one request."""
+    """64 KB in chunks of a byte were 100 ms of the loop, for the price of one request; 1,000 were 10 ms, and that was too much."""
+    assert CHUNKS_MAX <= 128
     async with inside(tmp_path) as it:
         for count, code in ((CHUNKS_MAX - 1, "unsupported_media_type"), (11_000, "bad_request")):
             async with connection(it, False) as end:

@@ -15,6 +15,27 @@ T_UPGRADE = "tests/site/test_bad_requests.py::test_a_foreign_page_begins_no_webs
 
 FAULTS = (
     Fault(
+        "a head has as many lines as somebody likes",
+        "chatserver/transports/watched.py",
+        'data.count(b"\\n") > HEAD_LINES + 2',
+        "len(data) < 0",
+        ("tests/transports/test_heads.py",),
+    ),
+    Fault(
+        "a poll's query is as long as somebody likes",
+        "chatserver/http/requests.py",
+        "if len(query) > QUERY_CHARS:",
+        "if len(query) < 0:",
+        ("tests/http/test_requests.py",),
+    ),
+    Fault(
+        "what a form escapes costs nothing",
+        "chatserver/site/classic.py",
+        "if cost > 1:",
+        "if cost < 0:",
+        ("tests/site/test_metering.py",),
+    ),
+    Fault(
         "a site has no bound of its own",
         "chatserver/core/addresses.py",
         "    return site if within else None",
