@@ -129,6 +129,9 @@ def test_the_end_of_the_account_is_no_news_either_and_takes_the_drafts_along(
     ann.page.fill("#f-delete", PASSWORD)
     ann.page.click("text=Delete my account")
     ann.page.wait_for_selector("text=A chat among friends")
+    expect(ann.page.locator(".page [role=status]").first).to_have_text(
+        "Your account and all that you wrote are gone."
+    )
     assert ann.page.locator("text=signed out").count() == 0
     becomes(ann.page, "Object.keys(localStorage).filter((key) => /draft|outbox/.test(key))", [])
 

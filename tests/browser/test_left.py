@@ -30,6 +30,7 @@ def _kept(person: Person, other: str, *parts: str) -> None:
 def _left(person: Person, name: str) -> None:
     expect(person.page.locator(".conversation h1")).to_contain_text(name)
     expect(person.page.locator(".notice")).to_contain_text(f"{name} is not among your friends any")
+    expect(person.page.locator(".head .mute")).to_be_hidden()
 
 
 def _closed(person: Person, text: str) -> None:

@@ -20,10 +20,10 @@ import { hearTabs, tellTabs, wasSomebody } from './whose.js';
  * @property {Model | null} model null: signed out
  * @property {import('./beside.js').Beside | null} beside what goes on beside the views while there is a model
  * @property {(user: import('../core/types.js').User) => Promise<void>} signedIn
- * @property {(request: () => Promise<unknown>) => Promise<void>} leave ends the login by a request of the person's
- *   own; rejects as that does
+ * @property {(request: () => Promise<unknown>, words?: string) => Promise<void>} leave ends the login by a request of the
+ *   person's own, and says these words then; rejects as that does
  * @property {() => void} signInAgain shows the form to whoever the page was of, while another is signed in
- * @property {string} words what the sign-in form says first
+ * @property {string} words what the sign-in form, or the first page, says first
  * @property {import('../core/types.js').User | null} was whose page it was, until somebody signs in
  * @property {import('../core/types.js').User | null} here who is signed in in this browser, where the page is not theirs
  * @property {HTMLElement} offer says who that is, and offers to go on; of all views without an account
@@ -94,7 +94,7 @@ const app = {
     tellTabs(user.id);
     return goOn(user);
   },
-  async leave(request) {
+  async leave(request, words = '') {
     const { model } = app;
     leaving = model;
     model?.hush(true);
@@ -109,7 +109,7 @@ const app = {
     leaving = null;
     if (app.model !== model) return;
     signOut();
-    app.words = '';
+    app.words = words;
     wanted = '';
     tellTabs('');
     if (location.hash === '#/home') show();

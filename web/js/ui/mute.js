@@ -12,7 +12,8 @@ export function muteButton(app, conversation) {
   const isMuted = () => app.beside?.calls.isMuted(conversation) ?? false;
   const draw = () => {
     const words = t(isMuted() ? 'calls.unmute' : 'calls.mute');
-    button.hidden = !app.beside;
+    // Nobody is called for what somebody who has left wrote.
+    button.hidden = !app.beside || !app.model?.isOpen(conversation);
     if (button.textContent !== words) button.textContent = words;
   };
   button.addEventListener('click', () => {

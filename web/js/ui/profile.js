@@ -162,7 +162,7 @@ function deleteForm(app, model) {
         await api.delete('/api/me', values);
         // Nobody comes back to it.
         new Kept(model.me.id).forget();
-      });
+      }, t('profile.deleted'));
     },
   });
 }

@@ -222,6 +222,7 @@ export default {
   "profile.copyToken": "Copy the token now: it is shown this once.",
   "profile.deleteWhat": "Your account and all that you wrote will be gone for good.",
   "profile.deleteMine": "Delete my account",
+  "profile.deleted": "Your account and all that you wrote are gone.",
   "profile.language": "Language",
   "profile.languageOf": "Language of this browser's pages",
   "profile.languageAuto": "As the browser says",

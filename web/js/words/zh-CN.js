@@ -221,6 +221,7 @@ export default {
   "profile.copyToken": "请立即复制令牌：它只显示这一次。",
   "profile.deleteWhat": "您的账号和您写的所有内容将永久删除。",
   "profile.deleteMine": "删除我的账号",
+  "profile.deleted": "您的账号和您写的所有内容已永久删除。",
   "profile.language": "语言",
   "profile.languageOf": "此浏览器中页面的语言",
   "profile.languageAuto": "跟随浏览器",
