@@ -79,7 +79,7 @@ class Hub:
                     known.setdefault(other, seq)
                 else:
                     known.pop(other, None)
-        mailbox = Mailbox(user_id, self.head_seq, known, self._bounds)
+        mailbox = Mailbox(user_id, self.head_seq, known)
         self.index.add(mailbox)
         return mailbox
 
@@ -171,7 +171,7 @@ class Hub:
             return
         size_bytes = size_of(run)
         for mailbox in mailboxes:
-            mailbox.extend(run, size_bytes)
+            mailbox.extend(run, size_bytes, self._bounds)
             for reader in mailbox.readers:
                 self.mark(reader)
 

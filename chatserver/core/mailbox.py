@@ -99,12 +99,11 @@ class Bounds(NamedTuple):
 class Mailbox:
     """The events of one user, from `floor_seq` (exclusive) to the present.
 
-    Past either of its `bounds`, the same object for all, the oldest leave and the floor
-    rises. `friends` holds each friend with the seq at which the friendship began, as of the hub's head.
+    Past either of the hub's `bounds` the oldest leave and the floor rises. `friends` holds each friend with the seq at
+    which the friendship began, as of the hub's head.
     """
 
     __slots__ = (
-        "_bounds",
         "_bytes",
         "events",
         "floor_seq",
@@ -115,9 +114,7 @@ class Mailbox:
         "user_id",
     )
 
-    def __init__(
-        self, user_id: str, floor_seq: int, friends: dict[str, int], bounds: Bounds
-    ) -> None:
+    def __init__(self, user_id: str, floor_seq: int, friends: dict[str, int]) -> None:
         self.user_id = user_id
         self.floor_seq = floor_seq
         self.last_seq = floor_seq
@@ -127,7 +124,6 @@ class Mailbox:
         self.sole: Reader | None = None
         """The one reader, where there is no other."""
         self.events: list[Event] = []
-        self._bounds = bounds
         self._bytes = 0
 
     def attach(self, reader: Reader) -> None:
@@ -140,8 +136,8 @@ class Mailbox:
         self.readers = tuple([other for other in self.readers if other is not reader])
         self.sole = self.readers[0] if len(self.readers) == 1 else None
 
-    def extend(self, run: Sequence[Event], size_bytes: int) -> int:
-        """Add the newest events, `size_bytes` in all (see `size_of`); the last seq before them.
+    def extend(self, run: Sequence[Event], size_bytes: int, bounds: Bounds) -> int:
+        """Add the newest events, `size_bytes` in all (see `size_of`), within `bounds`; the last seq before them.
 
         The caller keeps the order: a run that does not begin above the last seq is a bug (ValueError).
         """
@@ -152,13 +148,13 @@ class Mailbox:
         events = self.events
         events += run
         self._bytes += size_bytes
-        if self._bytes > self._bounds.max_bytes or len(events) > self._bounds.max_events:
-            self._evict()
+        if self._bytes > bounds.max_bytes or len(events) > bounds.max_events:
+            self._evict(bounds)
         return before
 
-    def _evict(self) -> None:
+    def _evict(self, bounds: Bounds) -> None:
         # A sixteenth more than needed, so that a full mailbox does not move its list at every append.
-        max_events, max_bytes = self._bounds
+        max_events, max_bytes = bounds
         keep_events = max_events - max_events // 16
         keep_bytes = max_bytes - max_bytes // 16
         events = self.events
@@ -238,7 +234,7 @@ def hand_out(
             events += run
         mailbox._bytes = held_bytes = mailbox._bytes + size_bytes
         if held_bytes > max_bytes or len(events) > max_events:
-            mailbox._evict()
+            mailbox._evict(bounds)
             # A run larger than the mailbox has pushed out its own beginning: what is left follows the floor.
             before = max(before, mailbox.floor_seq)
         reader = mailbox.sole

@@ -126,6 +126,7 @@ class Seats:
 
     def _leave_address(self, seat: Seat) -> None:
         seat.end = None  # or the two would hold each other, and wait for the garbage collector
+        seat.since_s = 0.0  # nobody asks any more, and a number of one's own is 32 bytes
         del self._signed_out[seat]
         if seat.address is not None:
             self._addresses.remove(seat.address)

@@ -45,7 +45,6 @@ class Connection:
         "_connections",
         "_corked",
         "_fd",
-        "_loop",
         "_owner",
         "_paused",
         "_pending",
@@ -62,7 +61,6 @@ class Connection:
         self, sock: socket.socket, owner: Owner, connections: Connections, first: bytes = b""
     ) -> None:
         """Take `sock`, which does not block. `first` was read of it already: it is received in the next turn."""
-        self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._fd = sock.fileno()
         # Nagle's algorithm (RFC 896) holds a small write back while an older one is not acknowledged,
@@ -82,7 +80,7 @@ class Connection:
         self.bytes_down = 0
         held_by(self._sock, self.abort)
         if first:  # it came before all that is still to be read
-            self._loop.call_soon(self._receive_first, first)
+            asyncio.get_running_loop().call_soon(self._receive_first, first)
         else:
             self._look_at_reading()
 
@@ -150,7 +148,7 @@ class Connection:
             sent = 0
         except OSError:
             # Reset, broken pipe, no route: whichever, the peer is gone. Not from inside the caller.
-            self._loop.call_soon(self.abort)
+            asyncio.get_running_loop().call_soon(self.abort)
             return
         self.bytes_down += sent
         if sent != len(data):
@@ -168,7 +166,7 @@ class Connection:
             self._pending = bytearray(rest)
             self.waits = True
             self._progress_s = self._connections.clockwork.clock_s()
-            self._loop.add_writer(self._fd, self._on_writable)
+            asyncio.get_running_loop().add_writer(self._fd, self._on_writable)
             self._watch()
             if self._owner is not None:
                 self._owner.clogged()
@@ -177,7 +175,7 @@ class Connection:
         if len(self._pending) > PENDING_BYTES:
             self._connections.counts["overrun"] += 1
             self._closing = True  # nothing more is kept
-            self._loop.call_soon(self.abort)
+            asyncio.get_running_loop().call_soon(self.abort)
         elif len(self._pending) > PAUSE_BYTES:
             self._look_at_reading()
 
@@ -197,7 +195,7 @@ class Connection:
             return
         self._pending = None
         self.waits = False
-        self._loop.remove_writer(self._fd)
+        asyncio.get_running_loop().remove_writer(self._fd)
         self._look_at_reading()
         if self._closing:
             self._shut_down()
@@ -260,11 +258,11 @@ class Connection:
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call it in the next turn, as `guard` does."""
-        self._loop.call_soon(self.guard, callback)
+        asyncio.get_running_loop().call_soon(self.guard, callback)
 
     def later(self, delay_s: float, callback: Callable[[], None]) -> None:
         """Call it after so long, as `guard` does."""
-        self._loop.call_later(delay_s, self.guard, callback)
+        asyncio.get_running_loop().call_later(delay_s, self.guard, callback)
 
     def guard(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Call it. What it raises ends this connection, with one line in the log."""
@@ -287,7 +285,7 @@ class Connection:
         self._closing = True
         if self._pending is None:
             self._shut_down()
-        self._loop.call_later(CLOSE_S, self.abort)
+        asyncio.get_running_loop().call_later(CLOSE_S, self.abort)
 
     def abort(self) -> None:
         """Close now; what has not left is lost. Idempotent."""
@@ -297,7 +295,7 @@ class Connection:
         self._closing = True
         self._stop_reading()
         if self._pending is not None:
-            self._loop.remove_writer(self._fd)
+            asyncio.get_running_loop().remove_writer(self._fd)
             self._pending = None
         self._sock.close()
         if self._watched:
@@ -310,7 +308,7 @@ class Connection:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._loop.call_soon(self.abort)
+            asyncio.get_running_loop().call_soon(self.abort)
 
     # The clock.
 

@@ -321,7 +321,7 @@ TestHubAgainstTheModel = Machine.TestCase
 # The planted faults: each must be noticed.
 
 
-def evict_without_raising_the_floor(mailbox: Mailbox) -> None:
+def evict_without_raising_the_floor(mailbox: Mailbox, bounds: Bounds) -> None:
     while len(mailbox.events) > MAILBOX_EVENTS:
         del mailbox.events[0]
 

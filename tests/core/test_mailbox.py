@@ -10,12 +10,16 @@ def event(seq: int, text: str = "hi") -> Event:
     return encode_event(Draft("message", Audience.FRIENDS, "a", None, {"text": text}), seq, seq)
 
 
-def mailbox(floor_seq: int = 0, max_events: int = 16, max_bytes: int = 10**6) -> Mailbox:
-    return Mailbox("a", floor_seq, {}, Bounds(max_events, max_bytes))
+BOUNDS = Bounds(max_events=16, max_bytes=10**6)
+ROOMY = Bounds(max_events=1000, max_bytes=10**9)
 
 
-def add(box: Mailbox, *run: Event) -> None:
-    box.extend(run, size_of(run))
+def mailbox(floor_seq: int = 0) -> Mailbox:
+    return Mailbox("a", floor_seq, {})
+
+
+def add(box: Mailbox, *run: Event, bounds: Bounds = BOUNDS) -> None:
+    box.extend(run, size_of(run), bounds)
 
 
 def seqs(batch: object) -> list[int]:
@@ -43,14 +47,14 @@ def test_a_cursor_excludes_itself_and_need_not_be_an_event_of_this_mailbox() -> 
 
 def test_what_is_taken_out_weighs_nothing_any_more() -> None:
     """Else the bound of bytes is one of what was there once, and nothing that is left could be put out to keep it."""
-    box = mailbox(max_bytes=20_000)
+    box = mailbox()
     box.friends["b"] = 0
     texts = [
         encode_event(Draft("message", Audience.FRIENDS, "b", None, {"text": "x" * 1000}), 1, 1)
     ]
     for seq in range(2, 12):
         texts.append(event(seq, "y" * 10))
-    add(box, *texts)
+    add(box, *texts, bounds=Bounds(max_events=16, max_bytes=20_000))
     box.friends.clear()
     box.withdraw()
     assert seqs(box.read_after(0)) == list(range(2, 12))
@@ -64,7 +68,7 @@ def test_a_cursor_below_the_floor_is_told_of_a_gap() -> None:
 
 
 def test_past_its_bound_of_events_the_oldest_go_and_the_floor_rises_to_the_last_that_went() -> None:
-    box = mailbox(max_events=16)
+    box = mailbox()
     for seq in range(1, 18):
         add(box, event(seq))
     assert len(box.events) <= 16
@@ -75,22 +79,22 @@ def test_past_its_bound_of_events_the_oldest_go_and_the_floor_rises_to_the_last_
 
 def test_past_its_bound_of_bytes_the_oldest_go() -> None:
     size = size_of([event(10, "x" * 1000)])
-    box = mailbox(max_events=1000, max_bytes=size * 10)
+    box, bounds = mailbox(), Bounds(max_events=1000, max_bytes=size * 10)
     for seq in range(10, 99):
-        add(box, event(seq, "x" * 1000))
+        add(box, event(seq, "x" * 1000), bounds=bounds)
         assert box.size_bytes <= size * 10
         assert box.size_bytes == size_of(box.events)
     assert box.events[-1].seq == 98
 
 
 def test_one_read_is_bounded_in_bytes_but_never_stuck() -> None:
-    box = mailbox(max_events=1000, max_bytes=10**9)
+    box = mailbox()
     for seq in range(1, 40):
-        add(box, event(seq, "x" * 16_000))
+        add(box, event(seq, "x" * 16_000), bounds=ROOMY)
     batch = box.read_after(0)
     assert batch is not None
     assert sum(len(e.payload) for e in batch) <= BATCH_BYTES
-    add(box, event(50, "x" * 2 * BATCH_BYTES))
+    add(box, event(50, "x" * 2 * BATCH_BYTES), bounds=ROOMY)
     assert seqs(box.read_after(39)) == [50]
 
 
@@ -105,7 +109,7 @@ def test_an_event_that_does_not_follow_is_refused() -> None:
 
 def test_adding_says_where_the_mailbox_stood_before() -> None:
     box = mailbox(floor_seq=2)
-    assert box.extend([event(5)], 0) == 2, "an empty one stands at its floor"
-    assert box.extend([event(7), event(9)], 0) == 5
+    assert box.extend([event(5)], 0, BOUNDS) == 2, "an empty one stands at its floor"
+    assert box.extend([event(7), event(9)], 0, BOUNDS) == 5
     assert box.last_seq == 9
     assert seqs(box.after(5)) == [7, 9]

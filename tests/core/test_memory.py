@@ -22,12 +22,12 @@ text = sys.argv[1] * int(sys.argv[2])
 def fill(count):
     boxes = []
     for n in range(count):
-        box = Mailbox(f"user{n}", 0, {}, Bounds(1000, 2**30))
+        box = Mailbox(f"user{n}", 0, {})
         for at in range(1, 1001):
             seq = 1795443674328000 + n * 1000 + at
             draft = vocabulary.message(sender, BROADCASTS, text, f"c{seq}")
             event = encode_event(draft, seq, seq // 1000)
-            box.extend([event], size_of([event]))
+            box.extend([event], size_of([event]), Bounds(1000, 2**30))
         boxes.append(box)
     return boxes
 

@@ -6,17 +6,16 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from chatserver.core.events import Audience, Draft, Event, encode_event
-from chatserver.core.mailbox import Bounds, Mailbox
+from chatserver.core.mailbox import Mailbox
 from chatserver.core.news import News
 
 USERS = "abcdef"
-BOUNDS = Bounds(100, 10**6)
 
 audiences = st.lists(st.lists(st.sampled_from(USERS), unique=True), max_size=12)
 
 
 def boxes() -> dict[str, Mailbox]:
-    return {user: Mailbox(user, 0, {}, BOUNDS) for user in USERS}
+    return {user: Mailbox(user, 0, {}) for user in USERS}
 
 
 def an_event(seq: int, actor: str = "a") -> Event:

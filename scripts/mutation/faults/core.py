@@ -52,7 +52,7 @@ FAULTS = (
     Fault(
         "a mailbox has no bound of bytes",
         MAILBOX,
-        "if self._bytes > self._bounds.max_bytes or len(events)",
+        "if self._bytes > bounds.max_bytes or len(events)",
         "if len(events)",
         T_MAILBOX,
     ),
@@ -143,8 +143,8 @@ FAULTS = (
     Fault(
         "a mailbox has no bound of events",
         MAILBOX,
-        "if self._bytes > self._bounds.max_bytes or len(events) > self._bounds.max_events:",
-        "if self._bytes > self._bounds.max_bytes:",
+        "if self._bytes > bounds.max_bytes or len(events) > bounds.max_events:",
+        "if self._bytes > bounds.max_bytes:",
         T_MAILBOX,
     ),
     Fault(

@@ -51,7 +51,7 @@ FAULTS = (
     Fault(
         "a peer that never closes its side is waited for",
         CONNECTION,
-        "        self._loop.call_later(CLOSE_S, self.abort)\n",
+        "        asyncio.get_running_loop().call_later(CLOSE_S, self.abort)\n",
         "",
         (f"{T_CONNECTION[0]}::test_a_peer_that_never_closes_its_side_is_closed_in_time",),
     ),
@@ -163,8 +163,8 @@ FAULTS = (
     Fault(
         "the end comes before what waits has left",
         CONNECTION,
-        "        if self._pending is None:\n            self._shut_down()\n        self._loop",
-        "        self.abort()\n        self._loop",
+        "        if self._pending is None:\n            self._shut_down()\n        asyncio",
+        "        self.abort()\n        asyncio",
         T_CONNECTION,
     ),
     Fault(
@@ -310,8 +310,8 @@ FAULTS = (
     Fault(
         "what was read of a connection before it was taken comes behind what is read after that",
         "chatserver/transports/connection.py",
-        "            self._loop.call_soon(self._receive_first, first)\n        else:\n            self._look_at_reading()\n",
-        "            self._loop.call_soon(self._receive_first, first)\n        self._look_at_reading()\n",
+        "            asyncio.get_running_loop().call_soon(self._receive_first, first)\n        else:\n            self._look_at_reading()\n",
+        "            asyncio.get_running_loop().call_soon(self._receive_first, first)\n        self._look_at_reading()\n",
         T_CONNECTION,
     ),
     Fault(
