@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 
@@ -170,3 +171,16 @@ def test_what_is_json_is_read_so_that_each_field_can_be_judged(text: str, value:
 def test_what_is_no_json_object_of_ours_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
         fields.json_object(text, "It")
+
+
+def test_brackets_in_strings_are_no_lists_unless_there_are_more_strings_than_anybody_needs() -> (
+    None
+):
+    """Those are left out one by one: 32,000 of them took 3 ms, four times what a request pays for."""
+    longest = "[" * 70 + '"' * 3900 + "\r\n" * 30
+    ids = ["]" + "x" * 20] * 1000
+    text = json.dumps({"text": longest, "muted": ids})
+    assert fields.json_object(text, "It") == {"text": longest, "muted": ids}
+    many = '{"text":"' + "[" * 65 + '","x":[' + '"",' * 21_000 + '""]}'
+    with pytest.raises(BadRequest, match="too many lists"):
+        fields.json_object(many, "It")
