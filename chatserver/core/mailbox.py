@@ -194,8 +194,6 @@ class Mailbox:
         """The events after `cursor`, oldest first, up to BATCH_BYTES of them; None where there is a gap."""
         if cursor < self.floor_seq:
             return None
-        if cursor >= self.last_seq:
-            return []
         batch = self.after(cursor)
         return batch if len(batch) <= _SURE_EVENTS else cut_batch(batch)
 

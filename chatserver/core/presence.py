@@ -36,7 +36,8 @@ class Presence:
 
     def polled(self, user_id: str, now_s: float, hold_s: float) -> bool:
         """A poll that is held for `hold_s` seconds at the most came; True where it brings the user online."""
-        came = not self.is_online(user_id)
+        # Whoever polls nearly always polled a moment ago.
+        came = user_id not in self._until_s and not self.is_online(user_id)
         self._extend(user_id, now_s + hold_s)
         return came
 

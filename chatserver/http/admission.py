@@ -125,12 +125,26 @@ class Admission:
         `peer` gives the address at the other end; `seat` is the connection's; `bucket` names one apart; `bearer` is that of
         the headers, where it is known. Raises `RateLimited`.
         """
-        tolls = self._tolls
-        if not tolls.metered:
+        if not self._tolls.metered:
             return 0.0
         login = self._sessions.known((bearer or self.bearer(headers)).brought)
         if login is not None:
-            return tolls.user_pays(login.user_id, cost, patience_s)
+            return self._tolls.user_pays(login.user_id, cost, patience_s)
+        return self.charge_address(headers, cost, peer, seat, patience_s, bucket)
+
+    def charge_address(
+        self,
+        headers: HTTPHeaders,
+        cost: float,
+        peer: Callable[[], str],
+        seat: Seat | None,
+        patience_s: float = 0.0,
+        bucket: str = "",
+    ) -> float:
+        """As `charge`, where it is known that no login in memory was brought."""
+        tolls = self._tolls
+        if not tolls.metered:
+            return 0.0
         address = bucket + self._proxies.client(peer(), headers)
         wait_s = tolls.address_pays(address, cost, patience_s)
         if seat is not None:

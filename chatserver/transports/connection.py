@@ -73,7 +73,7 @@ class Connection:
         self.waits = False
         self._closing = False
         self._paused = False
-        self._reading = False
+        self._reading = not first
         self._watched = False
         self._progress_s = 0.0
         self.bytes_up = 0
@@ -82,7 +82,7 @@ class Connection:
         if first:  # it came before all that is still to be read
             asyncio.get_running_loop().call_soon(self._receive_first, first)
         else:
-            self._look_at_reading()
+            connections.watch.add(self._fd, self)
 
     @classmethod
     def of_stream(cls, stream: IOStream, owner: Owner, connections: Connections) -> Connection:
@@ -238,23 +238,21 @@ class Connection:
         except OSError:
             self.abort()
             return
-        if data:
-            self._receive(data)
-        else:
+        owner = self._owner
+        if not data or owner is None:
             self.abort()
+            return
+        self.bytes_up += len(data)
+        try:  # as `guard`, a call less for each read
+            owner.receive_data(data)
+        except Exception as error:
+            self._fail(error)
 
     def _receive_first(self, data: bytes) -> None:
-        self._receive(data)
-        self._look_at_reading()
-
-    def _receive(self, data: bytes) -> None:
-        owner = self._owner
-        if owner is not None:
+        if self._owner is not None:
             self.bytes_up += len(data)
-            try:  # as `guard`, a call less for each frame
-                owner.receive_data(data)
-            except Exception as error:
-                self._fail(error)
+            self.guard(self._owner.receive_data, data)
+        self._look_at_reading()
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Call it in the next turn, as `guard` does."""

@@ -107,7 +107,7 @@ class Poll:
             else:
                 delivery.readers.refuse_while_draining()
             self._after = request.after
-            if login is not None:
+            if ask.whose is not None and login is not None:
                 check_whose(ask, login)
         except ChatError as error:
             self._refuse(error)
@@ -183,7 +183,9 @@ class Poll:
             return partial(self._greet, reader)
         reader.cursor = self._after
         self.waiting = True
-        self.try_answer()
+        # As `try_answer` finds it; nearly always there is nothing yet.
+        if not mailbox.last_seq <= self._after <= delivery.hub.head_seq or reader.signals:
+            self.try_answer()
         if self.waiting:
             self._park()
         return None
@@ -213,7 +215,8 @@ class Poll:
             # What ends a login ends its readers: the very same one counts.
             if reader.login is not login:
                 delivery.readers.change_login(reader, login)
-            delivery.neighbours.polled(reader)
+            if delivery.neighbours.several:
+                delivery.neighbours.polled(reader)
             if reader.request is not None:
                 older, reader.request = reader.request, None
                 older.answer((), ())

@@ -129,7 +129,7 @@ class PollConnection:
         try:
             login = admission.charge_known(bearer.brought, POLL)
             if login is None:
-                admission.charge(request.headers, POLL, self._peer, connection.seat, bearer=bearer)
+                admission.charge_address(request.headers, POLL, self._peer, connection.seat)
             return login
         except RateLimited:
             self._rests = True
@@ -178,8 +178,9 @@ class PollConnection:
         """Bytes from the client: the next request, or its beginning."""
         if self._close_after:
             return
-        repeated = self._repeated
-        if repeated is not None and self._is_free():
+        repeated, connection = self._repeated, self._connection
+        busy = self._poll or self._buffer or self._working or self._rests
+        if repeated is not None and not busy and connection and not connection.waits:
             after = repeated.cursor(data)
             if after is not None and self._delivery.connections.take_turn():
                 repeated.request.after = after
@@ -187,11 +188,6 @@ class PollConnection:
                 return
         self._buffer += data
         self._work()
-
-    def _is_free(self) -> bool:
-        """Whether a request that comes now is the next to be answered, and at once."""
-        connection, busy = self._connection, self._working or self._rests
-        return not (busy or self._poll or self._buffer or connection is None or connection.waits)
 
     def clogged(self) -> None:
         """Nothing is asked of it before it has `drained`."""
@@ -274,15 +270,23 @@ class PollConnection:
             return False
         line_end = buffer.find(b"\r\n")
         asked, fields = poll_line(buffer[:line_end]), bytes(buffer[line_end + 2 : end + 2])
-        if asked is None or end + 4 > HEAD_BYTES or not self._read(fields):
+        as_before = self._has(fields)
+        if asked is None or end + 4 > HEAD_BYTES or not (as_before or self._read(fields)):
             return self._give_back(connection)
         line, rest = bytes(buffer[:line_end]), bytes(buffer[line_end : end + 4])
         del buffer[: end + 4]
         self._seen = 0
         request = self._read_request(*asked)
         self._ask(request)
-        self._repeated = None if self._last else remember(request, line, rest)
+        # Only who has asked before: of those who come after a restart nobody may ask again for a while.
+        keeps = as_before and not self._last
+        self._repeated = remember(request, line, rest) if keeps else None
+        self._fields = fields if self._repeated is None else None  # which has them, too
         return True
+
+    def _has(self, fields: bytes) -> bool:
+        """Whether the headers are those of the request before."""
+        return fields == self._fields or bool(self._repeated and self._repeated.has(fields))
 
     def _may_become_a_poll(self) -> bool:
         buffer = self._buffer
@@ -291,12 +295,10 @@ class PollConnection:
 
     def _read(self, fields: bytes) -> bool:
         """Take the headers of a request; False where they are Tornado's to judge."""
-        if fields == self._fields:
-            return True
         headers = plain_fields(fields)
         if headers is None:
             return False
-        self._fields, self._headers, self._bearer = fields, headers, None
+        self._headers, self._bearer = headers, None
         self._last = says_close("HTTP/1.1", headers)
         return True
 

@@ -71,6 +71,10 @@ class Repeated:
         self._before = before
         self._behind = behind
 
+    def has(self, fields: bytes) -> bool:
+        """Whether these are the headers, each with its line end."""
+        return self._behind.endswith(b" HTTP/1.1\r\n%b\r\n" % fields)
+
     def cursor(self, data: bytes) -> int | None:
         """The cursor, where `data` is this very head with no other difference, and nothing behind it; else None."""
         if not data.startswith(self._before) or not data.endswith(self._behind):
@@ -91,7 +95,7 @@ def remember(request: PollRequest, line: bytes, rest: bytes) -> Repeated | None:
         return None
     before, name, said = line.partition(b"after=")
     digits = said.partition(b"&")[0].partition(b" ")[0]
-    if line.count(b"after") != 1 or any(sign in line for sign in b"%+;"):
+    if line.count(b"after") != 1 or b"%" in line or b"+" in line or b";" in line:
         return None
     if not digits.isdigit() or ask.after != int(digits):
         return None

@@ -96,7 +96,8 @@ class Reader(ABC):
         self.attached = False
         self.dirty = False
         self.stage = Stage.JOINING
-        self.signals: list[Signal] | None = None
+        self.signals: dict[tuple[str, str], Signal] | None = None
+        """By whom they are about and of which kind, oldest first: of a herd there are many, and each is one look."""
         self.frames: Framing | None = None
         self.pipe: Pipe | None = None
         self.pipe_bytes = 0
@@ -112,21 +113,16 @@ class Reader(ABC):
 
     def offer(self, signal: Signal) -> None:
         """Keep a signal for the next flush: of one kind about one user only the newest, and few in all."""
-        signals = self.signals
-        if signals is not None and len(signals) >= SIGNALS_KEPT:
+        if self.signals is not None and len(self.signals) >= SIGNALS_KEPT:
             self.make_room()
-            signals = self.signals
+        signals = self.signals
         if signals is None:
-            self.signals = [signal]
-            return
-        about, kind = signal.about, signal.type
-        for at, waiting in enumerate(signals):
-            if waiting.about == about and waiting.type == kind:
-                del signals[at]
-                break
-        signals.append(signal)
+            signals = self.signals = {}
+        key = signal.about, signal.type
+        signals.pop(key, None)  # the newest stands last
+        signals[key] = signal
         if len(signals) > SIGNALS_KEPT:
-            del signals[0]
+            del signals[next(iter(signals))]
 
     def make_room(self) -> None:
         """Write the signals that wait, where that can be: as many do as may."""
@@ -135,7 +131,9 @@ class Reader(ABC):
         """The waiting signals, but of those who are no friends any more; none wait afterwards."""
         signals, self.signals = self.signals, None
         friends = self.mailbox.friends
-        return [each for each in signals or () if not each.about or each.about in friends]
+        if signals is None:
+            return []
+        return [one for one in signals.values() if not one.about or one.about in friends]
 
     due_s = 0.0
 

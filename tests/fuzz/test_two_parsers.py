@@ -90,10 +90,10 @@ async def hear(end: socket.socket, silence_s: float) -> tuple[list[str], str]:
 
 
 async def ask(it: Inside, data: bytes, first: bytes, silence_s: float) -> tuple[list[str], str]:
-    """What becomes of `data` on a connection on which `first` was answered twice before: by Tornado, and by us."""
+    """What becomes of `data` on a connection on which `first` was answered before: by Tornado, and by us, by whom it is known then."""
     loop, end = asyncio.get_running_loop(), it.pair()
     try:
-        for _ in range(2 if first else 0):
+        for _ in range(3 if first else 0):
             await loop.sock_sendall(end, first)
             assert (await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 30)).startswith(
                 b"HTTP/1.1 200"

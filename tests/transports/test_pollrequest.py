@@ -130,6 +130,16 @@ async def test_only_digits_that_are_a_cursor_are_taken_for_one(tmp_path: Path) -
         assert repeated.cursor(again.replace(b"after=8&wait=1", b"after=&wait=1")) is None
 
 
+async def test_its_headers_are_known_without_their_line(tmp_path: Path) -> None:
+    async with inside(tmp_path) as it:
+        whole = head(it, "?after=7", "Accept: */*\r\n")
+        repeated, fields = remembered(it, whole), whole.partition(b"\r\n")[2][:-2]
+        assert repeated is not None and repeated.has(fields)
+        lines = fields.splitlines(keepends=True)
+        for others in (b"", b"".join(lines[1:]), b"".join(lines[:-1]), fields + b"A: b\r\n"):
+            assert not repeated.has(others)
+
+
 class Talk:
     """A connection that has polled twice from a cursor: its head is known by heart."""
 
@@ -150,7 +160,7 @@ async def talk(folder: Path, **settings: Any) -> AsyncIterator[tuple[Inside, Tal
     async with inside(folder, **settings) as it:
         with contextlib.closing(it.pair()) as end:
             line = Talk(it, end)
-            for _ in range(3):
+            for _ in range(4):
                 assert (await line.ask(0))[0] == 200
             yield it, line
 
@@ -205,9 +215,9 @@ async def test_each_poll_is_paid_for_and_has_its_place_in_a_turn(tmp_path: Path)
             return take_turn()
 
         connections.take_turn = counted  # type: ignore[method-assign]
-        # Each is a tenth of a request. Two of the three before were the user's; the first one's login was not known yet.
-        assert [(await line.ask(0))[0] for _ in range(19)] == [200] * 18 + [429]
-        assert turns == 19
+        # Each is a tenth of a request. Three of the four before were the user's; the first one's login was not known yet.
+        assert [(await line.ask(0))[0] for _ in range(18)] == [200] * 17 + [429]
+        assert turns == 18
 
 
 async def test_a_poll_that_repeats_another_is_looked_up_where_its_mailbox_was_forgotten(
@@ -228,9 +238,12 @@ async def test_a_poll_that_comes_while_another_waits_is_answered_after_it(tmp_pa
         loop, newest = asyncio.get_running_loop(), it.house.journal.head_seq
         waits = head(it, f"?wait=50&client=x&after={newest}")
         assert remembered(it, waits) is not None
-        for _ in range(2):
-            await loop.sock_sendall(line.end, waits)
+        brief = head(it, "?wait=0&client=x&after=0")
+        for data in (brief, waits, waits):
+            await loop.sock_sendall(line.end, data)
             await settle()
+            if data is brief:
+                assert (await loop.sock_recv(line.end, 1 << 16)).startswith(b"HTTP/1.1 200 ")
         assert it.house.delivery.readers.of(it.user_id)[0].parked
         seq = (await it.house.messages.send(it.user_id, {"text": "a"})).seq
         answers = b""

@@ -177,7 +177,7 @@ FAULTS = (
     Fault(
         "an older signal of the same kind about the same person stays",
         READER,
-        "                del signals[at]\n",
+        "        signals.pop(key, None)  # the newest stands last\n",
         "",
         T_READER,
     ),
@@ -310,7 +310,7 @@ FAULTS = (
     Fault(
         "what was read of a connection before it was taken comes behind what is read after that",
         "chatserver/transports/connection.py",
-        "            asyncio.get_running_loop().call_soon(self._receive_first, first)\n        else:\n            self._look_at_reading()\n",
+        "            asyncio.get_running_loop().call_soon(self._receive_first, first)\n        else:\n            connections.watch.add(self._fd, self)\n",
         "            asyncio.get_running_loop().call_soon(self._receive_first, first)\n        self._look_at_reading()\n",
         T_CONNECTION,
     ),
