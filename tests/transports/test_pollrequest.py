@@ -106,6 +106,7 @@ async def test_whatever_is_taken_for_a_repetition_says_the_same_to_who_reads_it_
         "?after=7;after=8",
         "?x?after=7",
         "?client=after=7",
+        f"?after=7&x={'x' * 2030}",
         "?after=7&client=lab-1",
     ],
 )

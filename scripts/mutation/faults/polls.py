@@ -63,6 +63,13 @@ FAULTS = (
         T_PLAIN,
     ),
     Fault(
+        "a query grows past its bound with its cursor",
+        REQUEST,
+        "if len(line) > QUERY_CHARS:",
+        "if len(line) > 10 * QUERY_CHARS:",
+        T_PLAIN,
+    ),
+    Fault(
         "headers that end as those before are taken for the same",
         REQUEST,
         'endswith(b" HTTP/1.1\\r\\n%b\\r\\n" % fields)',

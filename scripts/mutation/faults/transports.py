@@ -35,8 +35,8 @@ FAULTS = (
     Fault(
         "who shares a connection with somebody is taken for them",
         POLL_CONNECTION,
-        "        self._fields, self._headers, self._bearer = fields, headers, None\n",
-        "        self._fields, self._headers = fields, headers\n",
+        "        self._headers, self._bearer = headers, None\n",
+        "        self._headers = headers\n",
         (
             f"{T_POLL_CONNECTION}::test_on_a_connection_that_a_proxy_shares_each_poll_is_its_own_askers",
         ),
