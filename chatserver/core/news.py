@@ -12,66 +12,77 @@ from collections.abc import Collection, Iterator
 from chatserver.core.events import Event
 from chatserver.core.mailbox import Mailbox
 
-
-class _Circle:
-    __slots__ = ("mailboxes", "run")
-
-    def __init__(self, mailboxes: set[Mailbox], run: list[Event]) -> None:
-        self.mailboxes = mailboxes
-        self.run = run
-        """Theirs alone: no other circle has this list."""
+_Circle = tuple[list[Event], list[Mailbox] | set[Mailbox]]
+"""What is for whom. No other circle has this list; its mailboxes are a set once some have left."""
 
 
 class News:
     """The news of one batch, empty at first."""
 
     def __init__(self) -> None:
-        self._circles: list[_Circle] = []
-        self._of: dict[Mailbox, _Circle] = {}
+        self._of: dict[Mailbox, list[Event]] = {}
+        self._circles: dict[int, _Circle] = {}
+        """By the identity of the list."""
 
     def __iter__(self) -> Iterator[tuple[list[Event], Collection[Mailbox]]]:
         """The events, at least one, and who gets exactly these; each mailbox once."""
-        for circle in self._circles:
-            if circle.run and circle.mailboxes:
-                yield circle.run, circle.mailboxes
+        for run, mailboxes in self._circles.values():
+            if run and mailboxes:
+                yield run, mailboxes
 
     def add(self, run: list[Event], audience: list[Mailbox]) -> None:
-        """`run` is for `audience`, and comes after all that was added before. The list is not the caller's any more."""
-        if not audience:
-            return
-        hearers, of = set(audience), self._of
-        circle = of.get(audience[0])
-        if circle is not None and circle.mailboxes == hearers:
-            circle.run += run
-            return
-        if not of.keys().isdisjoint(hearers):
-            hearers -= self._part(run, audience)
-        if hearers:
-            self._form(hearers, run)
-
-    def _part(self, run: list[Event], audience: list[Mailbox]) -> set[Mailbox]:
-        """Add `run` for those of `audience` who have news already; who they are."""
-        met: dict[_Circle, set[Mailbox]] = {}
-        for mailbox in audience:
-            circle = self._of.get(mailbox)
-            if circle is not None:
-                met.setdefault(circle, set()).add(mailbox)
-        for circle, some in met.items():
-            if len(some) == len(circle.mailboxes):
-                circle.run += run
+        """`run` is for `audience`, and comes after all that was added before. Neither list is the caller's any more."""
+        of = self._of
+        if of.keys().isdisjoint(audience):
+            self._circles[id(run)] = run, audience
+            if len(audience) == 1:  # who has no friends here
+                of[audience[0]] = run
             else:
-                circle.mailboxes -= some
-                self._form(some, circle.run + run)
-        return set().union(*met.values())
+                of.update(dict.fromkeys(audience, run))
+            return
+        earlier = of.get(audience[0])
+        if (
+            earlier is not None
+            and len(self._circles[id(earlier)][1]) == len(audience)
+            and {id(earlier)}.issuperset(map(id, map(of.get, audience)))
+        ):
+            earlier += run
+        else:
+            self._part(run, audience)
+
+    def _part(self, run: list[Event], audience: list[Mailbox]) -> None:
+        """Add `run` where some of `audience` have news already, not all the same, or not they alone."""
+        fresh: list[Mailbox] = []
+        met: dict[int, list[Mailbox]] = {}
+        for mailbox in audience:
+            earlier = self._of.get(mailbox)
+            if earlier is None:
+                fresh.append(mailbox)
+            else:
+                met.setdefault(id(earlier), []).append(mailbox)
+        for key, some in met.items():
+            before, mailboxes = self._circles[key]
+            if len(some) == len(mailboxes):
+                before += run
+            else:
+                self._leave(key, some)
+                self._form(before + run, some)
+        self._form(run, fresh)
 
     def withdraw(self, mailbox: Mailbox) -> None:
         """Take out what the owner of this mailbox may not see any more."""
-        circle = self._of.get(mailbox)
-        if circle is not None:
-            circle.mailboxes.remove(mailbox)
-            self._form({mailbox}, mailbox.visible(circle.run))
+        earlier = self._of.get(mailbox)
+        if earlier is not None:
+            self._leave(id(earlier), [mailbox])
+            self._form(mailbox.visible(earlier), [mailbox])
 
-    def _form(self, mailboxes: set[Mailbox], run: list[Event]) -> None:
-        circle = _Circle(mailboxes, run)
-        self._circles.append(circle)
-        self._of.update(dict.fromkeys(mailboxes, circle))
+    def _leave(self, key: int, some: list[Mailbox]) -> None:
+        run, mailboxes = self._circles[key]
+        # A set once, and then each parting costs what leaves, however many stay.
+        left = mailboxes if isinstance(mailboxes, set) else set(mailboxes)
+        left.difference_update(some)
+        self._circles[key] = (run, left)
+
+    def _form(self, run: list[Event], mailboxes: list[Mailbox]) -> None:
+        self._circles[id(run)] = (run, mailboxes)
+        self._of.update(dict.fromkeys(mailboxes, run))
