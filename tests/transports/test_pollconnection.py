@@ -162,6 +162,24 @@ async def test_whoever_is_refused_once_they_are_found_keeps_nobody_else_from_com
         assert not it.house.delivery.joins.under_way
 
 
+async def test_behind_the_beginning_of_a_head_the_one_before_is_not_known_again(
+    tmp_path: Path,
+) -> None:
+    async with inside(tmp_path) as it:
+        who = f"Authorization: Bearer {it.token}\r\n"
+        asked = f"GET /poll?after=0&wait=0 HTTP/1.1\r\nHost: x\r\n{who}\r\n".encode()
+        end, loop = it.looked_at(asked), asyncio.get_running_loop()
+        for piece in (asked, asked):
+            assert (await loop.sock_recv(end, 65536)).startswith(b"HTTP/1.1 200")
+            end.send(piece)
+        assert (await loop.sock_recv(end, 65536)).startswith(b"HTTP/1.1 200")
+        end.send(asked[:-2])
+        await settle()
+        end.send(asked)  # more lines of the same head
+        assert (await heard(end, 30)).startswith(b"HTTP/1.1 400")
+        end.close()
+
+
 async def test_a_connection_on_which_no_poll_comes_any_more_is_closed(tmp_path: Path) -> None:
     async with inside(tmp_path, limits=Limits(meter=False, idle_s=0.2)) as it:
         asked = f"GET /poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.token}\r\n\r\n"

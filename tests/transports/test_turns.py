@@ -88,6 +88,18 @@ async def test_a_user_pays_for_all_of_his_sockets_together(data: Path) -> None:
             end.close()
 
 
+async def test_frames_that_come_one_by_one_are_paid_for_as_well(data: Path) -> None:
+    """None of them uses up a turn, so it is the price alone that has the rest wait."""
+    limits = Limits(send_rate=0.01, send_burst=1, frame_rate=0.01, frame_burst=20)
+    async with inside(data, limits=limits) as house:
+        end, reader = await joined(house)
+        for _ in range(60):
+            end.send(ASKING)
+            await settle()
+        assert 15 <= reader._parser.frames <= 21
+        end.close()
+
+
 async def test_what_waited_for_payment_is_carried_out_in_order(data: Path) -> None:
     limits = Limits(frame_rate=500, frame_burst=20, send_rate=200, send_burst=1000)
     async with inside(data, limits=limits) as house:

@@ -12,6 +12,22 @@ T_LOCAL = "tests/journal/test_local_journal.py::"
 
 FAULTS = (
     Fault(
+        "frames that use up no turn are free",
+        "chatserver/transports/frames.py",
+        "            wait_s = self._pay(",
+        "            self._pay(",
+        ("tests/transports/test_turns.py::test_frames_that_come_one_by_one_are_paid_for_as_well",),
+    ),
+    Fault(
+        "what follows the beginning of a head is answered before it",
+        "chatserver/transports/pollconnection.py",
+        "        return not (busy or self._poll or self._buffer or",
+        "        return not (busy or self._poll or",
+        (
+            "tests/transports/test_pollconnection.py::test_behind_the_beginning_of_a_head_the_one_before_is_not_known_again",
+        ),
+    ),
+    Fault(
         "a client hears what the framework says of a bad request",
         "chatserver/http/problems.py",
         '        return BadRequest("The request makes no sense.")',
