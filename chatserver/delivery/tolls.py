@@ -25,7 +25,8 @@ PATIENCE_S = 5.0
 not run, and no browser asks for a file again."""
 
 REST_S = 1.0
-"""A connection whose request was refused is not read for so long: a refusal costs nearly as much as an answer."""
+"""A connection whose request was refused is not read for so long: a refusal costs nearly as much as an answer. One of a trusted
+proxy ends instead, since it brings what others ask as well."""
 
 IN_DEBT_S = 60.0
 """So far a user may owe for logins that were not known: far less than may be signed in."""

@@ -151,6 +151,11 @@ class Admission:
             seat.owed = partial(tolls.user_pays_instead, address, cost)
         return wait_s
 
+    def is_shared(self, peer: str) -> bool:
+        """Whether others ask over the same connection. One that was refused then ends, where any other is not read for a
+        while: a proxy gives it to whoever asks next, and they would wait for what somebody else did."""
+        return self._proxies.speaks_for_many(peer)
+
     def check_funds(
         self,
         headers: HTTPHeaders,

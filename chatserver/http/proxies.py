@@ -79,6 +79,11 @@ class Proxies:
         """Whether this is one of the proxies of the settings."""
         return any(where in network for network in self._trusted)
 
+    def speaks_for_many(self, peer: str) -> bool:
+        """Whether the address at the other end is one of them: what many ask comes over its connections."""
+        where = address(peer)
+        return where is not None and self.is_trusted(where)
+
     def client(self, peer: str, headers: HTTPHeaders) -> str:
         """Whose bucket a request pays from: a key for limits, never the address of a trusted proxy that was asked.
 

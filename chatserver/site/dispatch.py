@@ -89,7 +89,9 @@ class _Choice(HTTPMessageDelegate):
             wait_s = self._charge(line, headers)
         except RateLimited as error:
             refused = _Refused(connection, line.method, error)
-            refused.headers = self._dispatch.house.admission.cors.headers(headers)
+            refused.headers = dict(self._dispatch.house.admission.cors.headers(headers))
+            if isinstance(connection, HTTP1Connection) and self._ends(connection.stream):
+                refused.headers["Connection"] = "close"
             self._chosen = refused
             return None
         self._chosen = self._dispatch.application.start_request(self._server_conn, connection)
@@ -105,12 +107,17 @@ class _Choice(HTTPMessageDelegate):
         stream, admission = connection.stream, self._dispatch.house.admission
         seat = seat_of(stream.socket)
         cost, patience_s, bucket = price_of(line.path)
-        try:
-            return admission.charge(headers, cost, self._peer, seat, patience_s, bucket)
-        except RateLimited:
-            if isinstance(stream, WatchedStream):
+        return admission.charge(headers, cost, self._peer, seat, patience_s, bucket)
+
+    def _ends(self, stream: IOStream) -> bool:
+        """Have a connection on which a request was not paid for rest for a while; True where it ends instead (`is_shared`)."""
+        ends = self._dispatch.house.admission.is_shared(self._peer())
+        if isinstance(stream, WatchedStream):
+            if ends:
+                stream.had_last()
+            else:
                 stream.rest(REST_S)
-            raise
+        return ends
 
     def _peer(self) -> str:
         context = getattr(self._request_conn, "context", None)

@@ -38,6 +38,8 @@ from chatserver.transports.watched import WatchedStream
 HandBack = Callable[[IOStream, Any], None]
 """Tornado's `HTTPServer.handle_stream`."""
 
+CLOSE = "Connection: close\r\n"
+
 
 class PollConnection:
     """One connection, one poll at a time (RFC 9112, section 9.3.2: answers in order)."""
@@ -109,7 +111,7 @@ class PollConnection:
         self._bearer = bearer if bearer.brought is not None else None
         lines = self._admission.cors.lines(self._headers)
         if self._last:
-            lines += "Connection: close\r\n"
+            lines += CLOSE
         return PollRequest(method, target, self._headers, bearer, lines)
 
     def _ask(self, request: PollRequest) -> None:
@@ -123,7 +125,7 @@ class PollConnection:
 
     def charge(self, request: PollRequest) -> Login | None:
         """Have whoever asks pay for one poll; the login, where it is in memory and counts. Raises `RateLimited`; then the
-        connection is not read for a while."""
+        connection is not read for a while, or ends where a proxy shares it."""
         connection, admission, bearer = self._connection, self._admission, request.bearer
         assert connection is not None
         try:
@@ -132,8 +134,12 @@ class PollConnection:
                 admission.charge_address(request.headers, POLL, self._peer, connection.seat)
             return login
         except RateLimited:
-            self._rests = True
-            connection.later(REST_S, self._wake)
+            if admission.is_shared(self._peer()):
+                self._close_after = True
+                request.lines += "" if self._last else CLOSE
+            else:
+                self._rests = True
+                connection.later(REST_S, self._wake)
             raise
 
     def _peer(self) -> str:

@@ -15,9 +15,12 @@ import pytest
 from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketProtocol13
 
+from chatserver.core.addresses import network
+from chatserver.core.limits import Limits
 from chatserver.http.heads import HEAD_BYTES, HEAD_LINES
 from chatserver.transports.watched import CHUNKS_MAX
 from tests.support.inprocess import Inside, heard, inside
+from tests.support.turns import settle
 
 ANSWER = re.compile(rb"HTTP/1\.1 (\d+) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 
@@ -263,3 +266,31 @@ async def test_the_host_of_an_absolute_target_counts(tmp_path: Path) -> None:
         foreign = poll(it, "Connection: close\r\nOrigin: http://other\r\n", "/poll?wait=0")
         foreign = foreign.replace(b"Authorization: Bearer", b"X:")
         assert [status for status, _ in await said(it, end, asked + foreign)] == [401, 403]
+
+
+@pytest.mark.parametrize("target", ["/api/me", "/poll?wait=0", "/classic"])
+@pytest.mark.parametrize("shared", [True, False])
+async def test_what_a_proxy_sends_for_somebody_else_does_not_wait_behind_a_refusal(
+    tmp_path: Path, target: str, shared: bool
+) -> None:
+    """It gives the connection to whoever asks next. So that ends; one that nobody shares is not read for a while."""
+    loop = asyncio.get_running_loop()
+    limits = Limits(http_burst_per_address=1, http_rate_per_address=0.001)
+    # What Tornado and the connection say of the peer of a pair of sockets.
+    proxies = (network("0.0.0.0"), network("127.0.0.1")) if shared else ()
+    asked = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.5\r\n\r\n"
+    async with inside(tmp_path, limits=limits, trusted_proxy=proxies) as it:
+        with it.pair() as end:
+            said = b""
+            async with asyncio.timeout(30):
+                while b" 429 " not in said:
+                    await loop.sock_sendall(end, asked.encode())
+                    said = await loop.sock_recv(end, 65536)
+            assert (b"\r\nConnection: close\r\n" in said) is shared
+            if shared:
+                assert await heard(end) == b""
+                return
+            await loop.sock_sendall(end, asked.encode())
+            await settle()
+            with pytest.raises(BlockingIOError):
+                end.recv(1)

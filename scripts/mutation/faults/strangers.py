@@ -43,6 +43,15 @@ FAULTS = (
         ("tests/site/test_metering.py",),
     ),
     Fault(
+        "on a proxy's connection others wait behind whoever was refused",
+        "chatserver/http/admission.py",
+        "        return self._proxies.speaks_for_many(peer)",
+        "        return False",
+        (
+            "tests/transports/test_heads.py::test_what_a_proxy_sends_for_somebody_else_does_not_wait_behind_a_refusal",
+        ),
+    ),
+    Fault(
         "a site has no bound of its own",
         "chatserver/core/addresses.py",
         "    return site if within else None",
