@@ -21,8 +21,8 @@ FAULTS = (
     Fault(
         "what follows the beginning of a head is answered before it",
         "chatserver/transports/pollconnection.py",
-        "        return not (busy or self._poll or self._buffer or",
-        "        return not (busy or self._poll or",
+        "        busy = self._poll or self._buffer or self._working",
+        "        busy = self._poll or self._working",
         (
             "tests/transports/test_pollconnection.py::test_behind_the_beginning_of_a_head_the_one_before_is_not_known_again",
         ),
