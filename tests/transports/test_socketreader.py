@@ -276,3 +276,15 @@ async def test_what_was_said_before_the_end_of_the_connection_is_answered_to_nob
         slow.answers.pop()(Appended(1, 1, False))
         await turns()
         assert paper.sent == [] and "cork" not in paper.said
+
+
+async def test_the_acknowledgement_of_a_repeat_leaves_though_no_event_follows(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, _, slow = await joined(place)
+        place.hub.flush()
+        reader.receive_data(frame('{"type":"send","text":"x","clientId":"c"}'))
+        assert not reader.dirty
+        slow.answers.pop()(Appended(1, 1, True))
+        assert reader.dirty

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.core.errors import SESSION_EXPIRED, Unavailable
+from chatserver.core.mailbox import BATCH_BYTES
 from chatserver.delivery import catchup
 from chatserver.delivery.catchup import Catchup, Missed
 from chatserver.transports import stream as rules
@@ -216,3 +217,18 @@ async def test_a_peer_that_takes_nothing_is_told_that_it_is_too_slow(tmp_path: P
         reader, paper = await stream(place, "ann")
         reader.stuck()
         assert b"too slow" in paper.sent[-1] and reader.stage is Stage.ENDED
+
+
+async def test_what_is_more_than_one_write_is_written_to_its_end_though_nothing_follows(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as place:
+        reader, paper = await stream(place, "ann")
+        paper.waits = True
+        texts = [letter * (BATCH_BYTES * 2 // 5) for letter in "abcdef"]
+        seqs = [(await place.say("ann", text)).seq for text in texts]
+        paper.waits = False
+        reader.drained()
+        for _ in range(10):
+            place.hub.flush()
+        assert paper.ids == seqs

@@ -12,6 +12,24 @@ T_LOCAL = "tests/journal/test_local_journal.py::"
 
 FAULTS = (
     Fault(
+        "the acknowledgement of a repeat waits for the next event",
+        "chatserver/transports/talking.py",
+        "            if answer.duplicate or not self.has_everything:\n",
+        "            if not self.has_everything:\n",
+        (
+            "tests/transports/test_socketreader.py::test_the_acknowledgement_of_a_repeat_leaves_though_no_event_follows",
+        ),
+    ),
+    Fault(
+        "what does not fit into one write waits for the next event",
+        "chatserver/transports/stream.py",
+        "        if self.mailbox.last_seq > self.cursor:\n            self.delivery.hub.mark(self)\n",
+        "",
+        (
+            "tests/transports/test_stream.py::test_what_is_more_than_one_write_is_written_to_its_end_though_nothing_follows",
+        ),
+    ),
+    Fault(
         "frames that use up no turn are free",
         "chatserver/transports/frames.py",
         "            wait_s = self._pay(",
