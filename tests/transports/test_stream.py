@@ -225,7 +225,7 @@ async def test_what_is_more_than_one_write_is_written_to_its_end_though_nothing_
     async with opened(tmp_path) as place:
         reader, paper = await stream(place, "ann")
         paper.waits = True
-        texts = [letter * (BATCH_BYTES * 2 // 5) for letter in "abcdef"]
+        texts = [letter * (BATCH_BYTES * 2 // 5) for letter in "abcdefghi"]
         seqs = [(await place.say("ann", text)).seq for text in texts]
         paper.waits = False
         reader.drained()
