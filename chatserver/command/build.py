@@ -192,7 +192,8 @@ async def follow(house: House) -> None:
     if house.messages.counts_others:
         followers += (house.messages.follow,)
     await house.journal.start(followers)
-    house.delivery.hub.head_seq = house.journal.head_seq
+    hub = house.delivery.hub
+    hub.head_seq = hub.began_seq = house.journal.head_seq
     await house.delivery.catchup.begin()
     house.delivery.start()
 

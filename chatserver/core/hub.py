@@ -38,7 +38,8 @@ class Hub:
         schedule_flush: Callable[[], None],
         failed: Callable[[Reader, Exception], None],
     ) -> None:
-        self.head_seq = head_seq
+        self.head_seq = self.began_seq = head_seq
+        """`began_seq`: where this process took the order up. A cursor up to there may be of one before it."""
         self.delivered_events = 0
         """Appends to mailboxes, ever."""
         self.index = AudienceIndex()

@@ -209,6 +209,8 @@ class Poll:
                 delivery.readers.attach(reader)
                 reader.look_after(wait_s * (1 - JITTER))
                 delivery.neighbours.catch_up(reader)
+                if client and self._after and self._after <= delivery.hub.began_seq:
+                    reader.owed_presence = True  # what it knows is what the process before has said
             else:
                 delivery.readers.refuse_ended(login)
         else:

@@ -33,7 +33,7 @@ class PollReader(Reader):
         self.visit_s = float("inf")
         """When the clockwork comes next."""
         self.owed_presence = bool(client) and delivery.neighbours.several
-        """Whether the client may know the presence of another node only: it comes with the next answer."""
+        """Whether the client may know the presence of another node only, or of this one before its start: it comes with the next answer."""
         self.enter(Stage.OPEN)
 
     def take(self, run: list[Event], before: int) -> bool:

@@ -227,6 +227,21 @@ async def test_a_poll_whose_client_has_moved_to_another_node_ends_with_nothing_a
         assert (await it.ask(f"after={cursor}&wait=0&client=page"))["events"] == []
 
 
+async def test_who_polls_on_after_a_restart_is_told_once_who_is_there_now(data: Path) -> None:
+    async with line(data) as it:
+        await it.say("before")
+        cursor, headers = (await it.ask("wait=0&client=page"))["cursor"], it.headers
+    async with opened(Settings(data=data)) as house:
+        it.house, it.headers = house, headers
+        answers = [await it.ask(f"after={cursor}&wait=0&client=page") for _ in range(2)]
+        assert [[said["type"] for said in one["events"]] for one in answers] == [["presence"], []]
+        seq = await it.say("new here")
+        (said,) = (await it.ask(f"after={cursor}&wait=0&client=other"))["events"][:-1]
+        assert said["seq"] == seq
+        answers = [await it.ask(f"after={seq}&wait=0&client=third")]
+        assert answers[0]["events"] == [], "its cursor is of this process"
+
+
 async def test_a_poll_with_another_login_of_the_same_client_ends_with_that_one(data: Path) -> None:
     async with line(data) as it:
         sessions, cursor = it.house.sessions, (await it.ask("wait=0&client=page"))["cursor"]
