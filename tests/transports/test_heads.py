@@ -198,6 +198,19 @@ async def test_a_body_comes_in_so_many_chunks(tmp_path: Path) -> None:
                 assert [problem["code"] for _, problem in got] == [code]
 
 
+async def test_the_chunks_of_each_request_are_its_own(tmp_path: Path) -> None:
+    async with inside(tmp_path) as it, connection(it, False) as end:
+        first, last = "", "Connection: close\r\n"
+        data = b"".join(
+            poll(it, f"{more}Transfer-Encoding: chunked\r\n", "/api/login").replace(b"GET", b"POST")
+            + b"1\r\nx\r\n" * (CHUNKS_MAX - 1)
+            + b"0\r\n\r\n"
+            for more in (first, last)
+        )
+        got = await said(it, end, data)
+        assert [problem["code"] for _, problem in got] == ["unsupported_media_type"] * 2
+
+
 async def test_extensions_that_are_offered_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

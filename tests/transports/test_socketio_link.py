@@ -116,6 +116,16 @@ async def test_more_than_a_megabyte_of_answers_that_nobody_takes_ends_it(tmp_pat
         assert place.delivery.connections.counts["overrun"] == 1
 
 
+async def test_what_a_polling_client_has_taken_is_counted_no_more(tmp_path: Path) -> None:
+    async with joined(tmp_path) as (place, link, reader, ended):
+        for _ in range(20):
+            link.send(packets.named("error", b'"' + b"x" * 60_000 + b'"'))
+            assert len(take(link)) == 1
+            await turn()
+        assert ended == [] and reader.attached
+        assert place.delivery.connections.counts["overrun"] == 0
+
+
 async def test_a_link_on_which_nobody_signs_in_or_nobody_answers_ends(tmp_path: Path) -> None:
     async with joined(tmp_path) as (place, link, reader, ended):
         limits, now_s = place.delivery.limits, place.delivery.clockwork.clock_s()

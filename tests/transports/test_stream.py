@@ -171,10 +171,11 @@ async def test_a_journal_that_cannot_say_is_asked_again(
     monkeypatch.setattr(Catchup, "missed", sometimes)
     monkeypatch.setattr(Catchup, "page", not_at_first)
     async with opened(tmp_path) as place:
-        start = (await place.say("ann")).seq
+        start, joins = (await place.say("ann")).seq, place.delivery.joins
         seqs = await write(place, 2)
-        reader, paper = await stream(place, "ann", after=start)
-        await until(lambda: paper.ids == seqs)
+        async with joins:
+            reader, paper = await stream(place, "ann", after=start)
+        await until(lambda: paper.ids == seqs and joins.under_way == 0)
         assert len(asked) == 6, "at joining, and again where that was long ago"
         assert paged == [3, 6, 6], "what was just said at joining is not asked again"
         assert reader.stage is Stage.OPEN
@@ -210,6 +211,22 @@ async def test_a_stream_that_is_lost_lets_go_of_everything_once(tmp_path: Path) 
         reader.end(SESSION_EXPIRED)
         reader.flush()
         assert place.delivery.readers.live_bytes("ann") == {}
+
+
+async def test_a_stream_that_is_lost_in_the_middle_of_a_replay_leaves_nothing_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catchup, "REPLAY_PAGE_EVENTS", 3)
+    async with opened(tmp_path) as place:
+        start = (await place.say("ann")).seq
+        await write(place, 10)
+        reader, paper = await stream(place, "ann", after=start)
+        paper.stays_full = True
+        await until(lambda: len(paper.ids) == 3)
+        mending = [task for task in asyncio.all_tasks() if "_mend" in repr(task.get_coro())]
+        assert mending
+        reader.connection_lost()
+        await asyncio.wait_for(asyncio.gather(*mending), 10)
 
 
 async def test_a_peer_that_takes_nothing_is_told_that_it_is_too_slow(tmp_path: Path) -> None:

@@ -12,6 +12,38 @@ T_LOCAL = "tests/journal/test_local_journal.py::"
 
 FAULTS = (
     Fault(
+        "what a polling Socket.IO client has taken is counted for good",
+        "chatserver/transports/socketio_link.py",
+        "        if not self.queue.unsent:\n            self._held_bytes = 0\n",
+        "        if not self.queue.unsent:\n",
+        (
+            "tests/transports/test_socketio_link.py::test_what_a_polling_client_has_taken_is_counted_no_more",
+        ),
+    ),
+    Fault(
+        "a replay waits for ever for a peer that has gone",
+        "chatserver/transports/stream.py",
+        '        """The connection is gone."""\n        self._wake()\n',
+        '        """The connection is gone."""\n',
+        (
+            "tests/transports/test_stream.py::test_a_stream_that_is_lost_in_the_middle_of_a_replay_leaves_nothing_that_waits",
+        ),
+    ),
+    Fault(
+        "the chunks of a connection are counted together",
+        "chatserver/transports/watched.py",
+        "        self._reads_head = self._awaits_head = True\n        self._chunks = 0\n",
+        "        self._reads_head = self._awaits_head = True\n",
+        ("tests/transports/test_heads.py::test_the_chunks_of_each_request_are_its_own",),
+    ),
+    Fault(
+        "who waits for the journal is not counted as joining afterwards",
+        "chatserver/transports/stream.py",
+        "                await joins.enter_again()\n",
+        "                pass\n",
+        ("tests/transports/test_stream.py::test_a_journal_that_cannot_say_is_asked_again",),
+    ),
+    Fault(
         "the acknowledgement of a repeat waits for the next event",
         "chatserver/transports/talking.py",
         "            if answer.duplicate or not self.has_everything:\n",
