@@ -33,7 +33,11 @@ class PollReader(Reader):
         self.visit_s = float("inf")
         """When the clockwork comes next."""
         self.owed_presence = bool(client) and delivery.neighbours.several
-        """Whether the client may know the presence of another node only, or of this one before its start: it comes with the next answer."""
+        """Whether the client may know the presence of another node only, or of this one before its start: it comes with the next answer.
+
+        LIMIT: not where this node has forgotten the client between two polls, as it does after its wait and the grace of those
+        who go offline. To such a client friends who went meanwhile are online until the next thing is told of them.
+        """
         self.enter(Stage.OPEN)
 
     def take(self, run: list[Event], before: int) -> bool:

@@ -89,21 +89,33 @@ async def test_what_little_was_missed_is_read_with_the_first_look(
         assert rest.position == mailbox.floor_seq
 
 
+async def two_messages(place: Place) -> tuple[int, int]:
+    """Of Bob and of Ann, his friend; the seqs of the friendship and of hers."""
+    start = await place.befriend("ann", "bob")
+    await place.say("bob")
+    return start, (await place.say("ann")).seq
+
+
+def end_while_read(place: Place, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have the friendship end once this question of the journal has found both messages."""
+    ask = getattr(place.journal, name)
+
+    async def slowly(*asked: Any) -> Any:
+        found = await ask(*asked)
+        assert len(found) == 2
+        await place.relate("none", "ann", "bob")
+        return found
+
+    monkeypatch.setattr(place.journal, name, slowly)
+
+
 async def test_what_was_missed_of_a_friend_who_went_while_it_was_read_is_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as place:
-        start = await place.befriend("ann", "bob")
-        await place.say("bob")
-        own = (await place.say("ann")).seq
-        mailbox, few = await place.delivery.mailboxes.open("ann"), place.journal.few
-
-        async def slowly(*asked: Any) -> Any:
-            found = await few(*asked)
-            await place.relate("none", "ann", "bob")
-            return found
-
-        monkeypatch.setattr(place.journal, "few", slowly)
+        start, own = await two_messages(place)
+        mailbox = await place.delivery.mailboxes.open("ann")
+        end_while_read(place, monkeypatch, "few")
         catchup = place.delivery.catchup
         missed = await catchup.missed(mailbox, start + 1)
         assert [event.seq for event in missed.events] == [own]
@@ -114,18 +126,9 @@ async def test_a_page_of_a_replay_leaves_out_a_friend_who_went_while_it_was_read
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path) as place:
-        start = await place.befriend("ann", "bob")
-        await place.say("bob")
-        own = (await place.say("ann")).seq
-        mailbox, replay = await place.delivery.mailboxes.open("ann"), place.journal.replay
-
-        async def slowly(*asked: Any) -> Any:
-            found = await replay(*asked)
-            assert len(found) == 2
-            await place.relate("none", "ann", "bob")
-            return found
-
-        monkeypatch.setattr(place.journal, "replay", slowly)
+        start, own = await two_messages(place)
+        mailbox = await place.delivery.mailboxes.open("ann")
+        end_while_read(place, monkeypatch, "replay")
         events, position = await place.delivery.catchup.page(mailbox, start + 1)
         assert [event.seq for event in events] == [own] and position == own
 
