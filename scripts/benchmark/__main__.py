@@ -50,7 +50,7 @@ def arguments() -> argparse.Namespace:
         "--against",
         type=Path,
         metavar="FOLDER",
-        help=f"another checkout, measured in the same rounds of {', '.join(BESIDE)}",
+        help=f"another checkout, with the Python of its .venv, measured in the same rounds of {', '.join(BESIDE)}",
     )
     parser.add_argument(
         "--guard",

@@ -38,7 +38,8 @@ class ChatServer:
     def __init__(
         self, options: dict[str, str], messages: int = 0, checkout: Path | None = None
     ) -> None:
-        """`checkout` is the folder of another version of this project, to be measured in place of this one."""
+        """`checkout` is the folder of another version of this project, to be measured in place of this one, by the Python of
+        its own `.venv` where it has one."""
         self.name = OURS if checkout is None else f"{OURS} in {checkout.name}"
         self._checkout = checkout
         limits = (checkout or HOME) / "chatserver/core/limits.py"
@@ -69,6 +70,9 @@ class ChatServer:
         if self._checkout is not None:
             process.folder = self._checkout
             process.environment = {**os.environ, "PYTHONPATH": str(self._checkout)}
+            python = self._checkout / ".venv" / "bin" / "python"
+            if python.exists():
+                process.command[0] = str(python)
         process.command = [*self.prefix, *process.command]
         process.ready_s = self.ready_s
         self._process = on_server_core(process)
