@@ -7,6 +7,7 @@ waits and the socket is not read: the peer feels it, and nobody else.
 from __future__ import annotations
 
 import asyncio
+import struct
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,48 @@ except ImportError:  # Tornado runs without it, and so do we
     _unmasked = framing.FrameParser.unmasked
 
 
-class _Parser(framing.FrameParser):
+class QuickParser(framing.FrameParser):
+    """With a short way for one whole text that comes alone, which is nearly all that ever comes."""
+
     __slots__ = ()
 
     unmasked = staticmethod(_unmasked)
+
+    def whole_text(self, data: bytes) -> str | None:
+        """The text, where `data` is one whole frame, nothing else, and nothing is left from before. None says nothing: then
+        it is for `whole_texts` and `receive_data`."""
+        there = len(data)
+        if there > _SHORT_MOST:
+            head, size, mask = _LONG.unpack_from(data)
+            text = data[_LONG.size :]
+            # A length has as few bytes as it can.
+            if head != _LONG_TEXT or size != len(text) or size <= framing.MAX_CONTROL_BYTES:
+                return None
+        elif there > _SHORT.size:
+            head, mask = _SHORT.unpack_from(data)
+            text = data[_SHORT.size :]
+            if head != _SHORT_TEXT + len(text):
+                return None
+        else:
+            return None
+        if len(text) > self._max_bytes or self._ended:
+            return None
+        if self._buffer is not None or self._opcode is not None:
+            return None
+        try:
+            whole = self.unmasked(mask, text).decode()
+        except UnicodeDecodeError:
+            return None
+        self.frames += 1
+        return whole
+
+
+_SHORT, _LONG = struct.Struct("!H4s"), struct.Struct("!HH4s")
+"""A masked frame's head: its first two bytes, a length that does not fit into them, and the mask (RFC 6455, section 5.2)."""
+_SHORT_MOST = _SHORT.size + framing.MAX_CONTROL_BYTES
+_SHORT_TEXT = 0x8180
+_LONG_TEXT = _SHORT_TEXT | 126
+"""A final text frame, masked; in a short one the length stands there, too."""
 
 
 class FrameReading(ABC):
@@ -47,7 +86,7 @@ class FrameReading(ABC):
     """Whether what the peer says still counts."""
     delivery: Delivery
     outlet: Outlet
-    _parser: _Parser
+    _parser: QuickParser
     _ping: bytes | None
     _rest: bytes
     _resting: bool
@@ -55,7 +94,7 @@ class FrameReading(ABC):
     _begun: tuple[int, float] | None
 
     def _begin_reading(self, max_bytes: int) -> None:
-        self._parser = _Parser(max_bytes)
+        self._parser = QuickParser(max_bytes)
         self._ping = None  # the newest that is not answered
         self._rest = b""  # read of the socket, and not yet looked at
         self._resting = False  # until the user has paid, or the next turn
@@ -70,7 +109,7 @@ class FrameReading(ABC):
         """Whether frames are to be received only later."""
 
     @abstractmethod
-    def _take_price(self, cost: float, now_s: float) -> float:
+    def _take_price(self, cost: float) -> float:
         """Have whoever pays pay so much; seconds until that can be paid."""
 
     @abstractmethod
@@ -97,8 +136,16 @@ class FrameReading(ABC):
             return  # it was told to go; what it still says does not count
         if self._rest or self._resting:
             self._rest += data
-        else:
+            return
+        text = None if self._is_full else self._parser.whole_text(data)
+        if text is None:
             self._read_on(data)
+            return
+        # As `_read_on` does with a single frame.
+        self._receive_text(text)
+        wait_s = self._pay(frame_cost(1, len(data), self.delivery.limits))
+        if wait_s and self.attached:
+            self._rest_for(wait_s)
 
     def _read_on(self, data: bytes) -> None:
         """Read `data` in slices, until this turn's frames are used up, or the user has to pay first, or the inbox is
@@ -127,8 +174,12 @@ class FrameReading(ABC):
         if self._ping is not None:
             self._pong()
         if wait_s and self.attached:
-            self.outlet.pause()
-            self._read_rest_in(wait_s)
+            self._rest_for(wait_s)
+
+    def _rest_for(self, wait_s: float) -> None:
+        """Read nothing more until that much can be paid."""
+        self.outlet.pause()
+        self._read_rest_in(wait_s)
 
     def _read_slice(self, data: bytes) -> None:
         try:
@@ -151,8 +202,7 @@ class FrameReading(ABC):
 
     def _pay(self, cost: float) -> float:
         """Have the user pay for frames that were carried out; seconds until that can be paid."""
-        self._owed = 0.0
-        wait_s = self._take_price(cost, self.delivery.clockwork.clock_s())
+        wait_s = self._take_price(cost)
         if wait_s:
             self.delivery.connections.paused += 1
             self._owed = cost
@@ -176,6 +226,7 @@ class FrameReading(ABC):
         if wait_s:
             self._read_rest_in(wait_s)
             return
+        self._owed = 0.0
         rest, self._rest = self._rest, b""
         self._read_on(rest)
         self._resume_frames()

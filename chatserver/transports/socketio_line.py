@@ -153,9 +153,11 @@ class Line(FrameReading):
     def _is_full(self) -> bool:
         return self.link.is_paused or len(self._inbox) >= INBOX_FRAMES
 
-    def _take_price(self, cost: float, now_s: float) -> float:
+    def _take_price(self, cost: float) -> float:
         bucket = self.delivery.connections.frames
-        return 0.0 if bucket is None else bucket.take(self.link.payer, now_s, cost)
+        if bucket is None:
+            return 0.0
+        return bucket.take(self.link.payer, self.delivery.clockwork.clock_s(), cost)
 
     def _receive_binary(self) -> None:
         self._close(framing.PROTOCOL_ERROR, "packets are text")

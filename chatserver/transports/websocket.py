@@ -88,9 +88,11 @@ class SocketReader(TalkingReader, FrameReading):
     def _heard(self) -> None:
         self._heard_s = self.delivery.clockwork.clock_s()
 
-    def _take_price(self, cost: float, now_s: float) -> float:
+    def _take_price(self, cost: float) -> float:
         bucket = self.delivery.connections.frames
-        return 0.0 if bucket is None else bucket.take(self.mailbox.user_id, now_s, cost)
+        if bucket is None:
+            return 0.0
+        return bucket.take(self.mailbox.user_id, self.delivery.clockwork.clock_s(), cost)
 
     def _read_again(self) -> None:
         self._resume_frames()

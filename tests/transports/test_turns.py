@@ -7,6 +7,8 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
 from chatserver.core.limits import Limits
 from chatserver.transports.frames import SLICE_BYTES
 from chatserver.transports.websocket import SocketReader
@@ -88,15 +90,16 @@ async def test_a_user_pays_for_all_of_his_sockets_together(data: Path) -> None:
             end.close()
 
 
-async def test_frames_that_come_one_by_one_are_paid_for_as_well(data: Path) -> None:
+@pytest.mark.parametrize("together", [1, 2])
+async def test_frames_that_come_one_by_one_are_paid_for_as_well(data: Path, together: int) -> None:
     """None of them uses up a turn, so it is the price alone that has the rest wait."""
     limits = Limits(send_rate=0.01, send_burst=1, frame_rate=0.01, frame_burst=20)
     async with inside(data, limits=limits) as house:
         end, reader = await joined(house)
         for _ in range(60):
-            end.send(ASKING)
+            end.send(ASKING * together)
             await settle()
-        assert 15 <= reader._parser.frames <= 21
+        assert 15 <= reader._parser.frames <= 20 + together
         end.close()
 
 

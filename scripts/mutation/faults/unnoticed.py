@@ -62,11 +62,29 @@ FAULTS = (
         ),
     ),
     Fault(
-        "frames that use up no turn are free",
+        "frames that come together are free",
         "chatserver/transports/frames.py",
         "            wait_s = self._pay(",
         "            self._pay(",
-        ("tests/transports/test_turns.py::test_frames_that_come_one_by_one_are_paid_for_as_well",),
+        (
+            "tests/transports/test_turns.py::test_frames_that_come_one_by_one_are_paid_for_as_well[2]",
+        ),
+    ),
+    Fault(
+        "a frame that comes alone is taken for a text whatever it is",
+        "chatserver/transports/frames.py",
+        "if head != _SHORT_TEXT + len(text):",
+        "if head & 0xFF != _SHORT_TEXT + len(text) & 0xFF:",
+        ("tests/transports/test_frames.py",),
+    ),
+    Fault(
+        "frames that use up no turn are free",
+        "chatserver/transports/frames.py",
+        "        wait_s = self._pay(frame_cost(1, len(data)",
+        "        wait_s = 0.0 * self._pay(frame_cost(1, len(data)",
+        (
+            "tests/transports/test_turns.py::test_frames_that_come_one_by_one_are_paid_for_as_well[1]",
+        ),
     ),
     Fault(
         "what follows the beginning of a head is answered before it",
