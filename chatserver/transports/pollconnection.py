@@ -284,8 +284,9 @@ class PollConnection:
         self._seen = 0
         request = self._read_request(*asked)
         self._ask(request)
-        # Only who has asked before: of those who come after a restart nobody may ask again for a while.
-        keeps = as_before and not self._last
+        # A first poll may have no second for a while; who brings a cursor and waits has asked before, and asks on like that.
+        asks_on = as_before or (request.after is not None and request.wait_s > 0)
+        keeps = asks_on and not self._last
         self._repeated = remember(request, line, rest) if keeps else None
         self._fields = fields if self._repeated is None else None  # which has them, too
         return True

@@ -9,7 +9,7 @@ from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import Login
 from chatserver.delivery.delivery import Delivery
-from chatserver.transports.reader import Reader, Stage
+from chatserver.transports.reader import ALL_COMINGS, Reader, Stage
 
 if TYPE_CHECKING:
     from chatserver.transports.longpoll import Poll
@@ -61,6 +61,12 @@ class PollReader(Reader):
             said = () if ending is SUPERSEDED else (self.delivery.readers.bye(ending),)
             request.answer((), said)
 
+    def offer(self, signal: Signal) -> None:
+        """Keep a signal for the next answer. One is enough for the whole presence to come, which shows whoever comes until then."""
+        super().offer(signal)
+        if self.owed_presence:
+            self.knows = ALL_COMINGS
+
     @property
     def parked(self) -> bool:
         """Whether a poll of this reader waits at the moment."""
@@ -80,7 +86,9 @@ class PollReader(Reader):
         signals = super().take_signals()
         if self.owed_presence:
             self.owed_presence = False
-            signals.append(self.delivery.attendance.whole(self.mailbox))
+            attendance = self.delivery.attendance
+            self.knows = attendance.comings
+            signals.append(attendance.whole(self.mailbox))
         return signals
 
     def moved(self) -> None:
@@ -88,12 +96,14 @@ class PollReader(Reader):
         request, self.request = self.request, None
         if request is not None:
             request.answer((), ())
-        self.signals = None
+        self.offered_elsewhere()
         self.owed_presence = True
 
     def offered_elsewhere(self) -> None:
         """Another node has handed the client what waits here."""
         self.signals = None
+        if self.knows == ALL_COMINGS:
+            self.knows = 0  # who comes is a reason to answer again
 
     def look_after(self, in_s: float) -> None:
         """Have the clockwork come in so many seconds, and then as often as need be."""

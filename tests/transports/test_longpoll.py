@@ -25,6 +25,7 @@ from chatserver.transports.longpoll import JITTER, Poll
 from chatserver.transports.pollanswer import MARGIN_S
 from chatserver.transports.pollreader import PollReader
 from chatserver.transports.pollrequest import PollRequest
+from tests.store.kit import account
 
 
 class Line:
@@ -240,6 +241,63 @@ async def test_who_polls_on_after_a_restart_is_told_once_who_is_there_now(data: 
         assert said["seq"] == seq
         answers = [await it.ask(f"after={seq}&wait=0&client=third")]
         assert answers[0]["events"] == [], "its cursor is of this process"
+
+
+async def with_friends(it: Line, *names: str) -> None:
+    """Make friends of the line's user of these, who are not here."""
+    for name in names:
+        await it.house.store.add_account(account(name))
+        await it.house.friendships.befriend(name, it.user_id)
+        await it.house.friendships.befriend(it.user_id, name)
+
+
+async def waits(it: Line, query: str) -> PollReader:
+    """The reader of a client whose poll waits."""
+    poll = it.poll(query)
+    async with asyncio.timeout(10):
+        while not poll.waiting:
+            await asyncio.sleep(0.001)
+    (reader,) = it.house.delivery.readers.all
+    assert isinstance(reader, PollReader)
+    return reader
+
+
+async def test_who_is_owed_the_whole_presence_is_woken_by_the_first_who_comes_and_told_of_no_other_one_by_one(
+    data: Path,
+) -> None:
+    async with line(data) as it:
+        await with_friends(it, "bob", "cho", "dee", "eve")
+        cursor, headers = it.house.delivery.hub.head_seq, it.headers
+    async with opened(Settings(data=data)) as house:
+        it.house, it.headers = house, headers
+        await waits(it, f"after={cursor}&wait=50&client=page")
+        for name in ("bob", "cho", "dee"):
+            house.delivery.attendance.polled(name, 20.0)
+        first, whole = (await it.answer())["events"]
+        assert (first["user"], first["online"]) == ("bob", True)
+        assert set(whole["online"]) == {"bob", "cho", "dee"}
+        await waits(it, f"after={cursor}&wait=50&client=page")
+        house.delivery.attendance.polled("eve", 20.0)
+        assert [said["user"] for said in (await it.answer())["events"]] == ["eve"]
+
+
+@pytest.mark.parametrize("gone", ["moved", "offered_elsewhere"])
+async def test_who_comes_wakes_a_client_that_is_owed_the_presence_also_once_what_waited_is_gone(
+    data: Path, gone: str
+) -> None:
+    async with line(data) as it:
+        await with_friends(it, "bob", "cho")
+        attendance = it.house.delivery.attendance
+        cursor = (await it.ask("wait=0&client=page"))["cursor"]
+        reader = await waits(it, f"after={cursor}&wait=50&client=page")
+        reader.moved()
+        await it.answer()
+        attendance.polled("bob", 20.0)
+        getattr(reader, gone)()
+        await waits(it, f"after={cursor}&wait=50&client=page")
+        attendance.polled("cho", 20.0)
+        first, whole = (await it.answer())["events"]
+        assert first["user"] == "cho" and set(whole["online"]) == {"bob", "cho"}
 
 
 async def test_a_poll_with_another_login_of_the_same_client_ends_with_that_one(data: Path) -> None:

@@ -182,6 +182,22 @@ async def test_the_next_poll_of_a_connection_is_not_read_again_and_has_its_own_c
             assert [event["seq"] for event in body["events"]] == seqs[at + 1 :]
 
 
+async def test_who_comes_back_with_a_cursor_and_waits_is_known_by_heart_from_the_first_poll_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inside(tmp_path) as it:
+        loop, newest = asyncio.get_running_loop(), it.house.journal.head_seq
+        comes = it.looked_at(head(it, f"?wait=50&client=x&after={newest}"))
+        with contextlib.closing(comes) as end:
+            while not it.house.delivery.readers.all:
+                await asyncio.sleep(0.001)
+            seq = (await it.house.messages.send(it.user_id, {"text": "a"})).seq
+            assert b'"cursor":%d,' % seq in await loop.sock_recv(end, 1 << 16)
+            monkeypatch.setattr(pollrequest, "parse_query", never)
+            await loop.sock_sendall(end, head(it, f"?wait=50&client=x&after={seq - 1}"))
+            assert b'"cursor":%d,' % seq in await loop.sock_recv(end, 1 << 16)
+
+
 async def test_a_head_with_another_line_is_read(tmp_path: Path) -> None:
     async with talk(tmp_path) as (it, line):
         assert (await line.ask(0, "X-Chat-User: somebody else\r\n"))[0] == 409

@@ -60,6 +60,8 @@ def _resumed(bench: Bench) -> Table:
 
         def connect(server: Server, user: int, way: str = way) -> Conn:
             conn = server.connect(way, user)
+            if way == "poll":  # it asks as it will go on asking
+                return replace(conn, first=conn.then.replace("{1}", str(head)))
             return replace(conn, first=conn.first.replace("client=", f"after={head}&client="))
 
         for server in bench.versions(messages):
