@@ -153,8 +153,8 @@ def _c_floor(cache: Path) -> tuple[list[str | Path], str]:
     return [build([HERE / "floor.c"], cache / "native" / "floor")], "cc -O2"
 
 
-def _python_floor(_: Path) -> tuple[list[str | Path], str]:
-    return [sys.executable, HERE / "floor_server.py"], sys.version.split()[0]
+def _python_floor(*how: str) -> Command:
+    return lambda _: ([sys.executable, HERE / "floor_server.py", *how], sys.version.split()[0])
 
 
 def _tornado(_: Path) -> tuple[list[str | Path], str]:
@@ -197,7 +197,8 @@ def all_peers(cache: Path) -> list[Peer]:
     headers = ("Last-Modified: ", "Etag: ")
     return [
         Peer("C loop of send()", everything, _c_floor, cache),
-        Peer("Python loop of send()", streams, _python_floor, cache),
+        Peer("Python loop of send()", streams, _python_floor(), cache),
+        Peer("Python loop of send(), joined", streams, _python_floor("join"), cache),
         Peer("Bun publish", ws, _bun, cache),
         NchanPeer("Nchan on nginx", everything, _nchan, cache, headers),
         Peer("ws on Node", ws, _on_node("ws", "ws_server.mjs"), cache),

@@ -1,13 +1,15 @@
 """The floor in Python: a loop of `socket.send`, and nothing around it that a real server needs.
 
-Takes `/ws?room=K` and `/sse?room=K`; what a WebSocket client sends goes to everyone in its room,
-itself included. No handshake check, no queue, no slow reader: the real servers have those.
+Usage: floor_server.py [join]. Takes `/ws?room=K` and `/sse?room=K`; what a WebSocket client sends goes to everyone in its room,
+itself included. `join` sends what came together in one call. No handshake check, no queue, no slow reader: the real servers
+have those.
 """
 
 import re
 import selectors
 import socket
 import struct
+import sys
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -47,15 +49,15 @@ def framed(text: bytes) -> bytes:
     return b"\x81\x7e" + struct.pack("!H", len(text)) + text
 
 
-def broadcast(place: Place, text: bytes) -> None:
+def broadcast(place: Place, texts: list[bytes]) -> None:
     """The loop that is measured."""
-    frame = framed(text)
+    frames = b"".join(map(framed, texts))
     for each in place.sockets:
-        each.send(frame)
+        each.send(frames)
     if place.streams:
-        block = b"data: " + text + b"\n\n"
+        blocks = b"".join([b"data: " + text + b"\n\n" for text in texts])
         for each in place.streams:
-            each.send(block)
+            each.send(blocks)
 
 
 def join(client: socket.socket, request: bytes, rooms: dict[int, Place]) -> Place:
@@ -71,8 +73,8 @@ def join(client: socket.socket, request: bytes, rooms: dict[int, Place]) -> Plac
     return place
 
 
-def serve() -> None:
-    """Serves until it is ended."""
+def serve(joins: bool) -> None:
+    """Serves until it is ended; `joins` what comes in one read."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     rooms: dict[int, Place] = defaultdict(lambda: Place([], []))
     places: dict[socket.socket, Place] = {}
@@ -97,11 +99,12 @@ def serve() -> None:
                         members.remove(client)
                 client.close()
             elif client in places:
-                for text in texts_in(received):
-                    broadcast(places[client], text)
+                texts = texts_in(received)
+                for some in [texts] if joins else [[text] for text in texts]:
+                    broadcast(places[client], some)
             else:
                 places[client] = join(client, received, rooms)
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:] == ["join"])
