@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from chatserver.core.audience import AudienceIndex
 from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
-from chatserver.core.mailbox import Bounds, Mailbox, Reader, cut_batch, hand_out, size_of
+from chatserver.core.mailbox import Bounds, Mailbox, Reader, cut_batch, hand_out
 from chatserver.core.news import News
 from chatserver.core.visibility import shows
 
@@ -142,7 +142,7 @@ class Hub:
         if change.relation == "none":
             for user_id in (change.asker, change.other):
                 if (mailbox := self.index.open.get(user_id)) is not None:
-                    mailbox.withdraw()
+                    mailbox.withdraw(self._bounds)
                     news.withdraw(mailbox)
         if self._opening:
             for user_id in (change.asker, change.other):
@@ -170,9 +170,9 @@ class Hub:
         if len(run) == 1 or len(cut_batch(run)) == len(run):
             hand_out(run, mailboxes, self._bounds, self._offer, self._failed)
             return
-        size_bytes = size_of(run)
+        more_places = self._bounds.more_places(run)
         for mailbox in mailboxes:
-            mailbox.extend(run, size_bytes, self._bounds)
+            mailbox.extend(run, more_places, self._bounds)
             for reader in mailbox.readers:
                 self.mark(reader)
 

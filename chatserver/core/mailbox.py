@@ -7,7 +7,7 @@ whether something that it should have seen may be missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from chatserver.core.errors import Ending
 from chatserver.core.events import EVENT_BYTES, Event, Signal
@@ -52,9 +52,8 @@ class Reader(Protocol):
     cursor: int
     """The seq of the last event that it has."""
     pipe: Pipe | None
-    """What `hand_out` may write to by itself, where the cursor stands right before a run; it moves the cursor and counts
-    `pipe_bytes` then. The reader sees to it that it is None wherever anything else would have to go first."""
-    pipe_bytes: int
+    """What `hand_out` may write to by itself, where the cursor stands right before a run; it moves the cursor then, and counts
+    no bytes. The reader sees to it that it is None wherever anything else would have to go first."""
     frames: Framing | None
     """How to write on its pipe; None for whoever never has one."""
 
@@ -88,27 +87,39 @@ class Reader(Protocol):
         ...
 
 
-class Bounds(NamedTuple):
-    """Of each mailbox."""
+class Bounds:
+    """Of each mailbox: it has `max_events` places, each for a share of `max_bytes`, and an event takes as many as it needs.
 
-    max_events: int
-    max_bytes: int
-    """Of what its events hold."""
+    So both bounds are one, and the short events that nearly all are need no sum: a number of its own in each mailbox would be
+    two or three lines of memory more that the caches have lost whenever somebody writes.
+    """
+
+    __slots__ = ("max_events", "share_bytes")
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        """`max_bytes` are what the events of one mailbox may hold (`size_of`)."""
+        self.max_events = max_events
+        self.share_bytes = max(1, max_bytes // max_events)
+
+    def more_places(self, events: Sequence[Event]) -> int:
+        """How many places `events` take beyond one each."""
+        share_bytes = self.share_bytes
+        return sum([(len(event.payload) + EVENT_BYTES - 1) // share_bytes for event in events])
 
 
 class Mailbox:
     """The events of one user, from `floor_seq` (exclusive) to the present.
 
-    Past either of the hub's `bounds` the oldest leave and the floor rises. `friends` holds each friend with the seq at
+    Past the hub's `bounds` the oldest leave and the floor rises. `friends` holds each friend with the seq at
     which the friendship began, as of the hub's head.
     """
 
     __slots__ = (
-        "_bytes",
         "events",
         "floor_seq",
         "friends",
         "last_seq",
+        "more_places",
         "readers",
         "sole",
         "user_id",
@@ -124,7 +135,8 @@ class Mailbox:
         self.sole: Reader | None = None
         """The one reader, where there is no other."""
         self.events: list[Event] = []
-        self._bytes = 0
+        self.more_places = 0
+        """What the events here take beyond one place each (`Bounds.more_places`)."""
 
     def attach(self, reader: Reader) -> None:
         """Let `reader` read."""
@@ -136,8 +148,8 @@ class Mailbox:
         self.readers = tuple([other for other in self.readers if other is not reader])
         self.sole = self.readers[0] if len(self.readers) == 1 else None
 
-    def extend(self, run: Sequence[Event], size_bytes: int, bounds: Bounds) -> int:
-        """Add the newest events, `size_bytes` in all (see `size_of`), within `bounds`; the last seq before them.
+    def extend(self, run: Sequence[Event], more_places: int, bounds: Bounds) -> int:
+        """Add the newest events, which take `more_places` of `bounds`; the last seq before them.
 
         The caller keeps the order: a run that does not begin above the last seq is a bug (ValueError).
         """
@@ -145,35 +157,36 @@ class Mailbox:
         if before >= run[0].seq:
             raise ValueError(f"seq {run[0].seq} does not follow in mailbox {self.user_id}")
         self.last_seq = run[-1].seq
-        events = self.events
-        events += run
-        self._bytes += size_bytes
-        if self._bytes > bounds.max_bytes or len(events) > bounds.max_events:
-            self._evict(bounds)
+        self.events += run
+        self.more_places += more_places
+        if len(self.events) + self.more_places > bounds.max_events:
+            self.evict(bounds)
         return before
 
-    def _evict(self, bounds: Bounds) -> None:
-        # A sixteenth more than needed, so that a full mailbox does not move its list at every append.
-        max_events, max_bytes = bounds
-        keep_events = max_events - max_events // 16
-        keep_bytes = max_bytes - max_bytes // 16
-        events = self.events
-        gone = max(0, len(events) - keep_events)
-        self._bytes -= size_of(events[:gone])
-        while self._bytes > keep_bytes:
-            self._bytes -= size_of(events[gone : gone + 1])
-            gone += 1
+    def evict(self, bounds: Bounds) -> None:
+        """Let the oldest go, a sixteenth more than needed, so that a full mailbox does not move its list at every append."""
+        keep = bounds.max_events - bounds.max_events // 16
+        events, gone = self.events, 0
+        if not self.more_places:
+            gone = len(events) - keep
+        else:
+            left = len(events) + self.more_places
+            while left > keep and gone < len(events):
+                more_places = bounds.more_places((events[gone],))
+                self.more_places -= more_places
+                left -= 1 + more_places
+                gone += 1
         self.floor_seq = events[gone - 1].seq
         del events[:gone]
 
-    def withdraw(self) -> None:
+    def withdraw(self, bounds: Bounds) -> None:
         """Take out what the owner may not see any more, now that a friendship has ended.
 
         No cursor and no floor moves: it is not missing, it is not theirs.
         """
         self.events = self.visible(self.events)
         self.last_seq = self.events[-1].seq if self.events else self.floor_seq
-        self._bytes = size_of(self.events)
+        self.more_places = bounds.more_places(self.events)
 
     def visible(self, events: Iterable[Event]) -> list[Event]:
         """Those of `events` that the owner may see now."""
@@ -204,7 +217,7 @@ class Mailbox:
     @property
     def size_bytes(self) -> int:
         """What the events here hold, as if nobody shared them."""
-        return self._bytes
+        return size_of(self.events)
 
 
 Offer = Callable[[Reader, list[Event], int], None]
@@ -220,9 +233,9 @@ def hand_out(
     `bounds` are those of each mailbox. It is `Mailbox.extend` and a write in one loop, without a call of Python: this is
     done for each friend of each sender, on memory that the caches have lost since (`docs/design/followers.md`).
     """
-    first, last, size_bytes, alone = run[0], run[-1].seq, size_of(run), len(run) == 1
+    first, last, alone, more_places = run[0], run[-1].seq, len(run) == 1, bounds.more_places(run)
     frames: Framing | None = None
-    data, data_bytes, (max_events, max_bytes) = b"", 0, bounds
+    data, data_bytes, max_events = b"", 0, bounds.max_events
     for mailbox in mailboxes:
         before, mailbox.last_seq = mailbox.last_seq, last
         events = mailbox.events
@@ -230,9 +243,10 @@ def hand_out(
             events.append(first)
         else:
             events += run
-        mailbox._bytes = held_bytes = mailbox._bytes + size_bytes
-        if held_bytes > max_bytes or len(events) > max_events:
-            mailbox._evict(bounds)
+        if more_places:
+            mailbox.more_places += more_places
+        if len(events) + mailbox.more_places > max_events:
+            mailbox.evict(bounds)
             # A run larger than the mailbox has pushed out its own beginning: what is left follows the floor.
             before = max(before, mailbox.floor_seq)
         reader = mailbox.sole
@@ -248,9 +262,7 @@ def hand_out(
         except OSError:
             sent = 0  # no room, or nobody there: whoever waits for room finds out
         reader.cursor = last
-        if sent == data_bytes:
-            reader.pipe_bytes += sent
-        else:
+        if sent != data_bytes:
             _keep(reader, data, sent, failed)
 
 

@@ -80,7 +80,6 @@ class Reader(ABC):
         "stage",
         "stamp",
         "pipe",
-        "pipe_bytes",
     )
 
     transport: ClassVar[str]
@@ -100,7 +99,6 @@ class Reader(ABC):
         """By whom they are about and of which kind, oldest first: of a herd there are many, and each is one look."""
         self.frames: Framing | None = None
         self.pipe: Pipe | None = None
-        self.pipe_bytes = 0
         self.stamp = 0
         """When it came, among all readers of its client (`delivery.neighbours`)."""
 
@@ -153,7 +151,7 @@ class Reader(ABC):
         """Another node has handed the client what waits here."""
 
     def live_bytes(self) -> tuple[int, int]:
-        """Bytes up and down of the open connection."""
+        """Bytes up and down of the open connection, where its client is counted."""
         return (0, 0)
 
     def keep(self, data: bytes, sent: int) -> None:

@@ -17,6 +17,7 @@ from chatserver.core.errors import SESSION_EXPIRED, TOO_SLOW, Ending, Unavailabl
 from chatserver.core.events import Event
 from chatserver.core.mailbox import Mailbox
 from chatserver.core.people import User
+from chatserver.core.tallies import PREFIX as LAB
 from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.http.admission import Arrival
@@ -48,7 +49,8 @@ class StreamReader(Reader):
     def __init__(self, delivery: Delivery, arrival: Arrival, mailbox: Mailbox) -> None:
         super().__init__(delivery, arrival.login, mailbox, arrival.client)
         self.knows = ALL_COMINGS
-        self.frames = self.encoding
+        if not arrival.client.startswith(LAB):  # whose bytes are counted, by the outlet
+            self.frames = self.encoding
         self._drained: asyncio.Future[None] | None = None
         self.outlet: Outlet = NOWHERE
         """Where its bytes go; `NOWHERE` before there is a connection and after it is gone."""
@@ -142,13 +144,13 @@ class StreamReader(Reader):
             if not outlet.waits:
                 outlet.send(encoding.data)
                 self.cursor = encoding.last_seq
-                self.pipe = outlet.pipe
+                if self.frames is not None:
+                    self.pipe = outlet.pipe
                 return True
         return False
 
     def keep(self, data: bytes, sent: int) -> None:
         """The pipe took only a part: the rest waits."""
-        self.pipe_bytes += sent
         self.outlet.keep(data, sent)
 
     def cork(self, data: bytes) -> None:
@@ -267,8 +269,8 @@ class StreamReader(Reader):
         self.outlet.abort()
 
     def live_bytes(self) -> tuple[int, int]:
-        """What went over the connection since it was taken over."""
-        return (self.outlet.bytes_up, self.outlet.bytes_down + self.pipe_bytes)
+        """What went over the connection since it was taken over; not all of what went down, where it has had a pipe."""
+        return (self.outlet.bytes_up, self.outlet.bytes_down)
 
     def end(self, ending: Ending) -> None:
         """Tell the client and close."""

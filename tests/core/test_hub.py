@@ -18,7 +18,6 @@ class Probe:
     client = ""
     knows = 0
     pipe: Pipe | None = None
-    pipe_bytes = 0
     frames: Framing | None = None
 
     def __init__(self, mailbox: Mailbox, cursor: int, willing: bool = True) -> None:

@@ -83,7 +83,6 @@ class Probe:
         self.client = ""
         self.knows = 0
         self.pipe: Pipe | None = None
-        self.pipe_bytes = 0
         self.frames: Framing | None = FRAMES
 
     def offer(self, signal: Signal) -> None: ...
@@ -392,7 +391,7 @@ TAKE = Probe.take
         (hub_module, "hand_out", forget_one),
         (Mailbox, "visible", hand_out_what_the_hub_had_before_the_change),
         (Mailbox, "withdraw", keep_what_is_not_theirs_any_more),
-        (Mailbox, "_evict", evict_without_raising_the_floor),
+        (Mailbox, "evict", evict_without_raising_the_floor),
         (Hub, "apply", change_friends_after_the_delivery),
         (Hub, "mark", mark_without_scheduling),
     ],

@@ -1,5 +1,7 @@
 """The mailbox: a bounded window that is read by cursors and never emptied by reading."""
 
+from random import Random
+
 import pytest
 
 from chatserver.core.events import Audience, Draft, Event, encode_event
@@ -19,7 +21,7 @@ def mailbox(floor_seq: int = 0) -> Mailbox:
 
 
 def add(box: Mailbox, *run: Event, bounds: Bounds = BOUNDS) -> None:
-    box.extend(run, size_of(run), bounds)
+    box.extend(run, bounds.more_places(run), bounds)
 
 
 def seqs(batch: object) -> list[int]:
@@ -54,11 +56,13 @@ def test_what_is_taken_out_weighs_nothing_any_more() -> None:
     ]
     for seq in range(2, 12):
         texts.append(event(seq, "y" * 10))
-    add(box, *texts, bounds=Bounds(max_events=16, max_bytes=20_000))
+    bounds = Bounds(max_events=16, max_bytes=16_000)
+    add(box, *texts, bounds=bounds)
+    assert box.more_places == 1
     box.friends.clear()
-    box.withdraw()
+    box.withdraw(bounds)
     assert seqs(box.read_after(0)) == list(range(2, 12))
-    assert box.size_bytes == size_of(box.events)
+    assert box.more_places == 0
 
 
 def test_a_cursor_below_the_floor_is_told_of_a_gap() -> None:
@@ -83,8 +87,28 @@ def test_past_its_bound_of_bytes_the_oldest_go() -> None:
     for seq in range(10, 99):
         add(box, event(seq, "x" * 1000), bounds=bounds)
         assert box.size_bytes <= size * 10
-        assert box.size_bytes == size_of(box.events)
     assert box.events[-1].seq == 98
+    assert len(box.events) >= 9, "and no more than need be"
+
+
+def test_both_bounds_hold_whatever_comes_after_what() -> None:
+    """Short events and long ones, one by one and several, and one that is larger than the whole mailbox."""
+    chance = Random(1)
+    box, bounds, seq = mailbox(), Bounds(max_events=40, max_bytes=20_000), 0
+    for _ in range(600):
+        run = []
+        for _ in range(chance.choice((1, 1, 1, 3, 50))):
+            seq += 1
+            run.append(event(seq, "x" * chance.choice((2, 2, 2, 200, 700, 3000))))
+        if chance.random() < 0.02:
+            seq += 1
+            run.append(event(seq, "x" * 30_000))
+        add(box, *run, bounds=bounds)
+        assert len(box.events) <= 40
+        assert box.size_bytes <= 20_000
+        assert box.more_places == bounds.more_places(box.events)
+        assert box.last_seq == seq
+        assert box.floor_seq == (box.events[0].seq - 1 if box.events else seq)
 
 
 def test_one_read_is_bounded_in_bytes_but_never_stuck() -> None:

@@ -10,13 +10,14 @@ import gc, os, sys
 from chatserver.core import vocabulary
 from chatserver.core.conversations import BROADCASTS
 from chatserver.core.events import encode_event
-from chatserver.core.mailbox import Bounds, Mailbox, size_of
+from chatserver.core.mailbox import Bounds, Mailbox
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 sender = {"id": "XMKdPT7rMPxq", "name": "Bob Baker", "color": "#9d572c"}
+bounds = Bounds(1000, 2**30)
 text = sys.argv[1] * int(sys.argv[2])
 
 def fill(count):
@@ -27,7 +28,7 @@ def fill(count):
             seq = 1795443674328000 + n * 1000 + at
             draft = vocabulary.message(sender, BROADCASTS, text, f"c{seq}")
             event = encode_event(draft, seq, seq // 1000)
-            box.extend([event], size_of([event]), Bounds(1000, 2**30))
+            box.extend([event], 0, bounds)
         boxes.append(box)
     return boxes
 

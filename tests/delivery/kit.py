@@ -62,7 +62,6 @@ class Probe:
         self.dirty = False
         self.cursor = mailbox.last_seq
         self.pipe: Pipe | None = None
-        self.pipe_bytes = 0
         self.frames: Framing | None = None
         self.got: list[int] = []
         self.signals: list[Signal] = []

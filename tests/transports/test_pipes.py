@@ -49,7 +49,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(folder: Path) -> AsyncIterator[Peer]:
+async def peer(folder: Path, client: str = "") -> AsyncIterator[Peer]:
     async with opened(folder) as place:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
@@ -57,7 +57,7 @@ async def peer(folder: Path) -> AsyncIterator[Peer]:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         with theirs:
             who = User("ann", "ann", "", "#0000aa")
-            arrival = Arrival(login("l", "ann"), who, None, "")
+            arrival = Arrival(login("l", "ann"), who, None, client)
             reader = EventsReader(
                 place.delivery, arrival, await place.delivery.mailboxes.open("ann")
             )
@@ -68,13 +68,24 @@ async def peer(folder: Path) -> AsyncIterator[Peer]:
             reader.cut()
 
 
-async def test_what_follows_the_first_event_goes_by_the_pipe_and_is_counted(tmp_path: Path) -> None:
+async def test_what_follows_the_first_event_goes_by_the_pipe(tmp_path: Path) -> None:
     async with peer(tmp_path) as client:
         first = await client.write(1)
         assert client.reader.pipe is not None
+        counted = client.reader.live_bytes()
         rest = await client.write(3)
         assert await client.read_until(rest[-1]) == first + rest
-        assert client.reader.pipe_bytes > 0
+        assert client.reader.live_bytes() == counted, "the outlet was not asked"
+
+
+async def test_a_client_of_the_laboratory_has_no_pipe_and_all_that_goes_down_is_counted(
+    tmp_path: Path,
+) -> None:
+    async with peer(tmp_path, "lab-1") as client:
+        first = await client.write(1)
+        rest = await client.write(3)
+        assert await client.read_until(rest[-1]) == first + rest
+        assert client.reader.pipe is None
         assert client.reader.live_bytes()[1] == len(client.got)
 
 
@@ -91,7 +102,6 @@ async def test_a_peer_that_reads_nothing_clogs_the_pipe_and_gets_everything_once
         seqs += await client.write(2)
         assert await client.read_until(seqs[-1]) == seqs, "and again at once"
         assert client.reader.pipe is not None
-        assert client.reader.live_bytes()[1] == len(client.got)
 
 
 async def test_what_is_corked_leaves_before_the_next_event(tmp_path: Path) -> None:

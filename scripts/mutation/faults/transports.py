@@ -231,10 +231,17 @@ FAULTS = (
         T_PIPES,
     ),
     Fault(
-        "what a pipe took in part is not counted",
+        "a client of the laboratory is written to by a pipe, which counts nothing",
         STREAM,
-        "        self.pipe_bytes += sent\n",
-        "",
+        "        if not arrival.client.startswith(LAB):  # whose bytes are counted, by the outlet\n            self.frames",
+        "        if True:\n            self.frames",
+        T_PIPES,
+    ),
+    Fault(
+        "who is not counted has no pipe either",
+        STREAM,
+        "                if self.frames is not None:\n",
+        "                if self.frames is None:\n",
         T_PIPES,
     ),
     Fault(

@@ -164,7 +164,7 @@ FAULTS = (
     Fault(
         "what is taken out of a mailbox goes on weighing in it",
         "chatserver/core/mailbox.py",
-        "        self._bytes = size_of(self.events)\n",
+        "        self.more_places = bounds.more_places(self.events)\n",
         "",
         ("tests/core/test_mailbox.py::test_what_is_taken_out_weighs_nothing_any_more",),
     ),
