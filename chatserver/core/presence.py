@@ -32,13 +32,16 @@ class Presence:
             self._streams[user_id] = left
             return
         self._streams.pop(user_id, None)
-        self._extend(user_id, now_s)
+        until_s = now_s + self.grace_s
+        self._until_s[user_id] = max(until_s, self._until_s.get(user_id, until_s))
 
     def polled(self, user_id: str, now_s: float, hold_s: float) -> bool:
         """A poll that is held for `hold_s` seconds at the most came; True where it brings the user online."""
+        until_s, before_s = now_s + hold_s + self.grace_s, self._until_s.get(user_id)
         # Whoever polls nearly always polled a moment ago.
-        came = user_id not in self._until_s and not self.is_online(user_id)
-        self._extend(user_id, now_s + hold_s)
+        came = before_s is None and not self.is_online(user_id)
+        if before_s is None or until_s > before_s:
+            self._until_s[user_id] = until_s
         return came
 
     def poll_ended(self, user_id: str, until_s: float) -> None:
@@ -72,8 +75,3 @@ class Presence:
     def online(self) -> set[str]:
         """Everyone who counts as online."""
         return self._streams.keys() | self._until_s.keys()
-
-    def _extend(self, user_id: str, from_s: float) -> None:
-        until_s = from_s + self.grace_s
-        if until_s > self._until_s.get(user_id, until_s - 1):
-            self._until_s[user_id] = until_s

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
+from time import time
 from urllib.parse import parse_qs, parse_qsl
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, format_timestamp
@@ -104,16 +104,17 @@ def argument(request: HTTPServerRequest, name: str) -> str | None:
         raise BadRequest(f"The argument {name} is not UTF-8.") from None
 
 
-_date = (0, "")
+_date_s = 0
+_date = ""
 
 
 def http_date() -> str:
     """The `Date` of an answer (RFC 9110, section 6.6.1), made once a second."""
-    global _date
-    now_s = int(time.time())
-    if _date[0] != now_s:
-        _date = (now_s, format_timestamp(now_s))
-    return _date[1]
+    global _date_s, _date
+    now_s = int(time())
+    if now_s != _date_s:
+        _date_s, _date = now_s, format_timestamp(now_s)
+    return _date
 
 
 def declared_bytes(headers: HTTPHeaders) -> int:

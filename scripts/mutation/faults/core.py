@@ -280,8 +280,8 @@ FAULTS = (
     Fault(
         "there is no grace: whoever reloads the page is offline",
         "chatserver/core/presence.py",
-        "until_s = from_s + self.grace_s",
-        "until_s = from_s",
+        "        until_s = now_s + self.grace_s\n",
+        "        until_s = now_s\n",
         T_SMALL,
     ),
     Fault(
