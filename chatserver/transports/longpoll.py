@@ -11,11 +11,11 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from tornado.routing import URLSpec
 
-from chatserver.core.errors import BadRequest, ChatError
+from chatserver.core.errors import BadRequest, ChatError, RateLimited
 from chatserver.core.events import Event, Signal
 from chatserver.core.mailbox import BATCH_BYTES, Mailbox
 from chatserver.core.people import Login
@@ -23,11 +23,12 @@ from chatserver.core.tallies import request_bytes
 from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.newcomers import go_on
+from chatserver.delivery.tolls import POLL
 from chatserver.http.admission import Admission, Ask, check_whose
 from chatserver.http.handlers import StreamHandler
 from chatserver.http.house import House
-from chatserver.transports.pollanswer import PollEncoding, items, refusal, whole
-from chatserver.transports.pollreader import PollReader
+from chatserver.transports.pollanswer import PollAnswers, PollEncoding, items, refusal, whole
+from chatserver.transports.pollreader import PollReader, find
 from chatserver.transports.pollrequest import PollRequest
 from chatserver.transports.reader import ALL_COMINGS, run_on
 
@@ -40,26 +41,6 @@ JITTER = 0.1
 
 
 _encoding = PollEncoding()
-
-
-class PollAnswers(Protocol):
-    """Where a poll's answer goes (`pollwire.PollConnection`)."""
-
-    def charge(self, request: PollRequest) -> Login | None:
-        """Have whoever asks pay for one poll; the login, where it is in memory and counts. Raises `RateLimited`."""
-        ...
-
-    def respond(self, data: bytes) -> None:
-        """Send the whole answer."""
-        ...
-
-    def sign_in(self, user_id: str) -> None:
-        """Somebody has signed in over this connection, and pays for it."""
-        ...
-
-    def cut(self) -> None:
-        """Break the connection without a word."""
-        ...
 
 
 class Poll:
@@ -97,10 +78,30 @@ class Poll:
 
     def begin(self) -> None:
         """Have it paid, admit, find the mailbox, and answer or wait."""
-        assert self._connection is not None
+        connection, request, delivery = self._connection, self._request, self._delivery
+        assert connection is not None
+        try:
+            login = self._admission.charge_known(request.bearer.brought, POLL)
+            if login is None:
+                connection.charge(request)
+        except RateLimited as error:
+            connection.rest(request)
+            self._refuse(error)
+            return
+        reader, draining = request.reader, delivery.readers.draining
+        if reader is not None and reader.login is login and reader.attached and not draining:
+            # Let in by the same login before; and what is attached is its client's only reader, on its user's open mailbox.
+            self._after = request.after
+            if delivery.neighbours.several:
+                delivery.neighbours.polled(reader)
+            self._go_on(reader)
+        else:
+            self._come_in(login)
+
+    def _come_in(self, login: Login | None) -> None:
+        """Admit whoever asks, find their mailbox, and answer or wait."""
         request, delivery = self._request, self._delivery
         try:
-            login = self._connection.charge(request)
             ask = request.ask
             if ask is None:
                 ask = request.read(self._admission, delivery.limits)
@@ -169,26 +170,41 @@ class Poll:
         """Take a reader, and answer or wait; a first poll is answered by what is returned."""
         if self._connection is None:
             return None
-        delivery = self._delivery
+        delivery, request = self._delivery, self._request
         try:
             reader = self._take_reader(login, mailbox)
         except ChatError as error:
             self._refuse(error)
             return None
         self._connection.sign_in(mailbox.user_id)
-        delivery.attendance.polled(mailbox.user_id, self._request.wait_s)
-        self._reader = reader
+        if reader.client:
+            request.reader = reader
+        self._go_on(reader)
         if self._after is None:
             self._after, reader.knows = delivery.hub.head_seq, ALL_COMINGS
             return partial(self._greet, reader)
-        reader.cursor = self._after
+        return None
+
+    def _go_on(self, reader: PollReader) -> None:
+        """Be the poll of this reader, and answer or wait; a first poll does neither yet."""
+        delivery, request, after = self._delivery, self._request, self._after
+        if reader.request is not None:
+            older, reader.request = reader.request, None
+            older.answer((), ())
+        now_s, wait_s = delivery.clockwork.clock_s(), request.wait_s
+        reader.due_s = now_s + wait_s + delivery.limits.offline_grace_s
+        reader.request, self._reader = self, reader
+        delivery.attendance.polled(reader.mailbox.user_id, wait_s)
+        if after is None:
+            return
+        reader.cursor = after
         self.waiting = True
         # As `try_answer` finds it; nearly always there is nothing yet.
-        if not mailbox.last_seq <= self._after <= delivery.hub.head_seq or reader.signals:
+        if not reader.mailbox.last_seq <= after <= delivery.hub.head_seq or reader.signals:
             self.try_answer()
-        if self.waiting:
-            self._park()
-        return None
+            if not self.waiting:
+                return
+        self._park(reader, now_s)
 
     def _greet(self, reader: PollReader) -> None:
         """Answer a first poll with the whole presence."""
@@ -201,7 +217,7 @@ class Poll:
     def _take_reader(self, login: Login, mailbox: Mailbox) -> PollReader:
         """The reader of this client, with this poll as its request. Raises as `Readers.attach`."""
         delivery, client, wait_s = self._delivery, self._request.client, self._request.wait_s
-        reader = _find(mailbox, client) if client else None
+        reader = find(mailbox, client) if client else None
         if reader is None:
             reader = PollReader(delivery, login, mailbox, client)
             # A client without a name is only known while its poll waits.
@@ -219,22 +235,16 @@ class Poll:
                 delivery.readers.change_login(reader, login)
             if delivery.neighbours.several:
                 delivery.neighbours.polled(reader)
-            if reader.request is not None:
-                older, reader.request = reader.request, None
-                older.answer((), ())
-        reader.due_s = delivery.clockwork.clock_s() + wait_s + delivery.limits.offline_grace_s
-        reader.request = self
         return reader
 
-    def _park(self) -> None:
+    def _park(self, reader: PollReader, now_s: float) -> None:
         # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
         wait_s = self._request.wait_s * (1 - JITTER * random.random())
         if wait_s <= 0:
             self.time_is_up()
             return
-        self.ends_s = self._delivery.clockwork.clock_s() + wait_s
-        reader = self._reader
-        if wait_s < LONG_S or reader is None or reader.visit_s > self.ends_s:
+        self.ends_s = ends_s = now_s + wait_s
+        if wait_s < LONG_S or reader.visit_s > ends_s:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.time_is_up)
 
     # Answering.
@@ -246,14 +256,14 @@ class Poll:
 
     def try_answer(self) -> None:
         """Answer if there is anything after the cursor, or a signal."""
-        reader = self._reader
-        assert reader is not None and self._after is not None
-        known = self._after <= self._delivery.hub.head_seq
-        batch = reader.mailbox.read_after(self._after) if known else None
+        reader, after = self._reader, self._after
+        assert reader is not None and after is not None
+        known = after <= self._delivery.hub.head_seq
+        batch = reader.mailbox.read_after(after) if known else None
         if batch is None:
-            missed = self._delivery.catchup.at_once(reader.mailbox, self._after)
+            missed = self._delivery.catchup.at_once(reader.mailbox, after)
             if missed is None:
-                self._mind_gap(reader, self._after)
+                self._mind_gap(reader, after)
             else:
                 self._answer_missed(reader, missed)  # or it waits on
         elif batch or reader.signals:
@@ -276,7 +286,7 @@ class Poll:
             return
         if not self._answer_missed(reader, missed) and self._connection is not None:
             self.waiting = True
-            self._park()
+            self._park(reader, self._delivery.clockwork.clock_s())
 
     def _answer_missed(self, reader: PollReader, missed: Missed) -> bool:
         """Answer with what was missed; False where nothing of it concerned this user: the poll goes on from its position."""
@@ -303,12 +313,12 @@ class Poll:
 
     def answer(self, events: Sequence[Event], signals: Sequence[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
-        assert self._after is not None
-        cursor, more = self._after, False
+        cursor, more, reader = self._after, False, self._reader
+        assert cursor is not None
         if events:
             cursor = events[-1].seq
-            if self._reader is not None:
-                more = self._reader.mailbox.last_seq > cursor
+            if reader is not None:
+                more = reader.mailbox.last_seq > cursor
             if not signals:
                 request = self._request
                 self._respond(_encoding.of(events, more, request.wait_s, request.lines))
@@ -327,8 +337,8 @@ class Poll:
         self._respond(whole(items(cursor, payloads, more, request.wait_s), request.lines))
 
     def _respond(self, data: bytes) -> None:
-        connection, self._connection = self._connection, None
-        reader, request = self._reader, self._request
+        connection, reader, request = self._connection, self._reader, self._request
+        self._connection = None
         self._let_go()
         if connection is None:
             return
@@ -357,13 +367,6 @@ class Poll:
             reader.request = None
             if not reader.client:
                 reader.leave()
-
-
-def _find(mailbox: Mailbox, client: str) -> PollReader | None:
-    for reader in mailbox.readers:
-        if reader.client == client and isinstance(reader, PollReader):
-            return reader
-    return None
 
 
 class PollHandler(StreamHandler):

@@ -1,14 +1,16 @@
-"""The bytes of a poll's answer, made once for all polls that one message wakes."""
+"""The bytes of a poll's answer, made once for all polls that one message wakes; and where an answer goes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from chatserver.core import vocabulary
 from chatserver.core.errors import ChatError
 from chatserver.core.events import Event
 from chatserver.http.problems import problem_response
 from chatserver.http.requests import http_date
+from chatserver.transports.pollrequest import PollRequest
 
 MARGIN_S = 10.0
 """What a client should add to the wait before it takes a poll for lost."""
@@ -39,6 +41,30 @@ def _whole(status: str, lines: str, body: bytes) -> bytes:
 def items(cursor: int, payloads: Iterable[bytes], more: bool, wait_s: float) -> bytes:
     """The body of an answer to a poll that waits for `wait_s` seconds at the most."""
     return vocabulary.poll_answer(cursor, payloads, more, round((wait_s + MARGIN_S) * 1000))
+
+
+class PollAnswers(Protocol):
+    """Where a poll's answer goes (`pollconnection.PollConnection`)."""
+
+    def charge(self, request: PollRequest) -> None:
+        """Have the address of somebody who is not known pay for one poll. Raises `RateLimited`."""
+        ...
+
+    def rest(self, request: PollRequest) -> None:
+        """This poll is refused, since nobody could pay for it: the next one has to wait."""
+        ...
+
+    def respond(self, data: bytes) -> None:
+        """Send the whole answer."""
+        ...
+
+    def sign_in(self, user_id: str) -> None:
+        """Somebody has signed in over this connection, and pays for it."""
+        ...
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        ...
 
 
 class PollEncoding:

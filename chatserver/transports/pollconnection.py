@@ -15,8 +15,6 @@ from typing import Any
 from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream
 
-from chatserver.core.errors import RateLimited
-from chatserver.core.people import Login
 from chatserver.delivery.connections import Connections
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.tolls import POLL, REST_S
@@ -123,24 +121,22 @@ class PollConnection:
         if self._connection is not None:
             self._connection.readable()
 
-    def charge(self, request: PollRequest) -> Login | None:
-        """Have whoever asks pay for one poll; the login, where it is in memory and counts. Raises `RateLimited`; then the
-        connection is not read for a while, or ends where a proxy shares it."""
-        connection, admission, bearer = self._connection, self._admission, request.bearer
+    def charge(self, request: PollRequest) -> None:
+        """Have the address of somebody who is not known pay for one poll. Raises `RateLimited`."""
+        connection = self._connection
         assert connection is not None
-        try:
-            login = admission.charge_known(bearer.brought, POLL)
-            if login is None:
-                admission.charge_address(request.headers, POLL, self._peer, connection.seat)
-            return login
-        except RateLimited:
-            if admission.is_shared(self._peer()):
-                self._close_after = True
-                request.lines += "" if self._last else CLOSE
-            else:
-                self._rests = True
-                connection.later(REST_S, self._wake)
-            raise
+        self._admission.charge_address(request.headers, POLL, self._peer, connection.seat)
+
+    def rest(self, request: PollRequest) -> None:
+        """Nobody could pay for this poll: the connection is not read for a while, or ends where a proxy shares it."""
+        connection = self._connection
+        assert connection is not None
+        if self._admission.is_shared(self._peer()):
+            self._close_after = True
+            request.lines += "" if self._last else CLOSE
+        else:
+            self._rests = True
+            connection.later(REST_S, self._wake)
 
     def _peer(self) -> str:
         peer = None if self._connection is None else self._connection.peer

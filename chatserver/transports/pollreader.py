@@ -134,3 +134,11 @@ class PollReader(Reader):
         if self.stage is not Stage.ENDED:
             self.enter(Stage.ENDED)
             self.delivery.readers.detach(self)
+
+
+def find(mailbox: Mailbox, client: str) -> PollReader | None:
+    """The reader of a client that has polled, by the client's name; None where it has none."""
+    for reader in mailbox.readers:
+        if reader.client == client and isinstance(reader, PollReader):
+            return reader
+    return None

@@ -12,6 +12,7 @@ from chatserver.core.tallies import PREFIX as LAB
 from chatserver.http.admission import Admission, Ask, Bearer
 from chatserver.http.heads import LENGTH_DIGITS
 from chatserver.http.requests import QUERY_CHARS, parse_query, parse_seconds
+from chatserver.transports.pollreader import PollReader
 
 
 class PollRequest:
@@ -26,6 +27,7 @@ class PollRequest:
         "headers",
         "lines",
         "method",
+        "reader",
         "target",
         "wait_s",
     )
@@ -47,6 +49,8 @@ class PollRequest:
         """The client's name for itself; empty where it has none, or was not read."""
         self.counted = False
         """Whether the laboratory counts its bytes."""
+        self.reader: PollReader | None = None
+        """Its client's reader, by the login that asked first; it may have ended since."""
 
     def read(self, admission: Admission, limits: Limits) -> Ask:
         """Read what it asks. Raises as `Admission.ask`, and `BadRequest`."""

@@ -18,7 +18,6 @@ from chatserver.command.settings import Settings
 from chatserver.core.errors import RateLimited
 from chatserver.core.limits import Limits
 from chatserver.core.mailbox import BATCH_BYTES
-from chatserver.core.people import Login
 from chatserver.core.vocabulary import ping
 from chatserver.http.house import House
 from chatserver.transports.longpoll import JITTER, Poll
@@ -37,9 +36,12 @@ class Line:
         self.user_id = user_id
         self.answers: asyncio.Queue[bytes] = asyncio.Queue()
         self.cuts = 0
+        self.rests = 0
 
-    def charge(self, request: PollRequest) -> Login | None:
-        return self.house.admission.charge_known(request.bearer.brought, 0.0)
+    def charge(self, request: PollRequest) -> None: ...
+
+    def rest(self, request: PollRequest) -> None:
+        self.rests += 1
 
     def respond(self, data: bytes) -> None:
         self.answers.put_nowait(data)
@@ -96,14 +98,15 @@ async def test_each_answers_cursor_leads_to_the_next_event_and_to_no_other(data:
 async def test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: PollRequest) -> None:
+    def refuse(*_: object) -> None:
         raise RateLimited("You ask too fast.", 2.0)
 
     async with line(data) as it:
-        monkeypatch.setattr(it, "charge", refuse)
+        monkeypatch.setattr(it.house.admission, "charge_known", refuse)
         it.poll("after=nothing&wait=0")
         head = await asyncio.wait_for(it.answers.get(), 10)
         assert head.startswith(b"HTTP/1.1 429 ") and b"\r\nRetry-After: 2\r\n" in head
+        assert it.rests == 1
 
 
 async def test_an_answer_that_is_full_says_that_there_is_more(data: Path) -> None:

@@ -250,6 +250,30 @@ async def test_a_poll_that_repeats_another_is_looked_up_where_its_mailbox_was_fo
         assert delivery.hub.mailbox(it.user_id) is not None
 
 
+async def test_who_asks_on_by_their_own_login_ends_with_that_one_though_another_has_asked_since(
+    tmp_path: Path,
+) -> None:
+    async with talk(tmp_path) as (it, line):
+        (reader,) = it.house.delivery.readers.of(it.user_id)
+        (own,) = await it.house.sessions.listed(it.user_id, "token")
+        other, _ = await it.house.sessions.issue_token(own, "another", None)
+        it.house.delivery.readers.change_login(reader, other)
+        assert (await line.ask(0))[0] == 200
+        assert it.house.delivery.readers.of(it.user_id) == [reader]
+        assert reader.login.id == own.id == it.login_id
+
+
+async def test_other_nodes_hear_of_each_poll_though_its_head_is_known_by_heart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talk(tmp_path) as (it, line):
+        neighbours, heard = it.house.delivery.neighbours, list[object]()
+        monkeypatch.setattr(neighbours, "several", True)
+        monkeypatch.setattr(neighbours, "polled", heard.append)
+        assert (await line.ask(0))[0] == 200
+        assert heard == it.house.delivery.readers.of(it.user_id)
+
+
 async def test_a_poll_that_comes_while_another_waits_is_answered_after_it(tmp_path: Path) -> None:
     async with talk(tmp_path) as (it, line):
         loop, newest = asyncio.get_running_loop(), it.house.journal.head_seq

@@ -102,9 +102,41 @@ FAULTS = (
     Fault(
         "who repeats a poll is let in while everybody is sent away",
         POLL,
+        " and reader.attached and not draining:\n",
+        " and reader.attached:\n",
+        (f"{T_REQUEST}::test_a_server_that_sends_everybody_away_refuses_who_asks_on",),
+    ),
+    Fault(
+        "who repeats a poll and is not let in again is not told why",
+        POLL,
         "                delivery.readers.refuse_while_draining()\n",
         "                pass\n",
         (f"{T_REQUEST}::test_a_server_that_sends_everybody_away_refuses_who_asks_on",),
+    ),
+    Fault(
+        "who repeats a poll goes on as whoever asked last under that name",
+        POLL,
+        "reader is not None and reader.login is login and",
+        "reader is not None and login is not None and",
+        (
+            f"{T_REQUEST}::test_who_asks_on_by_their_own_login_ends_with_that_one_though_another_has_asked_since",
+        ),
+    ),
+    Fault(
+        "who repeats a poll reads a mailbox that is forgotten",
+        POLL,
+        " and reader.attached and not draining:\n",
+        " and not draining:\n",
+        (
+            f"{T_REQUEST}::test_a_poll_that_repeats_another_is_looked_up_where_its_mailbox_was_forgotten",
+        ),
+    ),
+    Fault(
+        "the other nodes do not hear of a poll that repeats another",
+        POLL,
+        "            if delivery.neighbours.several:\n                delivery.neighbours.polled(reader)\n            self._go_on",
+        "            self._go_on",
+        (f"{T_REQUEST}::test_other_nodes_hear_of_each_poll_though_its_head_is_known_by_heart",),
     ),
     Fault(
         "polls do not ask whose page it is",

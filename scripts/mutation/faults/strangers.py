@@ -96,11 +96,11 @@ FAULTS = (
     Fault(
         "polls cost nothing",
         POLL,
-        "            login = self._connection.charge(request)\n",
-        "            login = None\n",
+        "self._admission.charge_known(request.bearer.brought, POLL)\n",
+        "self._admission.charge_known(request.bearer.brought, 0.0)\n",
         (
-            "tests/transports/test_longpoll.py"
-            "::test_a_poll_that_is_not_paid_for_is_refused_before_anything_is_looked_at",
+            "tests/transports/test_pollrequest.py"
+            "::test_each_poll_is_paid_for_and_has_its_place_in_a_turn",
         ),
     ),
     Fault(

@@ -275,8 +275,8 @@ FAULTS = (
     Fault(
         "a poll that found nothing goes back to the beginning",
         POLL,
-        "cursor, more = self._after, False",
-        "cursor, more = 0, False",
+        "cursor, more, reader = self._after, False, self._reader",
+        "cursor, more, reader = 0, False, self._reader",
         T_POLL,
     ),
     Fault(
@@ -289,14 +289,14 @@ FAULTS = (
     Fault(
         "an older poll of the same client is left waiting",
         POLL,
-        "                older.answer((), ())\n",
+        "            older.answer((), ())\n",
         "",
         (f"{T_CONTRACT}::test_the_newest_of_two_polls_wins_and_the_older_ends_empty",),
     ),
     Fault(
         "a poll says that there is no more where there is",
         POLL,
-        "more = self._reader.mailbox.last_seq > cursor",
+        "more = reader.mailbox.last_seq > cursor",
         "more = False",
         T_POLL,
     ),
