@@ -54,6 +54,14 @@ def test_a_poll_never_shortens_the_grace_of_a_longer_one() -> None:
     assert presence.expire(now_s=59) == []
 
 
+def test_the_end_of_a_stream_does_not_shorten_the_grace_of_a_poll() -> None:
+    presence = Presence(grace_s=10)
+    presence.polled("ann", now_s=0, hold_s=50)
+    presence.stream_opened("ann")
+    presence.stream_closed("ann", now_s=1)
+    assert presence.expire(now_s=59) == []
+
+
 def test_a_poll_that_ended_before_its_time_leaves_only_the_grace() -> None:
     presence = Presence(grace_s=10)
     presence.polled("ann", now_s=0, hold_s=25)

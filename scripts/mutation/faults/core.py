@@ -278,6 +278,27 @@ FAULTS = (
         T_EVENTS,
     ),
     Fault(
+        "whoever misses two events reads the newest alone",
+        MAILBOX,
+        "events[-2].seq <= cursor < self.last_seq",
+        "cursor < self.last_seq",
+        T_MAILBOX,
+    ),
+    Fault(
+        "whoever has everything reads the newest again",
+        MAILBOX,
+        "events[-2].seq <= cursor < self.last_seq",
+        "events[-2].seq <= cursor",
+        T_MAILBOX,
+    ),
+    Fault(
+        "who closes a stream is offline though their poll is still held",
+        "chatserver/core/presence.py",
+        "max(until_s, self._until_s.get(user_id, until_s))",
+        "until_s",
+        T_SMALL,
+    ),
+    Fault(
         "there is no grace: whoever reloads the page is offline",
         "chatserver/core/presence.py",
         "        until_s = now_s + self.grace_s\n",
