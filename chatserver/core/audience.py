@@ -6,6 +6,7 @@ changed by friendship events, in their order, and by nothing else.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from chatserver.core.changes import FriendChange
@@ -19,18 +20,14 @@ class AudienceIndex:
 
     def __init__(self) -> None:
         self.open: dict[str, Mailbox] = {}
-        self._hearers: dict[str, dict[str, Mailbox]] = {}
+        self._hearers: defaultdict[str, dict[str, Mailbox]] = defaultdict(dict)
 
     def add(self, mailbox: Mailbox) -> None:
         """Let this mailbox hear its owner's friends from now on."""
         user_id, hearers = mailbox.user_id, self._hearers
         self.open[user_id] = mailbox
         for friend in mailbox.friends:
-            known = hearers.get(friend)
-            if known is None:
-                hearers[friend] = {user_id: mailbox}
-            else:
-                known[user_id] = mailbox
+            hearers[friend][user_id] = mailbox
 
     def remove(self, user_id: str) -> None:
         """Forget the mailbox of this user."""
@@ -53,7 +50,7 @@ class AudienceIndex:
             return
         if relation == "friend":
             mailbox.friends.setdefault(friend, seq)
-            self._hearers.setdefault(friend, {})[user_id] = mailbox
+            self._hearers[friend][user_id] = mailbox
         elif mailbox.friends.pop(friend, None) is not None:
             self._unhear(friend, user_id)
 

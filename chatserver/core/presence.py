@@ -14,32 +14,31 @@ class Presence:
 
     def __init__(self, grace_s: float) -> None:
         self.grace_s = grace_s
-        self._streams: dict[str, int] = {}
-        self._until_s: dict[
-            str, float
-        ] = {}  # of everyone who polls, or whose last stream has ended
+        self._here: dict[str, int] = {}
+        """How many streams each has who is online; none of whoever polls, or is within the grace."""
+        self._until_s: dict[str, float] = {}
+        """When the grace ends of everyone who polls, or whose last stream has ended."""
 
     def stream_opened(self, user_id: str) -> bool:
         """Count a stream; True where this brings the user online."""
         came = not self.is_online(user_id)
-        self._streams[user_id] = self._streams.get(user_id, 0) + 1
+        self._here[user_id] = self._here.get(user_id, 0) + 1
         return came
 
     def stream_closed(self, user_id: str, now_s: float) -> None:
         """Count a stream's end; with the last one the grace begins."""
-        left = self._streams.get(user_id, 0) - 1
-        if left > 0:
-            self._streams[user_id] = left
-            return
-        self._streams.pop(user_id, None)
-        until_s = now_s + self.grace_s
-        self._until_s[user_id] = max(until_s, self._until_s.get(user_id, until_s))
+        left = self._here[user_id] = max(0, self._here.get(user_id, 0) - 1)
+        if not left:
+            until_s = now_s + self.grace_s
+            self._until_s[user_id] = max(until_s, self._until_s.get(user_id, until_s))
 
     def polled(self, user_id: str, now_s: float, hold_s: float) -> bool:
         """A poll that is held for `hold_s` seconds at the most came; True where it brings the user online."""
         until_s, before_s = now_s + hold_s + self.grace_s, self._until_s.get(user_id)
-        # Whoever polls nearly always polled a moment ago.
-        came = before_s is None and not self.is_online(user_id)
+        came = False
+        if before_s is None:  # whoever polls nearly always polled a moment ago
+            came = not self.is_online(user_id)
+            self._here.setdefault(user_id, 0)
         if before_s is None or until_s > before_s:
             self._until_s[user_id] = until_s
         return came
@@ -54,24 +53,26 @@ class Presence:
         over = [user_id for user_id, until_s in self._until_s.items() if until_s <= now_s]
         for user_id in over:
             del self._until_s[user_id]
-        return [user_id for user_id in over if user_id not in self._streams]
+        gone = [user_id for user_id in over if not self._here[user_id]]
+        for user_id in gone:
+            del self._here[user_id]
+        return gone
 
     def drop(self, user_id: str) -> bool:
         """Forget a user at once (signed out everywhere, deleted); True where they were online."""
         was = self.is_online(user_id)
-        self._streams.pop(user_id, None)
+        self._here.pop(user_id, None)
         self._until_s.pop(user_id, None)
         return was
 
     def is_online(self, user_id: str) -> bool:
         """Whether the user counts as online, as of the last `expire`."""
-        return user_id in self._streams or user_id in self._until_s
+        return user_id in self._here
 
     def online_of(self, users: Iterable[str]) -> list[str]:
         """Those of `users` who count as online."""
-        streams, until_s = self._streams, self._until_s
-        return [user_id for user_id in users if user_id in streams or user_id in until_s]
+        return list(filter(self._here.__contains__, users))
 
     def online(self) -> set[str]:
         """Everyone who counts as online."""
-        return self._streams.keys() | self._until_s.keys()
+        return set(self._here)

@@ -6,6 +6,7 @@ its slots in a dictionary.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,17 +17,15 @@ class TimerWheel(Generic[T]):
 
     def __init__(self, tick_s: float, now_s: float) -> None:
         self.tick_s = tick_s
-        self._slots: dict[int, set[T]] = {}
+        self._slots: defaultdict[int, set[T]] = defaultdict(set)
         self._at = int(now_s / tick_s)
 
     def add(self, item: T, at_s: float) -> None:
         """Visit `item` once, at `at_s` or up to a tick later."""
-        slot = max(int(at_s / self.tick_s) + 1, self._at + 1)
-        items = self._slots.get(slot)
-        if items is None:
-            self._slots[slot] = {item}
-        else:
-            items.add(item)
+        slot = int(at_s / self.tick_s) + 1
+        if slot <= self._at:
+            slot = self._at + 1
+        self._slots[slot].add(item)
 
     def drop(self, item: T) -> None:
         """Forget `item`, wherever it stands: what has ended should not live until its time comes."""

@@ -50,6 +50,8 @@ class Clockwork:
         shortest_s = min(limits.heartbeat_s, limits.silence_s, limits.offline_grace_s)
         tick_s = max(TICK_MIN_S, min(TICK_MAX_S, shortest_s / 5))
         self._wheel: TimerWheel[Visited] = TimerWheel(tick_s, clock_s())
+        self.look_after_at: Callable[[Visited, float], None] = self._wheel.add
+        """As `look_after`, at a time of the clock. The wheel's own: whoever comes is looked after twice."""
         self._each_turn: tuple[Callable[[float], None], ...] = ()
         self._ticking: asyncio.Task[None] | None = None
 

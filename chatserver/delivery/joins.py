@@ -47,7 +47,8 @@ class Joins:
         if self.under_way >= self.most or self._waiting:
             return False
         self.under_way += 1
-        self.peak = max(self.peak, self.under_way)
+        if self.under_way > self.peak:
+            self.peak = self.under_way
         return True
 
     async def enter(self) -> None:

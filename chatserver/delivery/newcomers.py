@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from chatserver.core.changes import AccountEnd, FriendChange, ProfileChange
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Event
-from chatserver.core.people import Newcomer
+from chatserver.core.people import Login, Newcomer
 from chatserver.delivery.mailboxes import Mailboxes
 from chatserver.journal.contract import Journal
 from chatserver.store import contract
@@ -27,11 +28,14 @@ log = logging.getLogger(__name__)
 MOST = 64
 """In one question: it holds a thread of the database for about a millisecond."""
 
-Then = Callable[[], Callable[[], None] | None]
-"""Goes on with somebody who was looked up, and may give what is to follow once all who were found with them have been
-gone on with. Neither may raise."""
+GoOn = Callable[[], Callable[[], None] | None]
+"""Goes on with somebody, and may give what is to follow once all who came with them have been gone on with. Neither may
+raise."""
+Then = Callable[[Login | None], Callable[[], None] | None]
+"""As `GoOn`, with the login of somebody who was looked up, as it is now; None where it could not be had."""
 
-_Waiting = tuple[Brought, Then]
+_Waiting = tuple[str | bytes, Brought, Then]
+"""By what it is asked for."""
 
 
 class Newcomers:
@@ -56,20 +60,21 @@ class Newcomers:
     def look_up(self, brought: Brought, then: Then) -> None:
         """Find out whose this is, and call `then`: at once where all is in memory, else soon. What is not in memory then
         could not be had this way."""
-        if self._is_here(brought):
-            go_on(then)
-            return
+        login = self._sessions.known(brought)
+        if (
+            login is None
+            or self._users.known(login.user_id) is None
+            or self._mailboxes.known(login.user_id) is None
+        ):
+            self.ask(brought, then)
+        else:
+            go_on(partial(then, login))
+
+    def ask(self, brought: Brought, then: Then) -> None:
+        """As `look_up`, where it is known that not all is in memory."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._ask)
-        self._waiting.append((brought, then))
-
-    def _is_here(self, brought: Brought) -> bool:
-        login = self._sessions.known(brought)
-        return (
-            login is not None
-            and self._users.known(login.user_id) is not None
-            and self._mailboxes.known(login.user_id) is not None
-        )
+        self._waiting.append((_key(brought), brought, then))
 
     def follow(self, events: Sequence[Event]) -> None:
         """Note whose profile, friends or account change while they are being read."""
@@ -102,14 +107,15 @@ class Newcomers:
         except Exception:
             log.exception("looking up newcomers failed")
             found = {}
-        for brought, _ in waiting:
-            newcomer = found.get(_key(brought))
-            if newcomer is not None:
-                self._remember(brought, newcomer, changed)
-        go_on(*[then for _, then in waiting])
+        ways: list[GoOn] = []
+        for key, brought, then in waiting:
+            newcomer = found.get(key)
+            login = None if newcomer is None else self._remember(brought, newcomer, changed)
+            ways.append(partial(then, login))
+        go_on(*ways)
 
     async def _find(self, waiting: Sequence[_Waiting]) -> Mapping[str | bytes, Newcomer]:
-        keys = dict.fromkeys(_key(brought) for brought, _ in waiting)
+        keys = dict.fromkeys([key for key, _, _ in waiting])
         found = await self._store.newcomers(
             [key for key in keys if isinstance(key, str)],
             [key for key in keys if isinstance(key, bytes)],
@@ -120,15 +126,16 @@ class Newcomers:
         await self._journal.caught_up(max([max(one.seqs) for one in found.values()], default=0))
         return found
 
-    def _remember(self, brought: Brought, found: Newcomer, changed: set[str]) -> None:
+    def _remember(self, brought: Brought, found: Newcomer, changed: set[str]) -> Login | None:
         login, user_id = self._sessions.take(brought, found.login), found.user.id
         if login is not None and user_id not in changed:
             self._users.take(found.user)
             if found.friends is not None:
                 self._mailboxes.take(user_id, found.friends, found.seqs[0])
+        return login
 
 
-def go_on(*waiting: Then) -> None:
+def go_on(*waiting: GoOn) -> None:
     """Let all of them in, and then greet them: friends who come together are shown each other by that alone."""
     for follow in [then() for then in waiting]:
         if follow is not None:

@@ -184,12 +184,14 @@ class SeatedSocket(socket.socket):
 
     def sign_in(self, user_id: str) -> None:
         """Somebody has signed in over this connection, and pays for it."""
-        self.seat.asker = user_id
-        owed, self.seat.owed = self.seat.owed, None
+        seat = self.seat
+        seat.asker = user_id
+        owed = seat.owed
         if owed is not None:
+            seat.owed = None
             owed(user_id)
-        if self._seats is not None and self.seat.user_id is None:
-            self._seats.sign_in(self.seat, user_id)
+        if self._seats is not None and seat.user_id is None:
+            self._seats.sign_in(seat, user_id)
 
 
 def sign_in(sock: Any, user_id: str) -> None:

@@ -190,25 +190,30 @@ class Admission:
             self._check_origin(headers, sets_cookie, bearer.https)
         whose = headers.get("X-Chat-User") or query.get("user") or None
         after = parse_cursor(query.get("after"), "after")
-        last = parse_cursor(last_event_id, "Last-Event-ID")
-        after = after if last is None else last
+        if last_event_id:
+            after = parse_cursor(last_event_id, "Last-Event-ID")
         client = parse_client(query.get("client"))
         return Ask(bearer.brought, bearer.cookie, whose, after, client, bearer.port)
 
     def known(self, ask: Ask) -> Arrival | None:
         """Who asks, if that can be told without waiting; None says nothing: then `admit`. Raises `AnotherAccount`."""
-        login = self._sessions.known(ask.brought)
+        return self.arrival(ask, self._sessions.known(ask.brought))
+
+    def arrival(self, ask: Ask, login: Login | None) -> Arrival | None:
+        """As `known`, where the login that it brings was just looked up."""
         if login is None:
             return None
         check_whose(ask, login)
         user = self._users.known(login.user_id)
         return None if user is None else Arrival(login, user, ask.after, ask.client)
 
-    def look_up(self, ask: Ask, then: Then) -> None:
+    def look_up(self, ask: Ask, then: Then, is_new: bool = False) -> None:
         """Have whoever asks looked up together with others who come now, and call `then`: soon, or at once where that is of
-        no use. Where `known` or `Mailboxes.known` still says nothing, ask `admit`."""
+        no use. Where `arrival` or `Mailboxes.known` still says nothing, ask `admit`. `is_new`: not all of it is in memory."""
         if ask.brought is None:
-            go_on(then)
+            go_on(partial(then, None))
+        elif is_new:
+            self.newcomers.ask(ask.brought, then)
         else:
             self.newcomers.look_up(ask.brought, then)
 

@@ -229,7 +229,10 @@ def is_plain(headers: HTTPHeaders) -> bool:
 
 def says_close(version: str, headers: HTTPHeaders) -> bool:
     """Whether this is the last request of its connection (RFC 9112, sections 9.3 and 9.6)."""
-    options = [option.strip() for option in headers.get("Connection", "").lower().split(",")]
+    said = headers.get("Connection", "").lower()
+    if version == "HTTP/1.1" and "close" not in said:
+        return False  # nearly always
+    options = [option.strip() for option in said.split(",")]
     return "close" in options or (version != "HTTP/1.1" and options != ["keep-alive"])
 
 

@@ -186,9 +186,10 @@ class Lobby:
         if not first:
             sock.close()
         else:
-            queue = self._ways_in if first.startswith(WAYS_IN) else self._others
-            if first.startswith(HEALTH):
-                queue = self._health
+            if first.startswith(WAYS_IN):
+                queue = self._ways_in
+            else:
+                queue = self._health if first.startswith(HEALTH) else self._others
             queue.append((sock, address))
             self._full = self._full or len(self) >= self._most
             self._pump()
@@ -208,7 +209,8 @@ class Lobby:
 
     def _pump(self) -> None:
         self._pumping = False
-        self._pump_health()
+        if self._health:
+            self._pump_health()
         if self._is_held():
             return
         shares = ways_in = 0
@@ -221,7 +223,10 @@ class Lobby:
                 others = True
             else:
                 break
-            took = self._take_other() if others else self._let_next_in()
+            if others:
+                took = self._begin(self._others, self._take)
+            else:
+                took = self._begin(self._ways_in, self._let_in)
             shares += took
             # What is cheap counts among the joins at once.
             ways_in += not others and took == HEAVY
@@ -239,12 +244,6 @@ class Lobby:
             if self._begin(self._health, self._take):
                 self._fresh_health += 1
                 self._loop.call_soon(self._loop.call_soon, self._health_aged)
-
-    def _let_next_in(self) -> int:
-        return self._begin(self._ways_in, self._let_in)
-
-    def _take_other(self) -> int:
-        return self._begin(self._others, self._take)
 
     def _begin(self, queue: deque[_Waiting], give: _LetIn | _Take) -> int:
         """Give the first of `queue` on; its shares, 0 where it has gone meanwhile."""

@@ -18,6 +18,7 @@ from tornado.httputil import HTTPHeaders
 
 from chatserver.core.errors import ChatError
 from chatserver.core.mailbox import Mailbox
+from chatserver.core.people import Login
 from chatserver.delivery.catchup import Missed
 from chatserver.delivery.delivery import Delivery
 from chatserver.delivery.seats import SeatedSocket, held_by
@@ -123,10 +124,10 @@ class FirstLook:
         await self._delivery.joins.enter()
         await self._go_on(comer, self._look_up_alone(comer))
 
-    def _found(self, comer: _Comer) -> Callable[[], None] | None:
+    def _found(self, comer: _Comer, login: Login | None) -> Callable[[], None] | None:
         """Let in who is in memory now; what greets them is for later. Anybody else is asked for alone."""
         try:
-            arrival = self._admission.known(comer.ask)
+            arrival = self._admission.arrival(comer.ask, login)
             mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
             if arrival is None or mailbox is None:
                 run_on(self._go_on(comer, self._look_up_alone(comer)))

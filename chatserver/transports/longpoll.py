@@ -119,7 +119,7 @@ class Poll:
             if follow is not None:
                 follow()
         elif delivery.joins.try_enter():
-            self._admission.look_up(ask, partial(self._found, ask))
+            self._admission.look_up(ask, partial(self._found, ask), is_new=True)
         else:
             run_on(self._wait_for_room(ask))
 
@@ -135,11 +135,11 @@ class Poll:
 
     # Joining.
 
-    def _found(self, ask: Ask) -> Callable[[], None] | None:
+    def _found(self, ask: Ask, login: Login | None) -> Callable[[], None] | None:
         """Go on where whoever asks is in memory now, and ask for anybody else alone."""
         follow = None
         try:
-            arrival = self._admission.known(ask)
+            arrival = self._admission.arrival(ask, login)
             mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
         except ChatError as error:
             self._refuse(error)

@@ -76,7 +76,7 @@ class PollConnection:
         self._buffer = (
             bytearray()
         )  # up to HEAD_BYTES and what one read brings; then nothing is read
-        self._seen = 0  # so much of it is known to hold no end of a head
+        self._seen = 0  # before this no end of a head begins
         self._fields: bytes | None = None  # those of the poll before, which are known to be plain
         self._headers: HTTPHeaders = NO_HEADERS
         self._bearer: Bearer | None = None  # of these headers, where they bring something
@@ -87,9 +87,10 @@ class PollConnection:
         self._working = False
         self._rests = False  # after a request that was not paid for
         self._close_after = False
-        self._idle_since_s = delivery.clockwork.clock_s()
+        clockwork = delivery.clockwork
+        self._idle_since_s = clockwork.clock_s()
         self._connection: Connection | None = connect(self)
-        delivery.clockwork.look_after(self, delivery.limits.idle_s)
+        clockwork.look_after_at(self, self._idle_since_s + delivery.limits.idle_s)
 
     def start(self, line: RequestStartLine, headers: HTTPHeaders) -> None:
         """Answer the first poll, which Tornado has read."""
@@ -264,26 +265,25 @@ class PollConnection:
         connection, buffer = self._connection, self._buffer
         if connection is None or connection.waits or self._close_after or not buffer:
             return False  # `drained` goes on
-        end = buffer.find(b"\r\n\r\n", max(0, self._seen - 3))
+        end = buffer.find(b"\r\n\r\n", self._seen)
         if end < 0:
             if len(buffer) > HEAD_BYTES or not self._may_become_a_poll():
                 return self._give_back(connection)
-            self._seen = len(buffer)
+            self._seen = max(0, len(buffer) - 3)
             return False
-        line_end = buffer.find(b"\r\n")
-        asked, fields = poll_line(buffer[:line_end]), bytes(buffer[line_end + 2 : end + 2])
-        as_before = self._has(fields)
-        if asked is None or end + 4 > HEAD_BYTES or not (as_before or self._read(fields)):
+        head = bytes(buffer[: end + 4])
+        line, _, fields = head[:-2].partition(b"\r\n")
+        asked, as_before = poll_line(line), self._has(fields)
+        if asked is None or len(head) > HEAD_BYTES or not (as_before or self._read(fields)):
             return self._give_back(connection)
-        line, rest = bytes(buffer[:line_end]), bytes(buffer[line_end : end + 4])
-        del buffer[: end + 4]
+        del buffer[: len(head)]
         self._seen = 0
         request = self._read_request(*asked)
         self._ask(request)
         # A first poll may have no second for a while; who brings a cursor and waits has asked before, and asks on like that.
         asks_on = as_before or (request.after is not None and request.wait_s > 0)
         keeps = asks_on and not self._last
-        self._repeated = remember(request, line, rest) if keeps else None
+        self._repeated = remember(request, line, head[len(line) :]) if keeps else None
         self._fields = fields if self._repeated is None else None  # which has them, too
         return True
 

@@ -109,7 +109,7 @@ class PollReader(Reader):
         """Have the clockwork come in so many seconds, and then as often as need be."""
         clockwork = self.delivery.clockwork
         self.visit_s = clockwork.clock_s() + in_s
-        clockwork.look_after(self, in_s)
+        clockwork.look_after_at(self, self.visit_s)
 
     def visit(self, now_s: float) -> float | None:
         """End a poll that has waited long enough; forget a client that did not come back."""

@@ -36,10 +36,11 @@ class LoginMemory:
 
     def current(self, login: Login) -> Login | None:
         """This login as it is now; None where it has ended."""
-        remembered = self._logins.get(login.id)
-        if remembered is not None:
-            return remembered  # what ends is forgotten
-        if self.has_ended(login.id):
+        return self._logins.get(login.id) or self._believed(login)  # what ends is forgotten
+
+    def _believed(self, login: Login) -> Login | None:
+        """As `current`, of a login that is not remembered."""
+        if self._ended.get(login.id) is not None:
             return None
         newest = self._generations.get(login.user_id)
         if newest is None or login.generation >= newest[0]:
@@ -48,10 +49,11 @@ class LoginMemory:
 
     def put(self, login: Login) -> Login | None:
         """Remember a login in this state, and give it back as it is now; None where it has ended."""
-        if login.id in self._logins:
-            login = dataclasses.replace(login, generation=self._logins[login.id].generation)
+        remembered = self._logins.get(login.id)
+        if remembered is not None:
+            login = dataclasses.replace(login, generation=remembered.generation)
         else:
-            now = self.current(login)
+            now = self._believed(login)
             if now is None:
                 return None
             login = now

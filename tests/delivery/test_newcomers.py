@@ -13,7 +13,7 @@ import pytest
 from chatserver.core import vocabulary
 from chatserver.core.changes import LoginsEnd, PasswordChange
 from chatserver.core.errors import Unavailable
-from chatserver.core.people import User
+from chatserver.core.people import Login, User
 from chatserver.http.house import House
 from chatserver.verbs.keys import token_hash
 from chatserver.verbs.sessions import Brought
@@ -48,7 +48,7 @@ class Place:
         left = len(brought)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def then() -> None:
+        def then(login: Login | None) -> None:
             nonlocal left
             left -= 1
             if not left:

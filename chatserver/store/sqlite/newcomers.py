@@ -67,8 +67,8 @@ def _find(
 
 
 def _newcomer(row: list[Any], seq: int, here: Container[str], asked: Mapping[Any, Any]) -> Newcomer:
-    login_id, user_id, kind, label, created_at, expires_at, used_at, generation = row[:8]
-    secret_hash, first_name, last_name, color, friends = row[8:]
+    login_id, user_id, kind, label, created_at, expires_at, used_at, generation, *profile = row
+    secret_hash, first_name, last_name, color, friends = profile
     secret = bytes.fromhex(secret_hash) if secret_hash else None
     # One copy of what is the same for many: the id is a friend's in other mailboxes, too.
     user_id = intern(user_id)
@@ -85,5 +85,5 @@ def _newcomer(row: list[Any], seq: int, here: Container[str], asked: Mapping[Any
     )
     known = None
     if user_id not in here:
-        known = {intern(friend): since for friend, since in friends.items()}
+        known = dict(zip(map(intern, friends), friends.values(), strict=True))
     return Newcomer(login, User(user_id, first_name, last_name, intern(color)), known, (seq, seq))

@@ -308,8 +308,8 @@ FAULTS = (
     Fault(
         "the second stream of a user is not counted",
         "chatserver/core/presence.py",
-        "self._streams[user_id] = self._streams.get(user_id, 0) + 1",
-        "self._streams[user_id] = 1",
+        "self._here[user_id] = self._here.get(user_id, 0) + 1",
+        "self._here[user_id] = 1",
         T_SMALL,
     ),
     Fault(

@@ -7,6 +7,7 @@ from scripts.mutation.fault import Fault
 CONNECTION = "chatserver/transports/connection.py"
 POLL = "chatserver/transports/longpoll.py"
 POLL_CONNECTION = "chatserver/transports/pollconnection.py"
+POLL_READER = "chatserver/transports/pollreader.py"
 FIRST_LOOK = "chatserver/transports/firstlook.py"
 STREAM = "chatserver/transports/stream.py"
 WEBSOCKET = "chatserver/transports/websocket.py"
@@ -75,6 +76,20 @@ FAULTS = (
         "        self.knows = ALL_COMINGS\n",
         "        self.knows = 0\n",
         T_TOGETHER,
+    ),
+    Fault(
+        "who is owed the whole presence is told of each who comes besides",
+        POLL_READER,
+        "            self.knows = ALL_COMINGS\n",
+        "            pass\n",
+        T_POLL,
+    ),
+    Fault(
+        "who comes does not wake a client whose news another node has handed out",
+        POLL_READER,
+        "            self.knows = 0  #",
+        "            pass  #",
+        T_POLL,
     ),
     Fault(
         "who was superseded before the greeting is greeted all the same",
