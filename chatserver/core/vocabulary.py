@@ -62,7 +62,8 @@ def message(
     """A message of `sender` (see `author`)."""
     to = peer_of(conversation)
     fields = {"from": sender, "to": to, "text": text, "clientId": client_id}
-    return Draft("message", MESSAGE.audience(conversation), sender["id"], to, fields, client_id)
+    audience = MESSAGE.to_all if to is None else MESSAGE.audience(conversation)
+    return Draft("message", audience, sender["id"], to, fields, client_id)
 
 
 def friend(one: User, other: User, relations: tuple[str, str], change: FriendChange) -> list[Draft]:

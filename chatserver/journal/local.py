@@ -52,17 +52,20 @@ _Key = tuple[str, str]
 class _Waiting(Entry):
     """One append on its way, and everybody who waits for it."""
 
-    __slots__ = ("answer", "key", "repeats", "size_bytes")
+    __slots__ = ("answer", "key", "repeats")
 
     def __init__(
-        self, events: tuple[Event, ...], key: _Key | None, answer: Answer, size_bytes: int
+        self,
+        events: tuple[Event, ...],
+        client_id: str | None,
+        key: _Key | None,
+        answer: Answer,
     ) -> None:
         self.events = events
-        self.client_id = None if key is None else key[1]
+        self.client_id = client_id
         self.key = key
         self.answer = answer
         """Hears the place of the first event."""
-        self.size_bytes = size_bytes
         self.repeats: list[Answer] | None = None
         """Of appends of the same `client_id` that came while this one was on its way."""
 
@@ -136,18 +139,23 @@ class LocalJournal:
 
     def place(self, payment: Payment, draft: Draft, answer: Answer) -> None:
         Payment.collect(payment)
-        self._place(draft, answer)
-
-    def _place(self, draft: Draft, answer: Answer) -> None:
         self._refuse_where_full()
-        key = None if draft.client_id is None else (draft.actor, draft.client_id)
-        first = None if key is None else self._by_client.get(key)
-        if first is None:
-            self._accept((draft,), key, answer)
-        elif first.repeats is None:
-            first.repeats = [answer]
-        else:
-            first.repeats.append(answer)
+        client_id, key = draft.client_id, None
+        if client_id is not None:
+            key = draft.actor, client_id
+            first = self._by_client.get(key)
+            if first is not None:
+                first.repeats = repeats = first.repeats or []
+                repeats.append(answer)
+                return
+        seq, at_ms = self._next_place(1)
+        event = encode_event(draft, seq, at_ms)
+        if draft.change is not None:  # a message is in nobody's way
+            self._subjects.note((event,))
+        waiting = _Waiting((event,), client_id, key, answer)
+        if key is not None:
+            self._by_client[key] = waiting
+        self._accept(waiting, len(event.payload))
 
     def is_placed(self, actor: str, client_id: str) -> bool:
         return (actor, client_id) in self._by_client
@@ -157,19 +165,23 @@ class LocalJournal:
     ) -> list[Appended]:
         if guard is not None:
             self._subjects.refuse_outrun(guard)
-        Payment.collect(payment)
-        if not drafts or (len(drafts) > 1 and any(d.client_id is not None for d in drafts)):
-            raise ValueError("An append is one draft, or several without a client_id.")
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         answer = partial(settle, future)
         if len(drafts) == 1:
-            self._place(drafts[0], answer)
+            self.place(payment, drafts[0], answer)
             return [await future]
+        Payment.collect(payment)
+        if not drafts or any(draft.client_id is not None for draft in drafts):
+            raise ValueError("An append is one draft, or several without a client_id.")
         self._refuse_where_full()
-        waiting = self._accept(drafts, None, answer)
+        seq, at_ms = self._next_place(len(drafts))
+        events = tuple([encode_event(each, seq + n, at_ms) for n, each in enumerate(drafts)])
+        self._subjects.note(events)
+        size_bytes = sum([len(event.payload) for event in events])
+        self._accept(_Waiting(events, None, None, answer), size_bytes)
         await future
         # Without a client_id there is nothing that they could be repeats of.
-        return [Appended(event.seq, event.at_ms, False) for event in waiting.events]
+        return [Appended(event.seq, event.at_ms, False) for event in events]
 
     async def backlog(self, view: View, after: int, up_to: int, cap: int) -> int | None:
         # First the events, then the mark: what is dropped in between is so still noticed.
@@ -209,19 +221,14 @@ class LocalJournal:
 
     # accepting
 
-    def _accept(self, drafts: Sequence[Draft], key: _Key | None, answer: Answer) -> _Waiting:
-        events = self._encode(drafts)
-        size_bytes = len(events[0].payload)
-        if len(events) > 1:
-            size_bytes = sum([len(event.payload) for event in events])
-        waiting = _Waiting(events, key, answer, size_bytes)
-        if key is not None:
-            self._by_client[key] = waiting
-        if not self._queue:
+    def _accept(self, waiting: _Waiting, size_bytes: int) -> None:
+        queue = self._queue
+        if not queue:
             self._wake.set()
-        self._queue.append(waiting)
+        queue.append(waiting)
         self._queued_bytes += size_bytes
-        return waiting
+        # Only now: a draft that cannot be encoded has taken no place.
+        self._last_seq = waiting.events[-1].seq
 
     def _refuse_where_full(self) -> None:
         if not self._accepting:
@@ -231,21 +238,14 @@ class LocalJournal:
         if len(self._queue) >= MAX_WAITING or self._queued_bytes >= MAX_WAITING_BYTES:
             raise Unavailable("The server has too much to do at the moment.")
 
-    def _encode(self, drafts: Sequence[Draft]) -> tuple[Event, ...]:
-        at_ms = self._clock_ms()
-        first = max(self._last_seq + 1, at_ms * 1000)
-        last = first + len(drafts) - 1
-        if last >= MAX_SEQ:
+    def _next_place(self, count: int) -> tuple[int, int]:
+        """Seq of the next event, of so many side by side, and the time now in milliseconds."""
+        at_ms, seq = self._clock_ms(), self._last_seq + 1
+        if seq < at_ms * 1000:  # not by `max`, which takes as long as all the rest
+            seq = at_ms * 1000
+        if seq + count > MAX_SEQ:
             raise Unavailable("The server's clock is wrong.")
-        if first == last:
-            events: tuple[Event, ...] = (encode_event(drafts[0], first, at_ms),)
-        else:
-            events = tuple([encode_event(each, first + n, at_ms) for n, each in enumerate(drafts)])
-        # Only now: a draft that cannot be encoded has taken no place.
-        self._last_seq = last
-        if len(drafts) > 1 or drafts[0].change is not None:  # a message is in nobody's way
-            self._subjects.note(events)
-        return events
+        return seq, at_ms
 
     # writing
 
@@ -274,7 +274,8 @@ class LocalJournal:
             self._queued_bytes = 0
         else:
             batch = [queue.popleft() for _ in range(MAX_BATCH)]
-            self._queued_bytes -= sum(waiting.size_bytes for waiting in batch)
+            taken = [event for waiting in batch for event in waiting.events]
+            self._queued_bytes -= sum([len(event.payload) for event in taken])
         return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
@@ -314,9 +315,9 @@ class LocalJournal:
         # Answered just before they are handed on: so a sender's acknowledgement and event leave in one write.
         for waiting, older in zip(batch, outcome, strict=True):
             if older is None:
-                events += waiting.events
-                event = waiting.events[0]
-                older = Appended(event.seq, event.at_ms, False)
+                own = waiting.events
+                events += own
+                older = Appended(own[0].seq, own[0].at_ms, False)
             self._answer(waiting, older)
         if events:
             self._head.reach(events[-1].seq)
@@ -340,9 +341,10 @@ class LocalJournal:
             self._by_client.pop(waiting.key, None)
         first, repeats = waiting.answer, waiting.repeats
         # Once only: of a batch in doubt they have been answered already when it turns out to have been written.
-        waiting.answer, waiting.repeats = _nobody, None
+        waiting.answer = _nobody
         self._call(first, answer)
         if repeats is not None:
+            waiting.repeats = None
             if isinstance(answer, Appended):
                 answer = replace(answer, duplicate=True)
             for each in repeats:

@@ -110,7 +110,8 @@ class Messages:
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
         text = rules.text(fields.get("text"), self._text_chars)
-        return _addressed(user_id, fields), text, client_id
+        to = fields.get("to")
+        return BROADCASTS if to is None else _addressed(user_id, to), text, client_id
 
     def _place(self, user: User, message: _Message, answer: Answer) -> bool:
         """Place what can be placed at once; False, and no rate is spent, for everything else."""
@@ -194,17 +195,15 @@ class Messages:
 
     async def typing(self, user_id: str, fields: Fields) -> None:
         """Let the friends, or the one friend, know that somebody is typing. Too often: nobody hears of it."""
-        conversation = _addressed(user_id, fields)
+        to = fields.get("to")
+        conversation = BROADCASTS if to is None else _addressed(user_id, to)
         if not await self._may_write(user_id, conversation):
             raise Forbidden("You can write to friends only.")
         if self._prices.typing.offer(user_id) is not None:
             self._signals.publish(vocabulary.typing(user_id, conversation), peer_of(conversation))
 
 
-def _addressed(user_id: str, fields: Fields) -> Conversation:
-    to = fields.get("to")
-    if to is None:
-        return BROADCASTS
+def _addressed(user_id: str, to: object) -> Conversation:
     conversation = Direct(rules.an_id(to, "to"))
     if conversation.user_id == user_id:
         raise InvalidField("to", "You cannot write to yourself.")

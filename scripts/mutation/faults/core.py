@@ -357,8 +357,8 @@ FAULTS = (
     Fault(
         "a key that is a path is taken among those of a message",
         "chatserver/core/fields.py",
-        "if value.keys() <= _OF_A_MESSAGE:",
-        "if value.keys() & _OF_A_MESSAGE:",
+        "if not value.keys() <= _OF_A_MESSAGE:",
+        "if not value.keys() & _OF_A_MESSAGE:",
         ("tests/core/test_fields.py",),
     ),
     Fault(
