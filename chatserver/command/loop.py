@@ -77,7 +77,9 @@ class FewAtOnce(selectors.BaseSelector):
         else:
             # Epoll knows milliseconds; rounded up, or the loop would turn without rest just before a timer.
             wait_s = math.ceil(timeout * 1e3) * 1e-3
-        self._pace()
+        took_s = self._clock_s() - self._began_s
+        if took_s > LONG_S or self._now < self._most:
+            self._pace(took_s)
         try:
             ready = self._epoll.poll(wait_s, self._now)
         except InterruptedError:
@@ -89,16 +91,16 @@ class FewAtOnce(selectors.BaseSelector):
             key = self._keys.get(fd)
             if key is not None:
                 # An error or the end is for whoever reads and whoever writes.
-                reads = EVENT_READ if mask & ~select.EPOLLOUT else 0
-                writes = EVENT_WRITE if mask & ~select.EPOLLIN else 0
+                reads = EVENT_READ if mask & _NOT_OUT else 0
+                writes = EVENT_WRITE if mask & _NOT_IN else 0
                 found.append((key, (reads | writes) & key.events))
         return found
 
-    def _pace(self) -> None:
-        took_s = self._clock_s() - self._began_s
+    def _pace(self, took_s: float) -> None:
+        """How many are looked at, after a turn that was so long."""
         if took_s > LONG_S:
             self._now = max(min(SOCKETS_AT_LEAST, self._most), self._now // 2)
-        elif took_s < SHORT_S and self._now < self._most:
+        elif took_s < SHORT_S:
             self._now = min(self._most, self._now * 2)
 
     def get_map(self) -> Mapping[Any, SelectorKey]:
@@ -113,6 +115,10 @@ class FewAtOnce(selectors.BaseSelector):
         """Let go of everything."""
         self._epoll.close()
         self._keys.clear()
+
+
+# Not there without epoll, where nobody asks.
+_NOT_IN, _NOT_OUT = ~getattr(select, "EPOLLIN", 0), ~getattr(select, "EPOLLOUT", 0)
 
 
 def _mask(events: int) -> int:

@@ -39,6 +39,15 @@ class AudienceIndex:
         """The open mailboxes of the sender's friends. Do not change the graph while iterating."""
         return self._hearers.get(sender, _NOBODY).values()
 
+    def circle(self, sender: str) -> list[Mailbox]:
+        """The open mailboxes of the sender's friends, and the sender's own behind them."""
+        friends = self._hearers.get(sender)
+        mailboxes = [] if friends is None else list(friends.values())
+        own = self.open.get(sender)
+        if own is not None:
+            mailboxes.append(own)
+        return mailboxes
+
     def change(self, change: FriendChange, seq: int) -> None:
         """Apply a friendship's beginning or end at `seq` to both sides, where they are open."""
         self._change_one(change.asker, change.other, change.relation, seq)

@@ -42,16 +42,14 @@ def ws_frame(opcode: int, payload: bytes) -> bytes:
 def ws_text(payload: bytes) -> bytes:
     """`payload`, which is UTF-8, as one text frame."""
     size = len(payload)
-    if size <= MAX_CONTROL_BYTES:  # nearly every acknowledgement
-        return _SHORT_TEXTS[size] + payload
-    if size <= 0xFFFF:  # nearly every event
-        return _LONG_TEXT + size.to_bytes(2, "big") + payload
-    return ws_frame(OP_TEXT, payload)
+    # Nearly every acknowledgement and event is so short.
+    return _TEXT_HEADS[size] + payload if size < HEADS_MADE else ws_frame(OP_TEXT, payload)
 
 
 _WHOLE_TEXT = _FIN | OP_TEXT
-_LONG_TEXT = bytes((_WHOLE_TEXT, 126))
-_SHORT_TEXTS = [bytes((_WHOLE_TEXT, size)) for size in range(MAX_CONTROL_BYTES + 1)]
+HEADS_MADE = 512
+"""Heads of text frames that are made once: 20 KB of memory."""
+_TEXT_HEADS = [ws_frame(OP_TEXT, bytes(size))[: -size or None] for size in range(HEADS_MADE)]
 
 
 def ws_close(code: int, reason: str = "") -> bytes:

@@ -118,23 +118,25 @@ class Hub:
     def _runs(self, events: Sequence[Event]) -> list[list[Event]]:
         """What is new of these, what one person writes to their friends in a row together: it goes to the same mailboxes."""
         runs: list[list[Event]] = []
-        head_seq = self.head_seq
+        head_seq, actor = self.head_seq, None
         for event in events:
             if event.seq <= head_seq:
                 continue
-            if runs and _same_way(runs[-1][0], event):
+            to_friends = event.audience is FRIENDS
+            if event.actor == actor and to_friends and not isinstance(event.change, FriendChange):
                 runs[-1].append(event)
             else:
                 runs.append([event])
+                actor = event.actor if to_friends else None
         return runs
 
     def _gather(self, runs: list[list[Event]], news: News) -> None:
         """Put into `news` what of `runs` is for whom, as of each one's place in the order."""
         for run in runs:
-            change = run[0].change
-            if change is not None and isinstance(change, FriendChange):
-                self._change_friends(change, run[0].seq, news)
-            news.add(run, self._audience(run[0]))
+            first = run[0]
+            if first.change is not None and isinstance(first.change, FriendChange):
+                self._change_friends(first.change, first.seq, news)
+            news.add(run, self._audience(first))
             self.head_seq = run[-1].seq
 
     def _change_friends(self, change: FriendChange, seq: int, news: News) -> None:
@@ -150,15 +152,13 @@ class Hub:
                     self._opening[user_id].append((seq, change))
 
     def _audience(self, event: Event) -> list[Mailbox]:
-        index, opened = self.index, self.index.open
         if event.audience is FRIENDS:
-            mailboxes = list(index.hearers(event.actor))
-        else:
-            mailboxes = []
-            other = None if event.to is None or event.audience is not PAIR else opened.get(event.to)
-            # The friendship of this very place in the order, not of when the message was accepted.
-            if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):
-                mailboxes.append(other)
+            return self.index.circle(event.actor)
+        opened, mailboxes = self.index.open, []
+        other = None if event.to is None or event.audience is not PAIR else opened.get(event.to)
+        # The friendship of this very place in the order, not of when the message was accepted.
+        if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):
+            mailboxes.append(other)
         own = opened.get(event.actor)
         if own is not None and event.audience is not NOBODY:
             mailboxes.append(own)
@@ -246,13 +246,3 @@ class Hub:
 
 def _always() -> bool:
     return True
-
-
-def _same_way(first: Event, other: Event) -> bool:
-    """Whether the two go to the same mailboxes, with nothing to be done between them."""
-    return (
-        other.audience is FRIENDS
-        and first.audience is FRIENDS
-        and other.actor == first.actor
-        and not isinstance(other.change, FriendChange)
-    )

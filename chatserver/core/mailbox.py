@@ -55,7 +55,7 @@ class Reader(Protocol):
     """What `hand_out` may write to by itself, where the cursor stands right before a run; it moves the cursor then, and counts
     no bytes. The reader sees to it that it is None wherever anything else would have to go first."""
     frames: Framing | None
-    """How to write on its pipe; None for whoever never has one."""
+    """How to write on its pipe, asked anew by whoever writes: it may be another each time. None for whoever never has one."""
 
     def keep(self, data: bytes, sent: int) -> None:
         """Of `data` only the first `sent` bytes went over the pipe: the rest goes when there is room."""

@@ -133,6 +133,11 @@ class Connection:
         """Have `data` leave with the next `send`."""
         self._corked += data
 
+    def uncork(self) -> bytes:
+        """What is corked, for the owner to write at once."""
+        corked, self._corked = self._corked, b""
+        return corked
+
     def send(self, data: bytes) -> None:
         """Send what is corked and `data`, now if the kernel takes it. Never waits, never raises."""
         if self._corked:

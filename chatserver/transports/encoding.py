@@ -26,21 +26,19 @@ class Encoding:
         """What was encoded last, not to be changed."""
         self.data = b""
         """Its bytes."""
-        self.first_seq = 0
-        self.last_seq = 0
         self._framed: dict[Signal, bytes] = {}
         self._signals: list[Signal] = []
         self._signal_data = b""
 
     def of(self, events: list[Event]) -> bytes:
         """The bytes of `events`, one after another; there is one at least."""
-        # Events are compared by identity: readers that pull have equal lists, not the same one.
-        if events is not self.events and events != self.events:
-            frame = self._frame_event
-            many = len(events) > 1
-            self.data = b"".join([frame(each) for each in events]) if many else frame(events[0])
-            self.first_seq, self.last_seq = events[0].seq, events[-1].seq
-        self.events = events
+        if events is not self.events:
+            # Events are compared by identity: readers that pull have equal lists, not the same one.
+            if events != self.events:
+                frame = self._frame_event
+                many = len(events) > 1
+                self.data = b"".join([frame(each) for each in events]) if many else frame(events[0])
+            self.events = events
         return self.data
 
     def of_signals(self, signals: list[Signal]) -> bytes:

@@ -27,9 +27,9 @@ class Outlet(Protocol):
 
     @property
     def pipe(self) -> Pipe | None:
-        """Where the owner may write by itself until it is told `clogged`, corks something or ends it; None where it may not now.
+        """Where the owner may write by itself until it is told `clogged` or ends it; None where it may not now.
 
-        `bytes_down` does not count that.
+        What it corks goes first all the same (`uncork`). `bytes_down` does not count that.
         """
         ...
 
@@ -43,6 +43,10 @@ class Outlet(Protocol):
 
     def cork(self, data: bytes) -> None:
         """Have `data` leave with the next `send`."""
+        ...
+
+    def uncork(self) -> bytes:
+        """What is corked, for the owner to write at once, before anything else."""
         ...
 
     def pause(self) -> None:
@@ -75,6 +79,9 @@ class _Nowhere:
     def send(self, data: bytes) -> None: ...
 
     def cork(self, data: bytes) -> None: ...
+
+    def uncork(self) -> bytes:
+        return b""
 
     def pause(self) -> None: ...
 

@@ -164,6 +164,11 @@ class Link:
         """Have `data` leave with the next `send`."""
         self._corked += data
 
+    def uncork(self) -> bytes:
+        """What is corked, for the owner to write at once."""
+        corked, self._corked = self._corked, b""
+        return corked
+
     def send(self, data: bytes) -> None:
         """Send packets, each with its end."""
         if self._corked:

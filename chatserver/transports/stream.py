@@ -136,14 +136,11 @@ class StreamReader(Reader):
 
     def take(self, run: list[Event], before: int) -> bool:
         """Write `run` at once, where it is exactly what comes next and nothing waits; then the next may take the pipe."""
-        encoding = self.encoding
-        if run is not encoding.events:
-            encoding.of(run)  # the first of all who are handed it
-        if self.stage is OPEN and before <= self.cursor < encoding.first_seq:
+        if self.stage is OPEN and before <= self.cursor < run[0].seq:
             outlet = self.outlet
             if not outlet.waits:
-                outlet.send(encoding.data)
-                self.cursor = encoding.last_seq
+                outlet.send(self.encoding.of(run))
+                self.cursor = run[-1].seq
                 if self.frames is not None:
                     self.pipe = outlet.pipe
                 return True
@@ -155,8 +152,14 @@ class StreamReader(Reader):
 
     def cork(self, data: bytes) -> None:
         """Have `data` leave with what is written next."""
-        self.pipe = None
         self.outlet.cork(data)
+        if self.pipe is not None:
+            self.frames = self  # or the pipe would go past it
+
+    def of(self, events: list[Event]) -> bytes:
+        """How `events` look on its pipe behind what is corked (`Framing`)."""
+        self.frames = self.encoding
+        return self.outlet.uncork() + self.encoding.of(events)
 
     @property
     def has_everything(self) -> bool:
@@ -259,6 +262,7 @@ class StreamReader(Reader):
         user_id = self.mailbox.user_id
         self.delivery.tallies.count(user_id, self.client, self.transport, up=up, down=down)
         self.outlet = NOWHERE
+        self.frames = None  # it may be this very reader
 
     def _wake(self) -> None:
         if self._drained is not None and not self._drained.done():

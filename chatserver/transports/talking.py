@@ -42,7 +42,7 @@ class SocketVerbs:
 class TalkingReader(StreamReader):
     """A stream whose client sends `fields`, with a string `type`, and a `reference` that its answers carry."""
 
-    __slots__ = ("_bad_frames", "_inbox", "_refusals", "_unacked", "_verbs", "_working")
+    __slots__ = ("_bad_frames", "_inbox", "_refusals", "_unanswered", "_verbs", "_working")
 
     def __init__(
         self, delivery: Delivery, verbs: SocketVerbs, arrival: Arrival, mailbox: Mailbox
@@ -51,7 +51,7 @@ class TalkingReader(StreamReader):
         self._verbs = verbs
         self._inbox: deque[tuple[dict[str, Any], Any]] | None = None
         self._working = True  # held until the greeting
-        self._unacked = 0
+        self._unanswered = 0  # what waits in the inbox, and messages that wait for the journal
         self._bad_frames = 0
         self._refusals: TokenBucket | None = None
 
@@ -69,15 +69,16 @@ class TalkingReader(StreamReader):
 
     @property
     def _is_full(self) -> bool:
-        return len(self._inbox or ()) + self._unacked >= INBOX_FRAMES
+        return self._unanswered >= INBOX_FRAMES
 
     def _receive_fields(self, fields: dict[str, Any], reference: Any) -> None:
         if self._working or fields["type"] != "send" or not self._send_now(fields, reference):
             if self._inbox is None:
                 self._inbox = deque()
             self._inbox.append((fields, reference))
+            self._unanswered += 1
             self._start_working()
-        if len(self._inbox or ()) + self._unacked >= INBOX_FRAMES:
+        if self._unanswered >= INBOX_FRAMES:
             self.outlet.pause()
 
     def _send_now(self, fields: dict[str, Any], reference: Any) -> bool:
@@ -89,7 +90,7 @@ class TalkingReader(StreamReader):
         except ChatError as error:
             self._answer_error(error, reference)
             return True
-        self._unacked += placed
+        self._unanswered += placed
         return placed
 
     def greeted(self) -> None:
@@ -110,6 +111,7 @@ class TalkingReader(StreamReader):
         try:
             while self._inbox and self.attached:
                 fields, reference = self._inbox.popleft()
+                self._unanswered -= 1
                 try:
                     await self._carry_out(fields, reference)
                 except ChatError as error:
@@ -124,13 +126,13 @@ class TalkingReader(StreamReader):
     async def _carry_out(self, fields: dict[str, Any], reference: Any) -> None:
         kind = fields["type"]
         if kind == "send":
-            self._unacked += 1
+            self._unanswered += 1
             try:
                 await self._verbs.messages.submit(
                     self.mailbox.user_id, fields, partial(self._acknowledge, reference)
                 )
             except BaseException:
-                self._unacked -= 1
+                self._unanswered -= 1
                 raise
         elif kind == "typing":
             await self._verbs.messages.typing(self.mailbox.user_id, fields)
@@ -141,8 +143,8 @@ class TalkingReader(StreamReader):
             await self._carry_out_more(fields, reference)
 
     def _acknowledge(self, reference: Any, answer: Appended | Unavailable) -> None:
-        self._unacked = unacked = self._unacked - 1
-        if unacked + len(self._inbox or ()) == RESUME_FRAMES:
+        self._unanswered = unanswered = self._unanswered - 1
+        if unanswered == RESUME_FRAMES:
             self._read_again()  # just now there is room again
         if isinstance(answer, Unavailable):
             self._refuse(answer, reference)
@@ -153,7 +155,7 @@ class TalkingReader(StreamReader):
                 self.delivery.hub.mark(self)
 
     def _resume_reading(self) -> None:
-        if len(self._inbox or ()) + self._unacked <= RESUME_FRAMES:
+        if self._unanswered <= RESUME_FRAMES:
             self._read_again()
 
     def _read_again(self) -> None:

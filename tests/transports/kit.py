@@ -36,6 +36,9 @@ class Paper:
     def cork(self, data: bytes) -> None:
         self.said.append("cork")
 
+    def uncork(self) -> bytes:
+        raise AssertionError("paper gives no pipe away")
+
     def pause(self) -> None:
         self.said.append("pause")
 

@@ -104,14 +104,43 @@ async def test_a_peer_that_reads_nothing_clogs_the_pipe_and_gets_everything_once
         assert client.reader.pipe is not None
 
 
-async def test_what_is_corked_leaves_before_the_next_event(tmp_path: Path) -> None:
+async def test_what_is_corked_leaves_before_the_next_event_and_once(tmp_path: Path) -> None:
     async with peer(tmp_path) as client:
         await client.write(2)
         client.reader.cork(b": first\n")
-        assert client.reader.pipe is None
+        client.reader.cork(b": second\n")
+        assert client.reader.pipe is not None, "it goes by the pipe, too"
+        seqs = await client.write(2)
+        await client.read_until(seqs[-1])
+        assert re.search(rb": first\n: second\nid: %d\n" % seqs[0], client.got)
+        assert client.got.count(b": first\n") == 1
+
+
+async def test_what_is_corked_stays_before_what_follows_where_there_is_no_room(
+    tmp_path: Path,
+) -> None:
+    async with peer(tmp_path) as client:
+        seqs = await client.write(2)
+        client.reader.cork(b": first\n")
+        seqs += await client.write(1, "x" * 200_000)
+        assert client.reader.outlet.waits, "it went by the pipe in part"
+        client.reader.cork(b": second\n")
+        seqs += await client.write(1)
+        assert await client.read_until(seqs[-1]) == seqs
+        assert re.search(rb": first\nid: %d\n" % seqs[2], client.got)
+        assert client.got.index(b": second\n") < client.got.index(b"id: %d\n" % seqs[3])
+
+
+async def test_what_is_corked_leaves_with_whatever_is_sent_before_the_next_event(
+    tmp_path: Path,
+) -> None:
+    async with peer(tmp_path) as client:
+        await client.write(2)
+        client.reader.cork(b": first\n")
+        client.reader.outlet.send(b": second\n")
         seqs = await client.write(1)
         await client.read_until(seqs[-1])
-        assert re.search(rb": first\nid: %d\n" % seqs[-1], client.got)
+        assert re.search(rb": first\n: second\nid: %d\n" % seqs[0], client.got)
 
 
 async def test_nothing_goes_by_the_pipe_behind_the_farewell(tmp_path: Path) -> None:
@@ -130,3 +159,16 @@ async def test_a_peer_that_has_gone_is_found_out_by_the_pipe(tmp_path: Path) -> 
             while client.reader.attached:
                 await asyncio.sleep(0)
         assert client.reader.pipe is None and not client.place.delivery.readers.all
+
+
+async def test_what_a_client_of_the_laboratory_has_corked_leaves_without_a_pipe(
+    tmp_path: Path,
+) -> None:
+    async with peer(tmp_path, "lab-1") as client:
+        await client.write(2)
+        client.reader.cork(b": first\n")
+        seqs = await client.write(2)
+        await client.read_until(seqs[-1])
+        assert re.search(rb": first\nid: %d\n" % seqs[0], client.got)
+        assert client.reader.pipe is None and client.got.count(b": first\n") == 1
+        assert client.reader.live_bytes()[1] == len(client.got)

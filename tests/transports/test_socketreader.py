@@ -230,7 +230,7 @@ async def test_a_message_that_cannot_be_kept_is_refused_by_its_id_and_none_is_un
         reader.receive_data(SEND)
         await turns()
         assert refusals(paper) == [("unavailable", "c"), ("forbidden", "c")]
-        assert reader._unacked == 0 and reader.attached
+        assert reader._unanswered == 0 and reader.attached
 
 
 async def test_a_client_that_hears_nothing_of_a_refused_rate_is_ended(tmp_path: Path) -> None:
