@@ -240,11 +240,10 @@ class Poll:
     def _park(self, reader: PollReader, now_s: float) -> None:
         # Everything up to here was in the turn in which the cursor was compared: nothing falls between.
         wait_s = self._request.wait_s * (1 - JITTER * random.random())
+        self.ends_s = ends_s = now_s + wait_s
         if wait_s <= 0:
             self.time_is_up()
-            return
-        self.ends_s = ends_s = now_s + wait_s
-        if wait_s < LONG_S or reader.visit_s > ends_s:
+        elif wait_s < LONG_S or reader.visit_s > ends_s:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.time_is_up)
 
     # Answering.

@@ -44,6 +44,7 @@ class PollConnection:
 
     __slots__ = (
         "_admission",
+        "_at_rest",
         "_bearer",
         "_buffer",
         "_close_after",
@@ -87,6 +88,7 @@ class PollConnection:
         self._working = False
         self._rests = False  # after a request that was not paid for
         self._close_after = False
+        self._at_rest = False  # all that came is answered, and the answers have left
         clockwork = delivery.clockwork
         self._idle_since_s = clockwork.clock_s()
         self._connection: Connection | None = connect(self)
@@ -159,7 +161,9 @@ class PollConnection:
             self._buffer.clear()  # what was asked behind the last request is not answered (RFC 9112, 9.6)
             connection.resume()  # nor does it wait in the kernel, where it would turn our end into a reset
             connection.close_soon()
-        elif self._buffer and not self._working and not self._rests:
+        elif not self._buffer:
+            self._at_rest = not (self._rests or connection.waits)
+        elif not self._working and not self._rests:
             # Not from here: an answer that led to the next one would go as deep as the client likes.
             self._working = True
             connection.soon(self._go_on)
@@ -179,16 +183,15 @@ class PollConnection:
 
     def receive_data(self, data: bytes) -> None:
         """Bytes from the client: the next request, or its beginning."""
-        if self._close_after:
-            return
-        repeated, connection = self._repeated, self._connection
-        busy = self._poll or self._buffer or self._working or self._rests
-        if repeated is not None and not busy and connection and not connection.waits:
+        repeated, at_rest, self._at_rest = self._repeated, self._at_rest, False
+        if repeated is not None and at_rest:
             after = repeated.cursor(data)
             if after is not None and self._delivery.connections.take_turn():
                 repeated.request.after = after
                 self._ask(repeated.request)
                 return
+        if self._close_after:
+            return
         self._buffer += data
         self._work()
 

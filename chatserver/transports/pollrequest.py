@@ -67,13 +67,14 @@ class PollRequest:
 class Repeated:
     """The head of a poll, from which the next one may differ in its cursor only."""
 
-    __slots__ = ("_before", "_behind", "request")
+    __slots__ = ("_before", "_begin", "_behind", "_end", "request")
 
     def __init__(self, request: PollRequest, before: bytes, behind: bytes) -> None:
         """`before` and `behind` stand around the cursor's digits."""
         self.request = request
         self._before = before
         self._behind = behind
+        self._begin, self._end = len(before), -len(behind)
 
     def has(self, fields: bytes) -> bool:
         """Whether these are the headers, each with its line end."""
@@ -83,7 +84,7 @@ class Repeated:
         """The cursor, where `data` is this very head with no other difference, and nothing behind it; else None."""
         if not data.startswith(self._before) or not data.endswith(self._behind):
             return None
-        digits = data[len(self._before) : -len(self._behind)]
+        digits = data[self._begin : self._end]
         # `bytes.isdigit` takes ASCII digits alone, and at least one. What is longer is no cursor, or Python's `int` is slow.
         return int(digits) if len(digits) <= LENGTH_DIGITS and digits.isdigit() else None
 

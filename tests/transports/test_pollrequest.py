@@ -18,6 +18,7 @@ from chatserver.core.limits import Limits
 from chatserver.http.admission import Admission
 from chatserver.http.heads import plain_fields, poll_line
 from chatserver.transports import pollrequest
+from chatserver.transports.longpoll import Poll
 from chatserver.transports.pollrequest import PollRequest, remember
 from tests.support.damage import damage
 from tests.support.inprocess import Inside, inside
@@ -157,9 +158,11 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def talk(folder: Path, **settings: Any) -> AsyncIterator[tuple[Inside, Talk]]:
+async def talk(
+    folder: Path, send_bytes: int = 0, **settings: Any
+) -> AsyncIterator[tuple[Inside, Talk]]:
     async with inside(folder, **settings) as it:
-        with contextlib.closing(it.pair()) as end:
+        with contextlib.closing(it.pair(send_bytes)) as end:
             line = Talk(it, end)
             for _ in range(4):
                 assert (await line.ask(0))[0] == 200
@@ -235,6 +238,10 @@ async def test_each_poll_is_paid_for_and_has_its_place_in_a_turn(tmp_path: Path)
         # Each is a tenth of a request. Three of the four before were the user's; the first one's login was not known yet.
         assert [(await line.ask(0))[0] for _ in range(18)] == [200] * 17 + [429]
         assert turns == 18
+        line.end.send(head(it, "?wait=0&client=x&after=0"))
+        await settle()
+        with pytest.raises(BlockingIOError):
+            line.end.recv(1)  # who was refused is not answered for a while
 
 
 async def test_a_poll_that_repeats_another_is_looked_up_where_its_mailbox_was_forgotten(
@@ -272,6 +279,31 @@ async def test_other_nodes_hear_of_each_poll_though_its_head_is_known_by_heart(
         monkeypatch.setattr(neighbours, "polled", heard.append)
         assert (await line.ask(0))[0] == 200
         assert heard == it.house.delivery.readers.of(it.user_id)
+
+
+async def test_a_poll_whose_head_is_known_waits_until_the_answer_before_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talk(tmp_path, 4096) as (it, line):
+        loop, asked = asyncio.get_running_loop(), head(it, "?wait=0&client=x&after=0")
+        for _ in range(20):
+            await it.house.messages.send(it.user_id, {"text": "x" * 4000})
+        begun: list[Poll] = []
+        begin = Poll.begin
+
+        def counted(poll: Poll) -> None:
+            begun.append(poll)
+            begin(poll)
+
+        monkeypatch.setattr(Poll, "begin", counted)
+        for _ in range(2):
+            line.end.send(asked)
+            await settle()
+        assert len(begun) == 1
+        answers = b""
+        while answers.count(b'"timeout"') < 2:
+            answers += await asyncio.wait_for(loop.sock_recv(line.end, 1 << 16), 10)
+        assert len(begun) == 2
 
 
 async def test_a_poll_that_comes_while_another_waits_is_answered_after_it(tmp_path: Path) -> None:

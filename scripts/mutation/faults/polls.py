@@ -95,9 +95,23 @@ FAULTS = (
     Fault(
         "a poll that repeats another overtakes what waits before it",
         CONNECTION,
-        "if repeated is not None and not busy and connection and not connection.waits:",
+        "if repeated is not None and at_rest:",
         "if repeated is not None:",
         (f"{T_REQUEST}::test_a_poll_that_comes_while_another_waits_is_answered_after_it",),
+    ),
+    Fault(
+        "who was refused is answered at once where their head is known",
+        CONNECTION,
+        "not (self._rests or connection.waits)",
+        "not connection.waits",
+        (f"{T_REQUEST}::test_each_poll_is_paid_for_and_has_its_place_in_a_turn",),
+    ),
+    Fault(
+        "a poll whose head is known does not wait for the answer before",
+        CONNECTION,
+        "not (self._rests or connection.waits)",
+        "not self._rests",
+        (f"{T_REQUEST}::test_a_poll_whose_head_is_known_waits_until_the_answer_before_has_left",),
     ),
     Fault(
         "who repeats a poll is let in while everybody is sent away",

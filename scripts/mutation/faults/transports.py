@@ -339,8 +339,8 @@ FAULTS = (
     Fault(
         "answers to polls lead back into the next one, deeper each time",
         POLL_CONNECTION,
-        "        elif self._buffer and not self._working and not self._rests:",
-        "        elif self._buffer:\n            self._next()\n        elif self._buffer and not self._working:",
+        "        elif not self._working and not self._rests:",
+        "        elif self._buffer:\n            self._next()\n        elif not self._working:",
         (f"{T_POLL_CONNECTION}::test_many_polls_in_one_write_are_answered_one_after_another",),
     ),
     Fault(

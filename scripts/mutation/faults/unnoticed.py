@@ -89,8 +89,8 @@ FAULTS = (
     Fault(
         "what follows the beginning of a head is answered before it",
         "chatserver/transports/pollconnection.py",
-        "        busy = self._poll or self._buffer or self._working",
-        "        busy = self._poll or self._working",
+        "repeated, at_rest, self._at_rest = self._repeated, self._at_rest, False",
+        "repeated, at_rest = self._repeated, self._at_rest",
         (
             "tests/transports/test_pollconnection.py::test_behind_the_beginning_of_a_head_the_one_before_is_not_known_again",
         ),
