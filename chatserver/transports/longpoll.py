@@ -71,7 +71,7 @@ class Poll:
         self._delivery = delivery
         self._reader: PollReader | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._after: int | None = None
+        self._after = request.after
         self.waiting = False
         self.ends_s = 0.0
         """When it is answered at the latest, while it waits."""
@@ -91,7 +91,6 @@ class Poll:
         reader, draining = request.reader, delivery.readers.draining
         if reader is not None and reader.login is login and reader.attached and not draining:
             # Let in by the same login before; and what is attached is its client's only reader, on its user's open mailbox.
-            self._after = request.after
             if delivery.neighbours.several:
                 delivery.neighbours.polled(reader)
             self._go_on(reader)
@@ -129,7 +128,7 @@ class Poll:
         reader, delivery = self._reader, self._delivery
         if reader is not None:
             reader.due_s = delivery.clockwork.clock_s() + delivery.limits.offline_grace_s
-        self._let_go()
+        self._end(b"")
         if reader is not None:
             delivery.readers.poll_left(reader.mailbox)
 
@@ -312,16 +311,17 @@ class Poll:
 
     def answer(self, events: Sequence[Event], signals: Sequence[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
-        cursor, more, reader = self._after, False, self._reader
+        reader, request, cursor = self._reader, self._request, self._after
+        if reader is None:
+            return
         assert cursor is not None
+        newest_seq, more = reader.mailbox.last_seq, False
+        if events and not signals:
+            self._end(_encoding.of(events, newest_seq, request.wait_s, request.lines))
+            return
         if events:
             cursor = events[-1].seq
-            if reader is not None:
-                more = reader.mailbox.last_seq > cursor
-            if not signals:
-                request = self._request
-                self._respond(_encoding.of(events, more, request.wait_s, request.lines))
-                return
+            more = newest_seq > cursor
         payloads = [event.payload for event in events]
         payloads += [signal.payload for signal in signals]
         self._write(cursor, payloads, more)
@@ -329,16 +329,24 @@ class Poll:
     def _refuse(self, error: ChatError) -> None:
         status, data = refusal(error, self._request.lines)
         self._delivery.connections.answered(status)
-        self._respond(data)
+        self._end(data)
 
     def _write(self, cursor: int, payloads: Iterable[bytes], more: bool) -> None:
         request = self._request
-        self._respond(whole(items(cursor, payloads, more, request.wait_s), request.lines))
+        self._end(whole(items(cursor, payloads, more, request.wait_s), request.lines))
 
-    def _respond(self, data: bytes) -> None:
+    def _end(self, data: bytes) -> None:
+        """Let go of the reader, and send `data` where the client is still there."""
         connection, reader, request = self._connection, self._reader, self._request
-        self._connection = None
-        self._let_go()
+        self._connection = self._reader = None
+        self.waiting = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if reader is not None and reader.request is self:
+            reader.request = None
+            if not reader.client:
+                reader.leave()
         if connection is None:
             return
         if request.method == "HEAD":
@@ -355,17 +363,6 @@ class Poll:
         """Break the connection without a word."""
         if self._connection is not None:
             self._connection.cut()
-
-    def _let_go(self) -> None:
-        self.waiting = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        reader, self._reader = self._reader, None
-        if reader is not None and reader.request is self:
-            reader.request = None
-            if not reader.client:
-                reader.leave()
 
 
 class PollHandler(StreamHandler):

@@ -72,15 +72,15 @@ class PollEncoding:
 
     def __init__(self) -> None:
         self._events: Sequence[Event] = ()
-        self._said = (False, 0.0, "", "")
+        self._said = (0, 0.0, "", "")
         self._answer = b""
 
-    def of(self, events: Sequence[Event], more: bool, wait_s: float, lines: str) -> bytes:
-        """The whole answer that brings `events`, at least one, and nothing else."""
-        said = (more, wait_s, lines, http_date())
+    def of(self, events: Sequence[Event], newest_seq: int, wait_s: float, lines: str) -> bytes:
+        """The whole answer that brings `events`, at least one, and nothing else; `newest_seq` is that of the mailbox."""
+        said = (newest_seq, wait_s, lines, http_date())
         # Events are compared by identity: each mailbox gives a list of its own.
         if said != self._said or events != self._events:
-            payloads = [event.payload for event in events]
-            self._answer = whole(items(events[-1].seq, payloads, more, wait_s), lines)
+            payloads, cursor = [event.payload for event in events], events[-1].seq
+            self._answer = whole(items(cursor, payloads, newest_seq > cursor, wait_s), lines)
             self._events, self._said = events, said
         return self._answer

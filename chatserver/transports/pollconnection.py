@@ -187,8 +187,10 @@ class PollConnection:
         if repeated is not None and at_rest:
             after = repeated.cursor(data)
             if after is not None and self._delivery.connections.take_turn():
-                repeated.request.after = after
-                self._ask(repeated.request)
+                request = repeated.request
+                request.after = after
+                poll = self._poll = Poll(self, request, self._admission, self._delivery)
+                poll.begin()
                 return
         if self._close_after:
             return

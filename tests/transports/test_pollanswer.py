@@ -24,8 +24,8 @@ def body(answer: bytes) -> dict[str, Any]:
 
 def test_equal_lists_of_the_same_events_are_one_answer() -> None:
     first, second, encoding = event(1), event(2), PollEncoding()
-    one = encoding.of([first, second], False, 25.0, "")
-    assert encoding.of([first, second], False, 25.0, "") is one
+    one = encoding.of([first, second], 2, 25.0, "")
+    assert encoding.of([first, second], 2, 25.0, "") is one
     assert body(one) == {
         "cursor": 2,
         "events": [{"seq": 1}, {"seq": 2}],
@@ -36,12 +36,12 @@ def test_equal_lists_of_the_same_events_are_one_answer() -> None:
 
 def test_whatever_else_it_says_makes_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, encoding = event(1), event(2), PollEncoding()
-    encoding.of([first], False, 25.0, "")
-    assert body(encoding.of([first], True, 25.0, ""))["more"] is True
-    assert body(encoding.of([first], True, 5.0, ""))["timeout"] == 15_000
-    assert b"\r\nVary: Origin\r\n" in encoding.of([first], True, 5.0, "Vary: Origin\r\n")
-    assert b"Vary" not in encoding.of([first], True, 5.0, "")
-    assert body(encoding.of([first, second], True, 5.0, ""))["cursor"] == 2
-    assert body(encoding.of([second], True, 5.0, ""))["events"] == [{"seq": 2}]
+    encoding.of([first], 1, 25.0, "")
+    assert body(encoding.of([first], 3, 25.0, ""))["more"] is True
+    assert body(encoding.of([first], 3, 5.0, ""))["timeout"] == 15_000
+    assert b"\r\nVary: Origin\r\n" in encoding.of([first], 3, 5.0, "Vary: Origin\r\n")
+    assert b"Vary" not in encoding.of([first], 3, 5.0, "")
+    assert body(encoding.of([first, second], 3, 5.0, ""))["cursor"] == 2
+    assert body(encoding.of([second], 3, 5.0, ""))["events"] == [{"seq": 2}]
     monkeypatch.setattr(pollanswer, "http_date", lambda: "a second later")
-    assert b"\r\nDate: a second later\r\n" in encoding.of([second], True, 5.0, "")
+    assert b"\r\nDate: a second later\r\n" in encoding.of([second], 3, 5.0, "")

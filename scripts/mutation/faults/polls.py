@@ -79,7 +79,7 @@ FAULTS = (
     Fault(
         "who repeats a poll gets the answer to the first one again",
         CONNECTION,
-        "                repeated.request.after = after\n",
+        "                request.after = after\n",
         "",
         (
             f"{T_REQUEST}::test_the_next_poll_of_a_connection_is_not_read_again_and_has_its_own_cursor",

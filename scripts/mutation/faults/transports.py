@@ -6,6 +6,7 @@ from scripts.mutation.fault import Fault
 
 CONNECTION = "chatserver/transports/connection.py"
 POLL = "chatserver/transports/longpoll.py"
+POLL_ANSWER = "chatserver/transports/pollanswer.py"
 POLL_CONNECTION = "chatserver/transports/pollconnection.py"
 POLL_READER = "chatserver/transports/pollreader.py"
 FIRST_LOOK = "chatserver/transports/firstlook.py"
@@ -282,16 +283,16 @@ FAULTS = (
     ),
     Fault(
         "a poll is answered with the cursor of its first event",
-        POLL,
-        "cursor = events[-1].seq",
-        "cursor = events[0].seq",
+        POLL_ANSWER,
+        "cursor = [event.payload for event in events], events[-1].seq",
+        "cursor = [event.payload for event in events], events[0].seq",
         T_POLL,
     ),
     Fault(
         "a poll that found nothing goes back to the beginning",
         POLL,
-        "cursor, more, reader = self._after, False, self._reader",
-        "cursor, more, reader = 0, False, self._reader",
+        "reader, request, cursor = self._reader, self._request, self._after",
+        "reader, request, cursor = self._reader, self._request, 0",
         T_POLL,
     ),
     Fault(
@@ -310,9 +311,9 @@ FAULTS = (
     ),
     Fault(
         "a poll says that there is no more where there is",
-        POLL,
-        "more = reader.mailbox.last_seq > cursor",
-        "more = False",
+        POLL_ANSWER,
+        "items(cursor, payloads, newest_seq > cursor, wait_s)",
+        "items(cursor, payloads, False, wait_s)",
         T_POLL,
     ),
     Fault(
