@@ -89,11 +89,13 @@ class FewAtOnce(selectors.BaseSelector):
         found = []
         for fd, mask in ready:
             key = self._keys.get(fd)
-            if key is not None:
-                # An error or the end is for whoever reads and whoever writes.
-                reads = EVENT_READ if mask & _NOT_OUT else 0
-                writes = EVENT_WRITE if mask & _NOT_IN else 0
-                found.append((key, (reads | writes) & key.events))
+            if key is None:
+                continue
+            ready_for = EVENT_READ
+            if mask != _IN:  # an error or the end is for whoever reads and whoever writes
+                reads = EVENT_READ if mask & ~_OUT else 0
+                ready_for = reads | (EVENT_WRITE if mask & ~_IN else 0)
+            found.append((key, ready_for & key.events))
         return found
 
     def _pace(self, took_s: float) -> None:
@@ -118,7 +120,7 @@ class FewAtOnce(selectors.BaseSelector):
 
 
 # Not there without epoll, where nobody asks.
-_NOT_IN, _NOT_OUT = ~getattr(select, "EPOLLIN", 0), ~getattr(select, "EPOLLOUT", 0)
+_IN, _OUT = getattr(select, "EPOLLIN", 0), getattr(select, "EPOLLOUT", 0)
 
 
 def _mask(events: int) -> int:

@@ -10,7 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from chatserver.core.changes import FriendChange
+from chatserver.core.events import Audience, Event
 from chatserver.core.mailbox import Mailbox
+from chatserver.core.visibility import shows
+
+FRIENDS, PAIR, NOBODY = Audience.FRIENDS, Audience.PAIR, Audience.NOBODY
+"""By names of the module: the attribute of an enumeration takes five times as long, and each message asks."""
 
 _NOBODY: dict[str, Mailbox] = {}
 
@@ -39,12 +44,21 @@ class AudienceIndex:
         """The open mailboxes of the sender's friends. Do not change the graph while iterating."""
         return self._hearers.get(sender, _NOBODY).values()
 
-    def circle(self, sender: str) -> list[Mailbox]:
-        """The open mailboxes of the sender's friends, and the sender's own behind them."""
-        friends = self._hearers.get(sender)
-        mailboxes = [] if friends is None else list(friends.values())
-        own = self.open.get(sender)
-        if own is not None:
+    def audience_of(self, event: Event) -> list[Mailbox]:
+        """The open mailboxes of those who may see `event`, now that the graph is as of its place; the actor's own last."""
+        actor, audience = event.actor, event.audience
+        mailboxes: list[Mailbox] = []
+        if audience is FRIENDS:
+            friends = self._hearers.get(actor)
+            if friends is not None:
+                mailboxes += friends.values()
+        elif audience is PAIR and event.to is not None:
+            other = self.open.get(event.to)
+            # The friendship of this very place in the order, not of when the message was accepted.
+            if other is not None and shows(other, event.seq, audience, actor, event.to):
+                mailboxes.append(other)
+        own = self.open.get(actor)
+        if own is not None and audience is not NOBODY:
             mailboxes.append(own)
         return mailboxes
 

@@ -13,10 +13,9 @@ from chatserver.core.changes import FriendChange
 from chatserver.core.events import Audience, Event, Signal
 from chatserver.core.mailbox import Bounds, Mailbox, Reader, cut_batch, hand_out
 from chatserver.core.news import News
-from chatserver.core.visibility import shows
 
-FRIENDS, PAIR, NOBODY = Audience.FRIENDS, Audience.PAIR, Audience.NOBODY
-"""By names of the module: the attribute of an enumeration takes five times as long, and each message asks four times."""
+FRIENDS = Audience.FRIENDS
+"""By a name of the module: the attribute of an enumeration takes five times as long."""
 
 FLUSH_READERS = 512
 """Readers that write in one flush, about 8 ms: a herd has them all marked at once, and the others have their turn."""
@@ -105,7 +104,7 @@ class Hub:
         runs = self._runs(events)
         if len(runs) == 1 and not isinstance(runs[0][0].change, FriendChange):
             self.head_seq = runs[0][-1].seq
-            self._hand_out(runs[0], self._audience(runs[0][0]))
+            self._hand_out(runs[0], self.index.audience_of(runs[0][0]))
             return
         news = News()
         try:
@@ -136,7 +135,7 @@ class Hub:
             first = run[0]
             if first.change is not None and isinstance(first.change, FriendChange):
                 self._change_friends(first.change, first.seq, news)
-            news.add(run, self._audience(first))
+            news.add(run, self.index.audience_of(first))
             self.head_seq = run[-1].seq
 
     def _change_friends(self, change: FriendChange, seq: int, news: News) -> None:
@@ -150,19 +149,6 @@ class Hub:
             for user_id in (change.asker, change.other):
                 if user_id in self._opening:
                     self._opening[user_id].append((seq, change))
-
-    def _audience(self, event: Event) -> list[Mailbox]:
-        if event.audience is FRIENDS:
-            return self.index.circle(event.actor)
-        opened, mailboxes = self.index.open, []
-        other = None if event.to is None or event.audience is not PAIR else opened.get(event.to)
-        # The friendship of this very place in the order, not of when the message was accepted.
-        if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):
-            mailboxes.append(other)
-        own = opened.get(event.actor)
-        if own is not None and event.audience is not NOBODY:
-            mailboxes.append(own)
-        return mailboxes
 
     def _hand_out(self, run: list[Event], mailboxes: Collection[Mailbox]) -> None:
         """Put `run` into these mailboxes; their readers have it afterwards, or are marked."""

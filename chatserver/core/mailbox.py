@@ -285,6 +285,8 @@ def size_of(events: Sequence[Event]) -> int:
 
 def cut_batch(batch: list[Event]) -> list[Event]:
     """The beginning of `batch` that is within BATCH_BYTES of payload; one event at least, if there is one."""
+    if sum([len(event.payload) for event in batch]) <= BATCH_BYTES:
+        return batch  # nearly always
     size = 0
     for at, event in enumerate(batch):
         size += len(event.payload)

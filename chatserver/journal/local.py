@@ -148,8 +148,7 @@ class LocalJournal:
                 first.repeats = repeats = first.repeats or []
                 repeats.append(answer)
                 return
-        seq, at_ms = self._next_place(1)
-        event = encode_event(draft, seq, at_ms)
+        event = encode_event(draft, *self._next_place(1))
         if draft.change is not None:  # a message is in nobody's way
             self._subjects.note((event,))
         waiting = _Waiting((event,), client_id, key, answer)
@@ -322,14 +321,11 @@ class LocalJournal:
         if events:
             self._head.reach(events[-1].seq)
             for follower in self._followers:
-                self._hand_to(follower, events)
-
-    def _hand_to(self, follower: Follower, events: list[Event]) -> None:
-        try:
-            follower(events)
-        except Exception:
-            # It promised not to. These events are durable, and they must go their way to the others.
-            _log.exception("a follower failed on the events up to %d", self._head.seq)
+                try:
+                    follower(events)
+                except Exception:
+                    # It promised not to. These events are durable, and they must go their way to the others.
+                    _log.exception("a follower failed on the events up to %d", self._head.seq)
 
     def _fail(self, batch: Iterable[_Waiting], error: Unavailable) -> None:
         for waiting in batch:

@@ -80,7 +80,7 @@ class FrameReading(ABC):
     if not TYPE_CHECKING:  # which would hold the subclass to the slots of this one
         __slots__ = ()
 
-    SLOTS = ("_begun", "_owed", "_parser", "_ping", "_rest", "_resting")
+    SLOTS = ("_begun", "_owed", "_parser", "_ping", "_rest", "_resting", "_silent")
 
     attached: bool
     """Whether what the peer says still counts."""
@@ -90,6 +90,7 @@ class FrameReading(ABC):
     _ping: bytes | None
     _rest: bytes
     _resting: bool
+    _silent: bool
     _owed: float
     _begun: tuple[int, float] | None
 
@@ -98,6 +99,7 @@ class FrameReading(ABC):
         self._ping = None  # the newest that is not answered
         self._rest = b""  # read of the socket, and not yet looked at
         self._resting = False  # until the user has paid, or the next turn
+        self._silent = False  # whether nothing has come since the owner set it, though we listened
         self._owed = 0.0  # for frames that were carried out
         self._begun = None  # which message or frame was seen to have no end yet, and when first
 
@@ -124,14 +126,11 @@ class FrameReading(ABC):
     def _close(self, code: int | None, reason: str) -> None:
         """The peer closes (None: without a code), or broke the protocol."""
 
-    def _heard(self) -> None:
-        """Something came, or it was we who did not listen."""
-
     # In.
 
     def receive_data(self, data: bytes) -> None:
         """Bytes from the client."""
-        self._heard()
+        self._silent = False
         if not self.attached:
             return  # it was told to go; what it still says does not count
         if self._rest or self._resting:
@@ -221,7 +220,7 @@ class FrameReading(ABC):
         self._resting = False
         if not self.attached:
             return
-        self._heard()  # it is we who do not listen
+        self._silent = False  # it is we who do not listen
         wait_s = self._pay(self._owed) if self._owed else 0.0
         if wait_s:
             self._read_rest_in(wait_s)

@@ -149,9 +149,10 @@ class TalkingReader(StreamReader):
         if isinstance(answer, Unavailable):
             self._refuse(answer, reference)
         elif self.attached:
-            # In one write with the sender's own event, which comes next; or by the flush, if there is none.
+            # In one write with the sender's own event, which comes next (`Journal.place`): at once, or by the flush. A
+            # repeat has none.
             self.cork(self.acknowledgement(reference, answer.seq, answer.at_ms))
-            if answer.duplicate or not self.has_everything:
+            if answer.duplicate:
                 self.delivery.hub.mark(self)
 
     def _resume_reading(self) -> None:

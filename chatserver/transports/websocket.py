@@ -22,7 +22,7 @@ from chatserver.transports.talking import SocketVerbs, TalkingReader
 class SocketReader(TalkingReader, FrameReading):
     """A WebSocket connection after its handshake."""
 
-    __slots__ = (*FrameReading.SLOTS, "_heard_s", "_pinged_s")
+    __slots__ = (*FrameReading.SLOTS, "_pinged_s")
 
     encoding = Encoding(lambda event: framing.ws_text(event.payload), framing.ws_text)
     transport: ClassVar[str] = "websocket"
@@ -32,7 +32,6 @@ class SocketReader(TalkingReader, FrameReading):
     ) -> None:
         super().__init__(delivery, verbs, arrival, mailbox)
         self._begin_reading(delivery.limits.body_bytes)
-        self._heard_s = delivery.clockwork.clock_s()
         self._pinged_s: float | None = None
 
     # Out.
@@ -65,15 +64,14 @@ class SocketReader(TalkingReader, FrameReading):
             # The visit after a ping: anything that came since counts as life. It may be early, where a login
             # was about to expire and was renewed, or a message is to be finished.
             left_s = self._pinged_s + limits.silence_s - now_s
-            if left_s > 0 and self._heard_s < self._pinged_s:
+            if left_s > 0 and self._silent:
                 return left_s
-            silent = self._heard_s < self._pinged_s
             self._pinged_s = None
-            if silent:
+            if self._silent:
                 self.outlet.abort()
                 return None
             return max(0.0, limits.heartbeat_s - limits.silence_s)
-        self._pinged_s = now_s
+        self._pinged_s, self._silent = now_s, True
         ping = self.encoding.of_signal(self.delivery.clockwork.ping)
         self.outlet.send(ping + framing.WS_PING)
         return limits.silence_s
@@ -84,9 +82,6 @@ class SocketReader(TalkingReader, FrameReading):
         super().drained()
 
     # In.
-
-    def _heard(self) -> None:
-        self._heard_s = self.delivery.clockwork.clock_s()
 
     def _take_price(self, cost: float) -> float:
         bucket = self.delivery.connections.frames

@@ -194,8 +194,10 @@ class Alerts:
 
     def follow(self, events: Sequence[Event]) -> None:
         """Call whom a message concerns, later: nothing here waits."""
+        if not self._subscribers:
+            return
         for event in events:
-            if event.type == MESSAGE.name and self._subscribers and self.active():
+            if event.type == MESSAGE.name and self.active():
                 self._later(self._announce(event))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> bool:

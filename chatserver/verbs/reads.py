@@ -65,8 +65,8 @@ class Reads:
     def follow(self, events: Sequence[Event]) -> None:
         """Move the positions that are remembered or being read."""
         for event in events:
-            if isinstance(event.change, ReadChange):
-                change = event.change
+            change = event.change
+            if change is not None and isinstance(change, ReadChange):
                 key = (change.user_id, change.conversation)
                 if self._positions.get(key) is not None or key in self._reading:
                     self._move(key, change.up_to)

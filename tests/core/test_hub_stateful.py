@@ -327,7 +327,7 @@ def evict_without_raising_the_floor(mailbox: Mailbox, bounds: Bounds) -> None:
 
 def change_friends_after_the_delivery(hub: Hub, events: Sequence[Event]) -> None:
     for event in events:
-        hub._hand_out([event], hub._audience(event))
+        hub._hand_out([event], hub.index.audience_of(event))
         hub.head_seq = event.seq
         if isinstance(event.change, FriendChange) and hub.head_seq % 2:
             hub._change_friends(event.change, event.seq, News())

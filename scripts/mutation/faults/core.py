@@ -191,8 +191,8 @@ FAULTS = (
     ),
     Fault(
         "a message to one friend is put into the mailbox of somebody who is none any more",
-        HUB,
-        "if other is not None and shows(other, event.seq, event.audience, event.actor, event.to):",
+        "chatserver/core/audience.py",
+        "if other is not None and shows(other, event.seq, audience, actor, event.to):",
         "if other is not None:",
         T_HUB,
     ),
@@ -230,8 +230,8 @@ FAULTS = (
     ),
     Fault(
         "a notice goes into the mailbox of its actor",
-        HUB,
-        "if own is not None and event.audience is not NOBODY:",
+        "chatserver/core/audience.py",
+        "if own is not None and audience is not NOBODY:",
         "if own is not None:",
         T_HUB,
     ),

@@ -131,8 +131,8 @@ FAULTS = (
     Fault(
         "a follower that fails stops the journal",
         LOCAL,
-        "        try:\n            follower(events)\n        except Exception:",
-        "        try:\n            follower(events)\n        except ZeroDivisionError:",
+        "                try:\n                    follower(events)\n                except Exception:",
+        "                try:\n                    follower(events)\n                except ZeroDivisionError:",
         (f"{LOCAL_TESTS}::test_a_follower_that_fails_does_not_stop_the_journal",),
     ),
     Fault(

@@ -359,9 +359,16 @@ FAULTS = (
         (f"{T_WEBSOCKET}::test_a_client_is_closed_with_the_code_it_earned",),
     ),
     Fault(
+        "what comes is no sign of life",
+        "chatserver/transports/frames.py",
+        "        self._silent = False\n        if not self.attached:\n            return  # it was told",
+        "        if not self.attached:\n            return  # it was told",
+        (f"{T_WEBSOCKET}::test_a_peer_that_answers_pings_stays",),
+    ),
+    Fault(
         "a silent peer stays",
         WEBSOCKET,
-        "            if silent:\n",
+        "            if self._silent:\n",
         "            if not self:\n",
         (f"{T_WEBSOCKET}::test_a_silent_peer_is_gone_after_its_ping",),
     ),

@@ -46,8 +46,8 @@ FAULTS = (
     Fault(
         "the acknowledgement of a repeat waits for the next event",
         "chatserver/transports/talking.py",
-        "            if answer.duplicate or not self.has_everything:\n",
-        "            if not self.has_everything:\n",
+        "            if answer.duplicate:\n",
+        "            if not answer:\n",
         (
             "tests/transports/test_socketreader.py::test_the_acknowledgement_of_a_repeat_leaves_though_no_event_follows",
         ),
