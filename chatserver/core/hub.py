@@ -42,6 +42,8 @@ class Hub:
         self.delivered_events = 0
         """Appends to mailboxes, ever."""
         self.index = AudienceIndex()
+        self.mailbox: Callable[[str], Mailbox | None] = self.index.open.get
+        """The open mailbox of this user, if any. The dictionary's own: each poll asks."""
         self.may_signal: Callable[[], bool] = _always
         """Whether this process knows who is a friend of whom now; while not, no signal is offered to anybody."""
         self.signals_missed = False
@@ -71,15 +73,14 @@ class Hub:
         """
         if at_seq > self.head_seq:
             raise ValueError("the friends are newer than the hub: wait for it first")
-        known = friends
         for seq, change in self._opening.pop(user_id, ()):
             if seq > at_seq:
                 other = change.other if change.asker == user_id else change.asker
                 if change.relation == "friend":
-                    known.setdefault(other, seq)
+                    friends.setdefault(other, seq)
                 else:
-                    known.pop(other, None)
-        mailbox = Mailbox(user_id, self.head_seq, known)
+                    friends.pop(other, None)
+        mailbox = Mailbox(user_id, self.head_seq, friends)
         self.index.add(mailbox)
         return mailbox
 
@@ -88,10 +89,6 @@ class Hub:
         if self.index.open[user_id].readers:
             raise ValueError(f"mailbox {user_id} is being read")
         self.index.remove(user_id)
-
-    def mailbox(self, user_id: str) -> Mailbox | None:
-        """The open mailbox of this user, if any."""
-        return self.index.open.get(user_id)
 
     # Publishing.
 

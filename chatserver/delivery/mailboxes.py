@@ -30,6 +30,8 @@ class Mailboxes:
     ) -> None:
         self.opened = 0
         """Mailboxes opened, ever."""
+        self.known = hub.mailbox
+        """The mailbox of this user if it is open, without waiting."""
         self._hub = hub
         self._journal = journal
         self._store = store
@@ -46,10 +48,6 @@ class Mailboxes:
     def here(self) -> Container[str]:
         """Whose are in memory."""
         return self._hub.index.open
-
-    def known(self, user_id: str) -> Mailbox | None:
-        """The mailbox of this user if it is open, without waiting."""
-        return self._hub.mailbox(user_id)
 
     async def open(self, user_id: str) -> Mailbox:
         """The mailbox of this user, opened if need be. Attach a reader before the next await.

@@ -169,8 +169,10 @@ class Readers:
             raise Unauthenticated("You are signed out.")
 
     def _note_login(self, reader: Attached, login: Login) -> None:
-        others = self._by_login.get(login.id)
-        self._by_login[login.id] = (reader,) if others is None else (*others, reader)
+        alone = (reader,)
+        others = self._by_login.setdefault(login.id, alone)
+        if others is not alone:
+            self._by_login[login.id] = (*others, reader)
 
     def _forget_login(self, reader: Attached) -> None:
         login_id = reader.login.id

@@ -191,7 +191,8 @@ class Lobby:
             else:
                 queue = self._health if first.startswith(HEALTH) else self._others
             queue.append((sock, address))
-            self._full = self._full or len(self) >= self._most
+            if len(self) >= self._most:
+                self._full = True
             self._pump()
         return True
 
@@ -203,7 +204,7 @@ class Lobby:
     # In turn.
 
     def _pump_soon(self) -> None:
-        if not self._pumping and len(self):
+        if not self._pumping and (self._ways_in or self._others or self._health):
             self._pumping = True
             self._loop.call_soon(self._pump)
 

@@ -85,6 +85,8 @@ class Server:
         dispatch.hand_back = self._http.handle_stream
         ways = {"/ws": handshake.way(house), "/events": sse.way(house)}
         self._first_look = FirstLook(house, ways, self._seat, self._http.handle_stream)
+        self.let_in = self._first_look.take
+        """Answers what comes over a connection that has begun to ask for a way in; whether it goes past Tornado."""
         self._turnstile = Turnstile(house.admission)
         self._acceptor: Acceptor | None = None
 
@@ -115,10 +117,6 @@ class Server:
 
     def _take_seated(self, sock: SeatedSocket, address: Any) -> None:
         self.take(WatchedStream(sock, self._house.delivery.connections, asks_first=True), address)
-
-    def let_in(self, sock: SeatedSocket, address: Any) -> bool:
-        """Answer what comes over a connection that has begun to ask for a way in; whether it goes past Tornado."""
-        return self._first_look.take(sock, address)
 
     def take(self, stream: IOStream, address: Any) -> None:
         """Answer what comes over a connection from `address`."""

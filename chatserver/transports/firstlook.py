@@ -75,19 +75,22 @@ class FirstLook:
         """Begin what this connection asks for; False where that is Tornado's. Nothing is read of it before it is let in."""
         head = peek(sock)
         if head is not None and head.startswith(b"GET /poll"):
-            connections = self._delivery.connections
-            polls = PollConnection(
-                lambda owner: Connection(sock, owner, connections),
-                self._admission,
-                self._delivery,
-                self._hand_back,
-            )
-            polls.read()
+            self._begin_polls(sock, head)
             return True
         if head is not None and self._begin(sock, address, head):
             return True
         self._give(sock, address)
         return False
+
+    def _begin_polls(self, sock: SeatedSocket, head: bytes) -> None:
+        """Give the connection to the polls that begin with this one, also if its head turns out to be Tornado's to judge."""
+        try:
+            sock.recv(len(head))
+        except OSError:
+            sock.close()
+            return
+        connect = partial(Connection, sock, connections=self._delivery.connections)
+        PollConnection(connect, self._admission, self._delivery, self._hand_back).begin(head)
 
     def _begin(self, sock: SeatedSocket, address: Any, head: bytes) -> bool:
         """Let in who plainly asks for it; False, and nothing has happened, where that cannot be."""

@@ -139,7 +139,7 @@ class Poll:
         follow = None
         try:
             arrival = self._admission.arrival(ask, login)
-            mailbox = None if arrival is None else self._delivery.mailboxes.known(arrival.user.id)
+            mailbox = None if arrival is None else self._delivery.hub.mailbox(arrival.user.id)
         except ChatError as error:
             self._refuse(error)
         else:

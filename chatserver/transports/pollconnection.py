@@ -119,10 +119,15 @@ class PollConnection:
         poll = self._poll = Poll(self, request, self._admission, self._delivery)
         poll.begin()
 
-    def read(self) -> None:
-        """Read what has come, without waiting for the loop to notice."""
+    def begin(self, head: bytes) -> None:
+        """Answer the first poll, whose whole head was read of the connection; it is not known yet whether it is a plain one."""
         if self._connection is not None:
-            self._connection.readable()
+            self._connection.guard(self._take_first, head)
+
+    def _take_first(self, head: bytes) -> None:
+        if not self._delivery.connections.take_turn() or not self._take(head):
+            self._buffer += head
+            self._work()
 
     def charge(self, request: PollRequest) -> None:
         """Have the address of somebody who is not known pay for one poll. Raises `RateLimited`."""
@@ -266,7 +271,7 @@ class PollConnection:
                 connection.resume()
 
     def _next(self) -> bool:
-        """Begin the next request; False where there is none that could be begun."""
+        """Take the next request; False where there is none that could be taken."""
         connection, buffer = self._connection, self._buffer
         if connection is None or connection.waits or self._close_after or not buffer:
             return False  # `drained` goes on
@@ -276,12 +281,15 @@ class PollConnection:
                 return self._give_back(connection)
             self._seen = max(0, len(buffer) - 3)
             return False
-        head = bytes(buffer[: end + 4])
+        return self._take(bytes(buffer[: end + 4])) or self._give_back(connection)
+
+    def _take(self, head: bytes) -> bool:
+        """Begin the request with this head, which leaves the buffer; False, and nothing has happened, where it is Tornado's to judge."""
         line, _, fields = head[:-2].partition(b"\r\n")
         asked, as_before = poll_line(line), self._has(fields)
         if asked is None or len(head) > HEAD_BYTES or not (as_before or self._read(fields)):
-            return self._give_back(connection)
-        del buffer[: len(head)]
+            return False
+        del self._buffer[: len(head)]
         self._seen = 0
         request = self._read_request(*asked)
         self._ask(request)

@@ -14,6 +14,8 @@ from chatserver.transports.reader import ALL_COMINGS, Reader, Stage
 if TYPE_CHECKING:
     from chatserver.transports.longpoll import Poll
 
+NEVER_S = float("inf")
+
 BETWEEN_S = 5.0
 """How soon a client is looked at again that was between two polls."""
 
@@ -30,7 +32,7 @@ class PollReader(Reader):
         super().__init__(delivery, login, mailbox, client)
         self.request: Poll | None = None
         self.due_s = 0.0
-        self.visit_s = float("inf")
+        self.visit_s = NEVER_S
         """When the clockwork comes next."""
         self.owed_presence = bool(client) and delivery.neighbours.several
         """Whether the client may know the presence of another node only, or of this one before its start: it comes with the next answer.

@@ -96,14 +96,11 @@ def remember(request: PollRequest, line: bytes, rest: bytes) -> Repeated | None:
     brings nothing that is known now may do so later. The laboratory counts the bytes of each target.
     """
     ask = request.ask
-    if ask is None or ask.brought is None or request.counted:
+    if ask is None or ask.after is None or ask.brought is None or request.counted:
         return None
-    before, name, said = line.partition(b"after=")
-    digits = said.partition(b"&")[0].partition(b" ")[0]
     if len(line) > QUERY_CHARS:  # with more digits the query may be longer than one is read
         return None
     if line.count(b"after") != 1 or b"%" in line or b"+" in line or b";" in line:
         return None
-    if not digits.isdigit() or ask.after != int(digits):
-        return None
-    return Repeated(request, before + name, said[len(digits) :] + rest)
+    before, said, behind = line.partition(b"after=%d" % ask.after)
+    return Repeated(request, before + b"after=", behind + rest) if said else None

@@ -57,8 +57,10 @@ class LoginMemory:
             if now is None:
                 return None
             login = now
-            others = self._of_user.get(login.user_id)
-            self._of_user[login.user_id] = (login.id,) if others is None else (*others, login.id)
+            alone = (login.id,)
+            others = self._of_user.setdefault(login.user_id, alone)
+            if others is not alone:
+                self._of_user[login.user_id] = (*others, login.id)
         self._logins[login.id] = login
         if len(self._logins) > self._logins_max:
             for oldest in list(islice(self._logins, max(1, self._logins_max // AT_ONCE))):

@@ -159,7 +159,7 @@ class Sessions:
 
     def is_current(self, login: Login) -> bool:
         """Whether a login that was resolved a while ago still counts."""
-        now = self._logins.current(login)
+        now = self._logins.get(login.id) or self._logins.current(login)
         return now is not None and (now.expires_at is None or now.expires_at > self._clock_ms())
 
     def expires_at(self, login_id: str) -> int | None:

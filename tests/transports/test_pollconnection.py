@@ -180,6 +180,27 @@ async def test_behind_the_beginning_of_a_head_the_one_before_is_not_known_again(
         end.close()
 
 
+@pytest.mark.parametrize("plain", [True, False])
+async def test_what_comes_with_the_first_poll_is_answered_behind_it(
+    tmp_path: Path, plain: bool
+) -> None:
+    async with inside(tmp_path) as it:
+        who = f"Host: x\r\nAuthorization: Bearer {it.token}\r\n"
+        # A header that comes twice is Tornado's to judge, with everything that was read.
+        first = who if plain else f"Accept: a\r\nAccept: b\r\n{who}"
+        asked = f"GET /poll?wait=0 HTTP/1.1\r\n{first}\r\nGET /poll?wait=0 HTTP/1.1\r\n{who}\r\n"
+        end = it.looked_at(
+            f"{asked}GET /api/me HTTP/1.1\r\n{who}Connection: close\r\n\r\n".encode()
+        )
+        answers = await heard(end, 30)
+        assert answers.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert (
+            answers.count(b'"cursor"') == 2
+            and it.user_id.encode() in answers.rpartition(b"\r\n\r\n")[2]
+        )
+        end.close()
+
+
 async def test_a_connection_on_which_no_poll_comes_any_more_is_closed(tmp_path: Path) -> None:
     async with inside(tmp_path, limits=Limits(meter=False, idle_s=0.2)) as it:
         asked = f"GET /poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {it.token}\r\n\r\n"

@@ -56,10 +56,10 @@ FAULTS = (
         T_PLAIN,
     ),
     Fault(
-        "what looks like a cursor and was none is known as one",
+        "a query that says its cursor twice is known by one of them",
         REQUEST,
-        "not digits.isdigit() or ask.after != int(digits)",
-        "not digits.isdigit()",
+        'line.count(b"after") != 1',
+        'line.count(b"after") < 1',
         T_PLAIN,
     ),
     Fault(
