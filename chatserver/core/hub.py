@@ -118,21 +118,25 @@ class Hub:
         for event in events:
             if event.seq <= head_seq:
                 continue
-            to_friends = event.audience is FRIENDS
-            if event.actor == actor and to_friends and not isinstance(event.change, FriendChange):
+            if (
+                event.actor == actor
+                and event.audience is FRIENDS
+                and not isinstance(event.change, FriendChange)
+            ):
                 runs[-1].append(event)
             else:
                 runs.append([event])
-                actor = event.actor if to_friends else None
+                actor = event.actor if event.audience is FRIENDS else None
         return runs
 
     def _gather(self, runs: list[list[Event]], news: News) -> None:
         """Put into `news` what of `runs` is for whom, as of each one's place in the order."""
+        audience_of = self.index.audience_of
         for run in runs:
             first = run[0]
             if first.change is not None and isinstance(first.change, FriendChange):
                 self._change_friends(first.change, first.seq, news)
-            news.add(run, self.index.audience_of(first))
+            news.add(run, audience_of(first))
             self.head_seq = run[-1].seq
 
     def _change_friends(self, change: FriendChange, seq: int, news: News) -> None:

@@ -69,7 +69,8 @@ class Watch:
 
     def _look(self) -> None:
         assert self._epoll is not None
+        watched = self._watched.get
         for fd, _ in self._epoll.poll(0, self._most):
-            item = self._watched.get(fd)
+            item = watched(fd)
             if item is not None:
                 item.readable()

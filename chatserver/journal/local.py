@@ -335,22 +335,24 @@ class LocalJournal:
     def _answer(self, waiting: _Waiting, answer: Appended | Unavailable) -> None:
         if waiting.key is not None:
             self._by_client.pop(waiting.key, None)
-        first, repeats = waiting.answer, waiting.repeats
         # Once only: of a batch in doubt they have been answered already when it turns out to have been written.
-        waiting.answer = _nobody
-        self._call(first, answer)
-        if repeats is not None:
-            waiting.repeats = None
-            if isinstance(answer, Appended):
-                answer = replace(answer, duplicate=True)
-            for each in repeats:
-                self._call(each, answer)
-
-    def _call(self, who: Answer, answer: Appended | Unavailable) -> None:
+        who, waiting.answer = waiting.answer, _nobody
         try:
             who(answer)
         except Exception:
             _log.exception("somebody failed on being answered")
+        if waiting.repeats is not None:
+            self._answer_repeats(waiting, waiting.repeats, answer)
+
+    def _answer_repeats(
+        self, waiting: _Waiting, repeats: Sequence[Answer], answer: Appended | Unavailable
+    ) -> None:
+        waiting.repeats = None
+        if isinstance(answer, Appended):
+            answer = replace(answer, duplicate=True)
+        for each in repeats:
+            waiting.answer = each
+            self._answer(waiting, answer)
 
     # health and age
 

@@ -104,7 +104,9 @@ class SocketReader(TalkingReader, FrameReading):
 
     def _receive_text(self, text: str) -> None:
         try:
-            fields = parse_frame(text)
+            fields = json_object(text, "A frame")
+            if not isinstance(fields.get("type"), str):
+                raise BadRequest("A frame is a JSON object with a type.")
         except ChatError as error:
             self._bad(error, None)
             return
@@ -115,11 +117,3 @@ class SocketReader(TalkingReader, FrameReading):
             raise BadRequest("type is send, typing, read or ping.")
         if self.attached:
             self.outlet.send(framing.ws_text(vocabulary.PONG))
-
-
-def parse_frame(text: str) -> dict[str, Any]:
-    """The object in a client's frame, with a string `type`. Raises `BadRequest`."""
-    fields = json_object(text, "A frame")
-    if not isinstance(fields.get("type"), str):
-        raise BadRequest("A frame is a JSON object with a type.")
-    return fields
