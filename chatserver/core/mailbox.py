@@ -104,6 +104,8 @@ class Bounds:
     def more_places(self, events: Sequence[Event]) -> int:
         """How many places `events` take beyond one each."""
         share_bytes = self.share_bytes
+        if len(events) == 1:  # nearly always
+            return (len(events[0].payload) + EVENT_BYTES - 1) // share_bytes
         return sum([(len(event.payload) + EVENT_BYTES - 1) // share_bytes for event in events])
 
 
