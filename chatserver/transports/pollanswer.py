@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import time
 from typing import Protocol
 
 from chatserver.core import vocabulary
@@ -72,12 +73,12 @@ class PollEncoding:
 
     def __init__(self) -> None:
         self._events: Sequence[Event] = ()
-        self._said = (0, 0.0, "", "")
+        self._said = (0, 0.0, "", 0)
         self._answer = b""
 
     def of(self, events: Sequence[Event], newest_seq: int, wait_s: float, lines: str) -> bytes:
         """The whole answer that brings `events`, at least one, and nothing else; `newest_seq` is that of the mailbox."""
-        said = (newest_seq, wait_s, lines, http_date())
+        said = (newest_seq, wait_s, lines, int(time()))  # a `Date` is good for its second
         # Events are compared by identity: each mailbox gives a list of its own.
         if said != self._said or events != self._events:
             payloads, cursor = [event.payload for event in events], events[-1].seq

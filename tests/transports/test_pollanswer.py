@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import time
 from typing import Any
 
 import pytest
@@ -43,5 +44,7 @@ def test_whatever_else_it_says_makes_another_answer(monkeypatch: pytest.MonkeyPa
     assert b"Vary" not in encoding.of([first], 3, 5.0, "")
     assert body(encoding.of([first, second], 3, 5.0, ""))["cursor"] == 2
     assert body(encoding.of([second], 3, 5.0, ""))["events"] == [{"seq": 2}]
+    later_s = time() + 1
+    monkeypatch.setattr(pollanswer, "time", lambda: later_s)
     monkeypatch.setattr(pollanswer, "http_date", lambda: "a second later")
     assert b"\r\nDate: a second later\r\n" in encoding.of([second], 3, 5.0, "")

@@ -177,6 +177,13 @@ FAULTS = (
         T_ANSWER,
     ),
     Fault(
+        "the date of an answer stays as long as its events are asked for",
+        ANSWER,
+        "int(time())",
+        "0",
+        T_ANSWER,
+    ),
+    Fault(
         "a poll gets the events of another",
         ANSWER,
         "if said != self._said or events != self._events:",
