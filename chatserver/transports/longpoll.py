@@ -264,6 +264,11 @@ class Poll:
                 self._mind_gap(reader, after)
             else:
                 self._answer_missed(reader, missed)  # or it waits on
+        elif batch and not reader.signals and not reader.owed_presence:
+            # Nearly always events alone; the same for all whom one message wakes.
+            request = self._request
+            newest_seq = reader.mailbox.last_seq
+            self._end(_encoding.of(batch, newest_seq, request.wait_s, request.lines))
         elif batch or reader.signals:
             self.answer(batch, reader.take_signals())
 
@@ -311,17 +316,13 @@ class Poll:
 
     def answer(self, events: Sequence[Event], signals: Sequence[Signal]) -> None:
         """End the poll with these. Does nothing where it has ended."""
-        reader, request, cursor = self._reader, self._request, self._after
+        reader, cursor, more = self._reader, self._after, False
         if reader is None:
             return
         assert cursor is not None
-        newest_seq, more = reader.mailbox.last_seq, False
-        if events and not signals:
-            self._end(_encoding.of(events, newest_seq, request.wait_s, request.lines))
-            return
         if events:
             cursor = events[-1].seq
-            more = newest_seq > cursor
+            more = reader.mailbox.last_seq > cursor
         payloads = [event.payload for event in events]
         payloads += [signal.payload for signal in signals]
         self._write(cursor, payloads, more)

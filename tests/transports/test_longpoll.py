@@ -123,6 +123,26 @@ async def test_an_answer_that_is_full_says_that_there_is_more(data: Path) -> Non
         assert both == texts
 
 
+async def test_a_signal_comes_with_the_next_events_and_changes_nothing_of_their_cursor(
+    data: Path,
+) -> None:
+    async with line(data) as it:
+        cursor = (await it.ask("wait=0&client=page"))["cursor"]
+        for letter in "abcdefgh":
+            await it.say(letter * (BATCH_BYTES // 5))
+        (reader,) = it.house.delivery.readers.all
+        reader.offer(ping(1))
+        first = await it.ask(f"after={cursor}&wait=0&client=page")
+        assert [said["type"] for said in first["events"]] == ["message"] * 4 + ["ping"]
+        assert (first["cursor"], first["more"]) == (first["events"][3]["seq"], True)
+        second = await it.ask(f"after={first['cursor']}&wait=0&client=page")
+        assert [said["type"] for said in second["events"]] == ["message"] * 4
+        reader.offer(ping(2))
+        third = await it.ask(f"after={second['cursor']}&wait=0&client=page")
+        assert [said["type"] for said in third["events"]] == ["ping"]
+        assert (third["cursor"], third["more"]) == (second["cursor"], False)
+
+
 async def test_what_left_the_mailbox_is_replayed_and_joined_by_what_is_in_it(data: Path) -> None:
     async with line(data) as it:
         cursor = (await it.ask("wait=0"))["cursor"]

@@ -17,6 +17,7 @@ T_DIGITS = (f"{T_REQUEST}::test_only_digits_that_are_a_cursor_are_taken_for_one"
 T_PLAIN = (
     f"{T_REQUEST}::test_a_head_whose_cursor_is_not_plainly_one_run_of_digits_is_not_remembered",
 )
+T_POLL = ("tests/transports/test_longpoll.py",)
 T_ANSWER = ("tests/transports/test_pollanswer.py",)
 
 FAULTS = (
@@ -175,6 +176,20 @@ FAULTS = (
         "if said != self._said or events != self._events:",
         "if events != self._events:",
         T_ANSWER,
+    ),
+    Fault(
+        "who is owed the presence gets events alone",
+        POLL,
+        "elif batch and not reader.signals and not reader.owed_presence:",
+        "elif batch and not reader.signals:",
+        T_POLL,
+    ),
+    Fault(
+        "signals wait while there are events",
+        POLL,
+        "elif batch and not reader.signals and not reader.owed_presence:",
+        "elif batch and not reader.owed_presence:",
+        T_POLL,
     ),
     Fault(
         "the date of an answer stays as long as its events are asked for",

@@ -291,8 +291,8 @@ FAULTS = (
     Fault(
         "a poll that found nothing goes back to the beginning",
         POLL,
-        "reader, request, cursor = self._reader, self._request, self._after",
-        "reader, request, cursor = self._reader, self._request, 0",
+        "reader, cursor, more = self._reader, self._after, False",
+        "reader, cursor, more = self._reader, 0, False",
         T_POLL,
     ),
     Fault(
@@ -314,6 +314,20 @@ FAULTS = (
         POLL_ANSWER,
         "items(cursor, payloads, newest_seq > cursor, wait_s)",
         "items(cursor, payloads, False, wait_s)",
+        T_POLL,
+    ),
+    Fault(
+        "an answer with a signal says that there is no more where there is",
+        POLL,
+        "more = reader.mailbox.last_seq > cursor",
+        "more = False",
+        T_POLL,
+    ),
+    Fault(
+        "a poll is answered with the cursor of its first event where it brings a signal",
+        POLL,
+        "            cursor = events[-1].seq\n",
+        "            cursor = events[0].seq\n",
         T_POLL,
     ),
     Fault(
