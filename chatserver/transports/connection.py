@@ -37,6 +37,16 @@ CLOSE_S = 5.0
 """How long a peer may take to read what was sent before the end, and to close its side."""
 
 
+class _Counted:
+    """What has come and left."""
+
+    __slots__ = ("down", "up")
+
+    def __init__(self) -> None:
+        self.up = 0
+        self.down = 0
+
+
 class Connection:
     """A socket on the event loop; an `Outlet` for its owner."""
 
@@ -44,6 +54,7 @@ class Connection:
         "_closing",
         "_connections",
         "_corked",
+        "_counted",
         "_fd",
         "_owner",
         "_paused",
@@ -52,8 +63,6 @@ class Connection:
         "_reading",
         "_sock",
         "_watched",
-        "bytes_down",
-        "bytes_up",
         "waits",
     )
 
@@ -76,8 +85,7 @@ class Connection:
         self._reading = not first
         self._watched = False
         self._progress_s = 0.0
-        self.bytes_up = 0
-        self.bytes_down = 0
+        self._counted: _Counted | None = None
         held_by(self._sock, self.abort)
         if first:  # it came before all that is still to be read
             asyncio.get_running_loop().call_soon(self._receive_first, first)
@@ -107,6 +115,21 @@ class Connection:
             return self._sock.getpeername()
         except OSError:
             return None
+
+    def count_bytes(self) -> None:
+        """Count what comes and leaves from now on. Nobody but the laboratory asks, and two numbers that change with each message
+        are memory that the caches have lost."""
+        self._counted = _Counted()
+
+    @property
+    def bytes_up(self) -> int:
+        """What came since it is counted."""
+        return 0 if self._counted is None else self._counted.up
+
+    @property
+    def bytes_down(self) -> int:
+        """What the kernel took since it is counted."""
+        return 0 if self._counted is None else self._counted.down
 
     @property
     def seat(self) -> Seat | None:
@@ -155,7 +178,8 @@ class Connection:
             # Reset, broken pipe, no route: whichever, the peer is gone. Not from inside the caller.
             asyncio.get_running_loop().call_soon(self.abort)
             return
-        self.bytes_down += sent
+        if self._counted is not None:
+            self._counted.down += sent
         if sent != len(data):
             self.keep(data, sent)
 
@@ -193,7 +217,8 @@ class Connection:
         except OSError:
             self.abort()
             return
-        self.bytes_down += sent
+        if self._counted is not None:
+            self._counted.down += sent
         del self._pending[:sent]
         self._progress_s = self._connections.clockwork.clock_s()
         if self._pending:
@@ -247,7 +272,8 @@ class Connection:
         if not data or owner is None:
             self.abort()
             return
-        self.bytes_up += len(data)
+        if self._counted is not None:
+            self._counted.up += len(data)
         try:  # as `guard`, a call less for each read
             owner.receive_data(data)
         except Exception as error:
@@ -255,7 +281,8 @@ class Connection:
 
     def _receive_first(self, data: bytes) -> None:
         if self._owner is not None:
-            self.bytes_up += len(data)
+            if self._counted is not None:
+                self._counted.up += len(data)
             self.guard(self._owner.receive_data, data)
         self._look_at_reading()
 

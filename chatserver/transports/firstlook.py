@@ -203,7 +203,7 @@ class FirstLook:
             return None
         connection = Connection(sock, cast(Owner, reader), self._delivery.connections)
         sock.sign_in(arrival.user.id)
-        reader.outlet = connection
+        reader.connected(connection)
         self._delivery.tallies.count(
             arrival.user.id, arrival.client, reader.transport, requests=1, up=len(head)
         )

@@ -164,7 +164,7 @@ class SocketHandler(StreamHandler, Beginning):
             reader.connection_lost()
             return
         connection.sign_in(arrival.user.id)
-        reader.outlet = connection
+        reader.connected(connection)
         self._count(arrival)
         await reader.join(arrival.user, arrival.after)
 

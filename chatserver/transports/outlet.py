@@ -10,9 +10,13 @@ from chatserver.core.mailbox import Pipe
 class Outlet(Protocol):
     """A way out for bytes, of which some may have to wait. Nothing here waits or raises."""
 
+    def count_bytes(self) -> None:
+        """Count what comes and leaves from now on."""
+        ...
+
     @property
     def bytes_up(self) -> int:
-        """What came since the connection was taken over."""
+        """What came since it is counted; 0 where it is not."""
         ...
 
     @property
@@ -73,6 +77,8 @@ class _Nowhere:
     bytes_down = 0
     waits = False
     pipe = None
+
+    def count_bytes(self) -> None: ...
 
     def keep(self, data: bytes, sent: int) -> None: ...
 

@@ -287,6 +287,7 @@ class SocketIoHandler(StreamHandler, Beginning, Polls):
         line = Line(links.delivery)
         try:
             line.outlet = Connection.of_stream(stream, line, links.delivery.connections)
+            line.outlet.count_bytes()
         except StreamClosedError:
             return
         if link is not None:

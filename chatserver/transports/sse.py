@@ -136,7 +136,7 @@ class EventsHandler(StreamHandler):
             # It refers back to the handler, a circle that Tornado would undo when it finishes.
             self.ui = ObjectDict()
         connection.sign_in(arrival.user.id)
-        reader.outlet = connection
+        reader.connected(connection)
         up = request_bytes("GET", self.request.uri or "", self.request.headers.get_all())
         user_id = arrival.user.id
         delivery.tallies.count(user_id, arrival.client, reader.transport, requests=1, up=up)

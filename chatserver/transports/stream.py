@@ -49,11 +49,18 @@ class StreamReader(Reader):
     def __init__(self, delivery: Delivery, arrival: Arrival, mailbox: Mailbox) -> None:
         super().__init__(delivery, arrival.login, mailbox, arrival.client)
         self.knows = ALL_COMINGS
-        if not arrival.client.startswith(LAB):  # whose bytes are counted, by the outlet
+        if not arrival.client.startswith(LAB):
             self.frames = self.encoding
         self._drained: asyncio.Future[None] | None = None
         self.outlet: Outlet = NOWHERE
         """Where its bytes go; `NOWHERE` before there is a connection and after it is gone."""
+
+    def connected(self, outlet: Outlet) -> None:
+        """Its bytes go there from now on. They are counted where they are a client's of the laboratory, which has no pipe: nobody counts
+        what goes by that."""
+        self.outlet = outlet
+        if self.frames is None:
+            outlet.count_bytes()
 
     @abstractmethod
     def framed(self, payload: bytes, seq: int | None) -> bytes:
@@ -273,7 +280,7 @@ class StreamReader(Reader):
         self.outlet.abort()
 
     def live_bytes(self) -> tuple[int, int]:
-        """What went over the connection since it was taken over; not all of what went down, where it has had a pipe."""
+        """What went over the connection since it was taken over, where that is counted."""
         return (self.outlet.bytes_up, self.outlet.bytes_down)
 
     def end(self, ending: Ending) -> None:

@@ -25,6 +25,8 @@ class Paper:
         self.sent: list[bytes] = []
         self.said: list[str] = []
 
+    def count_bytes(self) -> None: ...
+
     def keep(self, data: bytes, sent: int) -> None:
         raise AssertionError("paper gives no pipe away")
 

@@ -75,6 +75,7 @@ class Line:
         self.connection = Connection.of_stream(
             IOStream(NoTcp(server)), self.owner, self.connections
         )
+        self.connection.count_bytes()
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass, visit by visit."""

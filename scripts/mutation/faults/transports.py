@@ -249,8 +249,15 @@ FAULTS = (
     Fault(
         "a client of the laboratory is written to by a pipe, which counts nothing",
         STREAM,
-        "        if not arrival.client.startswith(LAB):  # whose bytes are counted, by the outlet\n            self.frames",
-        "        if True:\n            self.frames",
+        "        if not arrival.client.startswith(LAB):\n",
+        "        if True:\n",
+        T_PIPES,
+    ),
+    Fault(
+        "nobody's bytes are counted",
+        STREAM,
+        "            outlet.count_bytes()\n",
+        "            pass\n",
         T_PIPES,
     ),
     Fault(
