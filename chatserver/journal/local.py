@@ -348,6 +348,7 @@ class LocalJournal:
         self, waiting: _Waiting, repeats: Sequence[Answer], answer: Appended | Unavailable
     ) -> None:
         waiting.repeats = None
+        waiting.key = None  # whoever was answered may have placed the next with it
         if isinstance(answer, Appended):
             answer = replace(answer, duplicate=True)
         for each in repeats:

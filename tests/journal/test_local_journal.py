@@ -15,7 +15,7 @@ from chatserver.core.changes import BlockChange
 from chatserver.core.errors import Unavailable
 from chatserver.core.events import Draft, Event
 from chatserver.journal import local, pacing, waiting
-from chatserver.journal.contract import Appended, Guard, Outrun, settle
+from chatserver.journal.contract import Answer, Appended, Guard, Outrun, settle
 from chatserver.journal.eventlog import Entry, InDoubt
 from chatserver.journal.local import LocalJournal
 from chatserver.store.sqlite.database import Database
@@ -244,6 +244,32 @@ async def test_too_many_waiting_bytes_are_refused(
         outcome = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) is Appended for each in outcome] == [True] * 3 + [False] * 2
         await scene.say("and on")
+
+
+async def test_who_asks_again_when_answered_is_one_append_with_the_next_who_does(
+    tmp_path: Path,
+) -> None:
+    """The log would refuse both, where each came to it (see `FaultyLog`)."""
+    async with Scene(tmp_path) as scene:
+        answers: list[object] = []
+
+        def place(answer: Answer) -> None:
+            scene.journal.place(paid(), message("ann", "hi", None, "1"), answer)
+
+        def ask_again(answer: object) -> None:
+            answers.append(answer)
+            place(answers.append)
+
+        place(ask_again)
+        place(ask_again)
+        await scene.until_heard(answers, 4)
+        assert [each.duplicate for each in answers if isinstance(each, Appended)] == [
+            False,
+            True,
+            True,
+            True,
+        ]
+        assert scene.texts == ["hi"]
 
 
 async def test_a_repeat_on_its_way_never_reaches_the_log(tmp_path: Path) -> None:

@@ -236,6 +236,15 @@ FAULTS = (
         ),
     ),
     Fault(
+        "a repeat that is answered takes the place of the next with its key away",
+        LOCAL,
+        "        waiting.key = None  # whoever",
+        "        pass  # whoever",
+        (
+            "tests/journal/test_local_journal.py::test_who_asks_again_when_answered_is_one_append_with_the_next_who_does",
+        ),
+    ),
+    Fault(
         "a repeat to a former friend costs what a new message costs",
         "chatserver/verbs/messages.py",
         "        if payment is not None:\n            payment.give_back()\n        answer(",
