@@ -103,10 +103,10 @@ class Bounds:
 
     def more_places(self, events: Sequence[Event]) -> int:
         """How many places `events` take beyond one each."""
-        share_bytes = self.share_bytes
-        if len(events) == 1:  # nearly always
-            return (len(events[0].payload) + EVENT_BYTES - 1) // share_bytes
-        return sum([(len(event.payload) + EVENT_BYTES - 1) // share_bytes for event in events])
+        share_bytes, more = self.share_bytes, 0
+        for event in events:  # nearly always one, for which a list would take as long again
+            more += (len(event.payload) + EVENT_BYTES - 1) // share_bytes
+        return more
 
 
 class Mailbox:
