@@ -86,6 +86,20 @@ FAULTS = (
         T_POLL,
     ),
     Fault(
+        "who was shown the whole presence is told of those in it, once a herd is over",
+        POLL_READER,
+        "            self.knows = attendance.comings\n",
+        "            pass\n",
+        T_POLL,
+    ),
+    Fault(
+        "a first poll that is Tornado's to judge is lost on the way to it",
+        POLL_CONNECTION,
+        "            self._buffer += head\n",
+        "            pass\n",
+        (f"{T_POLL_CONNECTION}::test_what_comes_with_the_first_poll_is_answered_behind_it",),
+    ),
+    Fault(
         "who comes does not wake a client whose news another node has handed out",
         POLL_READER,
         "            self.knows = 0  #",
