@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-APART_S = 0.004
+APART_S = 0.0032
 """Batches begin at least so far apart: what comes meanwhile goes together. A write costs about 110 µs of CPU
 for its fsync and 30 for its way to the thread and back, however little it holds (`docs/design/commit.md`).
 A message that comes after a quiet moment still goes at once."""
