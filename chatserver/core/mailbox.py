@@ -235,12 +235,14 @@ def hand_out(
 ) -> None:
     """Put `run`, newer than anything there, into `mailboxes`, and write it to each sole reader that has a pipe and all before it.
 
-    `bounds` are those of each mailbox. It is `Mailbox.extend` and a write in one loop, without a call of Python: this is
-    done for each friend of each sender, on memory that the caches have lost since (`docs/design/followers.md`).
+    `bounds` are those of each mailbox. It is `Mailbox.extend` for each in one loop and then a write in another, without a call of
+    Python: this is done for each friend of each sender, on memory that the caches have lost since
+    (`docs/design/followers.md`). In two rounds, since a write takes the caches from whatever stands between it and the next.
     """
     first, last, alone, more_places = run[0], run[-1].seq, len(run) == 1, bounds.more_places(run)
-    frames: Framing | None = None
-    data, data_bytes, max_events = b"", 0, bounds.max_events
+    max_events = bounds.max_events
+    readers: list[Reader] = []
+    pipes: list[Pipe] = []
     for mailbox in mailboxes:
         before, mailbox.last_seq = mailbox.last_seq, last
         events = mailbox.events
@@ -259,7 +261,19 @@ def hand_out(
         if reader is None or reader.cursor is not before or (pipe := reader.pipe) is None:
             for reader in mailbox.readers:
                 offer(reader, run, before)
-            continue
+        else:
+            readers.append(reader)
+            pipes.append(pipe)
+    _write(run, readers, pipes, failed)
+
+
+def _write(
+    run: list[Event], readers: Sequence[Reader], pipes: Sequence[Pipe], failed: Failed
+) -> None:
+    """Write `run` to each of `readers` by its pipe, and move its cursor."""
+    frames: Framing | None = None
+    last, data, data_bytes = run[-1].seq, b"", 0
+    for reader, pipe in zip(readers, pipes, strict=True):
         if frames is not reader.frames and (frames := reader.frames) is not None:
             data_bytes = len(data := frames.of(run))
         try:
