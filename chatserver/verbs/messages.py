@@ -110,8 +110,7 @@ class Messages:
     def _read_message(self, user_id: str, fields: Fields) -> _Message:
         client_id = rules.client_id(fields.get("clientId"))
         text = rules.text(fields.get("text"), self._text_chars)
-        to = fields.get("to")
-        return BROADCASTS if to is None else _addressed(user_id, to), text, client_id
+        return _addressed(user_id, fields.get("to")), text, client_id
 
     def _place(self, user: User, message: _Message, answer: Answer) -> bool:
         """Place what can be placed at once; False, and no rate is spent, for everything else."""
@@ -195,8 +194,7 @@ class Messages:
 
     async def typing(self, user_id: str, fields: Fields) -> None:
         """Let the friends, or the one friend, know that somebody is typing. Too often: nobody hears of it."""
-        to = fields.get("to")
-        conversation = BROADCASTS if to is None else _addressed(user_id, to)
+        conversation = _addressed(user_id, fields.get("to"))
         if not await self._may_write(user_id, conversation):
             raise Forbidden("You can write to friends only.")
         if self._prices.typing.offer(user_id) is not None:
@@ -204,6 +202,8 @@ class Messages:
 
 
 def _addressed(user_id: str, to: object) -> Conversation:
+    if to is None:
+        return BROADCASTS
     conversation = Direct(rules.an_id(to, "to"))
     if conversation.user_id == user_id:
         raise InvalidField("to", "You cannot write to yourself.")

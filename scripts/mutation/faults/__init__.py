@@ -6,6 +6,7 @@ from scripts.mutation.fault import Fault
 from scripts.mutation.faults import (
     core,
     delivery,
+    http,
     journal,
     nodes,
     polls,
@@ -20,6 +21,7 @@ FAULTS: tuple[Fault, ...] = (
     *core.FAULTS,
     *journal.FAULTS,
     *delivery.FAULTS,
+    *http.FAULTS,
     *transports.FAULTS,
     *polls.FAULTS,
     *strangers.FAULTS,
